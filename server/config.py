@@ -1,0 +1,172 @@
+"""Configuration: the only reader of the environment and of the TOML file that `LEO_CONFIG` names.
+
+Every value is a variable `LEO_<NAME>`, or the key `<name>` of the file; the variable wins. Values are checked once,
+frozen, and passed down; nothing else looks at the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+_PREFIX = "LEO_"
+_LISTEN = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):(\d{1,5})$")
+
+
+class ConfigurationError(Exception):
+    """The configuration is not usable; the text names every fault with its variable and no value of it."""
+
+
+def _url(*schemes: str) -> AfterValidator:
+    """Accepts URLs of these schemes; says which, and never repeats the value, since it may hold a password."""
+
+    def check(value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in schemes:
+            raise ValueError(f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _listen(value: str) -> str:
+    match = _LISTEN.match(value)
+    if match is None or int(match.group(2)) > 65_535:
+        raise ValueError("must be host:port with a port of 0 to 65535, e.g. 127.0.0.1:50051 or [::]:50051")
+    return value
+
+
+def _issuer(value: str) -> str:
+    if urlsplit(value).scheme not in {"http", "https"}:
+        raise ValueError("must be an http or https URL, e.g. https://id.example.com/realms")
+    return value.rstrip("/")
+
+
+def _jwks(value: str) -> str:
+    if urlsplit(value).scheme in {"http", "https"}:
+        return value
+    if not Path(value).is_file():
+        raise ValueError("must be an http or https URL, or the path of a JWKS file that exists")
+    return value
+
+
+PostgresUrl = Annotated[SecretStr, _url("postgresql", "postgres")]
+RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
+BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "redis+socket", "amqp", "amqps")]
+SmtpUrl = Annotated[SecretStr, _url("smtp", "smtps")]
+ListenAddress = Annotated[str, AfterValidator(_listen)]
+Issuer = Annotated[str, AfterValidator(_issuer)]
+Jwks = Annotated[str, AfterValidator(_jwks)]
+
+
+class Settings(BaseSettings):
+    """What any process may be told. Subclasses say what a kind of process cannot do without."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", validate_default=True)
+
+    database_url: PostgresUrl | None = Field(None, description="PostgreSQL, as the process's own serving role")
+    admin_database_url: PostgresUrl | None = Field(
+        None, description="PostgreSQL as leo_admin; TenantService is served only when it is set"
+    )
+    owner_database_url: PostgresUrl | None = Field(None, description="PostgreSQL as leo_owner, for migrations")
+    redis_url: RedisUrl | None = Field(None, description="Redis for reservations; holds nothing durable")
+    broker_url: BrokerUrl | None = Field(None, description="Celery's broker: Redis or RabbitMQ")
+    smtp_url: SmtpUrl | None = Field(None, description="the mail relay")
+    credential_key: SecretStr | None = Field(None, description="key that encrypts channel credentials at rest")
+
+    listen: ListenAddress = Field("127.0.0.1:50051", description="host:port of the gRPC server; port 0 picks one")
+    processes: int = Field(1, ge=1, le=256, description="server processes that share the port")
+    auth_issuer: Issuer | None = Field(
+        None, description="trusted issuer: a realm's URL, or the URL right above the realms"
+    )
+    auth_audience: str | None = Field(None, min_length=1, description="what `aud` or `azp` of a token must name")
+    auth_jwks: Jwks | None = Field(
+        None, description="JWKS file or URL; `{realm}` in a URL stands for the token's realm"
+    )
+
+    database_minimum_connections: int = Field(2, ge=0, le=1_000)
+    database_maximum_connections: int = Field(10, ge=1, le=1_000)
+    max_message_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    default_deadline_ms: int = Field(30_000, ge=1, description="for unary calls that bring no deadline")
+    maximum_deadline_ms: int = Field(300_000, ge=1, description="longer deadlines of unary calls are cut to this")
+    drain_seconds: float = Field(20.0, ge=0, le=3_600, description="how long running calls may finish at stop")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments of the constructor win over the environment; the file is merged by `load_settings`."""
+        return init_settings, env_settings
+
+
+class ServerSettings(Settings):
+    """What `leo serve` needs."""
+
+    database_url: PostgresUrl = Field(description="PostgreSQL as leo_app")
+    auth_issuer: Issuer = Field(description="trusted issuer")
+    auth_audience: str = Field(min_length=1, description="what `aud` or `azp` of a token must name")
+    auth_jwks: Jwks = Field(description="JWKS file or URL")
+
+
+class WorkerSettings(Settings):
+    """What `leo worker` needs."""
+
+    database_url: PostgresUrl = Field(description="PostgreSQL as leo_worker")
+    redis_url: RedisUrl = Field(description="Redis for reservations and rate limits")
+    broker_url: BrokerUrl = Field(description="Celery's broker")
+
+
+KindOfSettings = TypeVar("KindOfSettings", bound=Settings)
+
+
+def load_settings(kind: type[KindOfSettings]) -> KindOfSettings:
+    """Reads the environment and the file once.
+
+    Args:
+        kind: which process asks: `ServerSettings`, `WorkerSettings`, or `Settings` for one that needs nothing.
+
+    Raises:
+        ConfigurationError: all faults together, each with its variable.
+    """
+    file_values = _read_file(os.environ.get(f"{_PREFIX}CONFIG"))
+    given = {name for name in kind.model_fields if f"{_PREFIX}{name.upper()}" in os.environ}
+    try:
+        return kind(**{name: value for name, value in file_values.items() if name not in given})
+    except ValidationError as error:
+        raise ConfigurationError(_describe(error)) from None
+
+
+def _read_file(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"LEO_CONFIG: the file can not be read: {error.strerror}") from None
+    except ValueError:
+        raise ConfigurationError("LEO_CONFIG: the file is not TOML in UTF-8") from None
+
+
+def _describe(error: ValidationError) -> str:
+    faults = [_fault(str(fault["loc"][0]), fault["type"], fault["msg"]) for fault in error.errors()]
+    return "the configuration has faults:\n" + "\n".join(f"  {fault}" for fault in faults)
+
+
+def _fault(name: str, kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return f"{name} in the file of LEO_CONFIG: there is no such setting"
+    if kind == "missing":
+        return f"{_PREFIX}{name.upper()}: is required"
+    return f"{_PREFIX}{name.upper()}: {message.removeprefix('Value error, ')}"

@@ -811,8 +811,9 @@ class MessageTemplate(_message.Message):
     template_engine: _builtins.str
     """Language of the templates. Only "jinja2"; empty means "jinja2"."""
     metadata: _builtins.bytes
-    """What the provider needs beside the text (e.g. an approved template's id): a JSON object in UTF-8, at most
-    64 KiB; empty means none.
+    """What the channel needs beside the text: a JSON object in UTF-8, at most 64 KiB; empty means none. The key
+    "content_type" is "text/plain" (the default) or "text/html", where rendered values are escaped in the body;
+    others go to the provider as they are (e.g. an approved template's id).
     """
     version: _builtins.int
     """1, 2, 3… within name, channel and language. Set by the server; ignored in requests."""
@@ -1023,22 +1024,26 @@ class DraftMessageTemplate(_message.Message):
     SUBJECT_TEMPLATE_FIELD_NUMBER: _builtins.int
     BODY_TEMPLATE_FIELD_NUMBER: _builtins.int
     TEMPLATE_ENGINE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     subject_template: _builtins.str
     """Template of the subject, at most 1,000 characters; may be empty."""
     body_template: _builtins.str
     """Template of the text, 1 to 200,000 characters."""
     template_engine: _builtins.str
     """Language of the templates. Only "jinja2"; empty means "jinja2"."""
+    metadata: _builtins.bytes
+    """As of a stored template: a JSON object in UTF-8, at most 64 KiB; empty means none."""
     def __init__(
         self,
         *,
         subject_template: _builtins.str = ...,
         body_template: _builtins.str = ...,
         template_engine: _builtins.str = ...,
+        metadata: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_template", b"body_template", "subject_template", b"subject_template", "template_engine", b"template_engine"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_template", b"body_template", "metadata", b"metadata", "subject_template", b"subject_template", "template_engine", b"template_engine"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

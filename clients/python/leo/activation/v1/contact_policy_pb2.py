@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&leo/activation/v1/contact_policy.proto\x12\x11leo.activation.v1\"H\n\x0c\x46requencyCap\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x03\x12\x0f\n\x07maximum\x18\x03 \x01(\x05\"6\n\nQuietHours\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x03 \x03(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&leo/activation/v1/contact_policy.proto\x12\x11leo.activation.v1\"H\n\x0c\x46requencyCap\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x03\x12\x0f\n\x07maximum\x18\x03 \x01(\x05\"(\n\nQuietHours\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FREQUENCYCAP']._serialized_start=61
   _globals['_FREQUENCYCAP']._serialized_end=133
   _globals['_QUIETHOURS']._serialized_start=135
-  _globals['_QUIETHOURS']._serialized_end=189
+  _globals['_QUIETHOURS']._serialized_end=175
 # @@protoc_insertion_point(module_scope)

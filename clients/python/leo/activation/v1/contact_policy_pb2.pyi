@@ -3,10 +3,8 @@
 isort:skip_file
 How often and when a customer may be contacted: a tenant's defaults and a campaign's own rules."""
 
-from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -56,25 +54,19 @@ class QuietHours(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
-    DAYS_FIELD_NUMBER: _builtins.int
     start: _builtins.str
     """When it begins: local wall time "HH:MM", 00:00 to 23:59."""
     end: _builtins.str
     """When it ends: local wall time "HH:MM", unequal to `start`; an end before the start is on the next day."""
-    @_builtins.property
-    def days(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The days on which it begins: 1 (Monday) to 7 (Sunday), each at most once; empty means every day."""
-
     def __init__(
         self,
         *,
         start: _builtins.str = ...,
         end: _builtins.str = ...,
-        days: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "end", b"end", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -58,12 +58,6 @@ class TenantDefaults(_message.Message):
 
     FREQUENCY_CAPS_FIELD_NUMBER: _builtins.int
     QUIET_HOURS_FIELD_NUMBER: _builtins.int
-    HOLDOUT_PERCENT_FIELD_NUMBER: _builtins.int
-    TIME_ZONE_FIELD_NUMBER: _builtins.int
-    holdout_percent: _builtins.float
-    """Share of all profiles that never get a message, as the control group of everything: 0 to 50 percent."""
-    time_zone: _builtins.str
-    """IANA time zone of profiles that have none, e.g. "Asia/Ho_Chi_Minh"; empty means UTC."""
     @_builtins.property
     def frequency_caps(self) -> _containers.RepeatedCompositeFieldContainer[_contact_policy_pb2.FrequencyCap]:
         """Caps over all campaigns of the tenant, beside the caps of each campaign; at most 20."""
@@ -77,12 +71,10 @@ class TenantDefaults(_message.Message):
         *,
         frequency_caps: _abc.Iterable[_contact_policy_pb2.FrequencyCap] | None = ...,
         quiet_hours: _contact_policy_pb2.QuietHours | None = ...,
-        holdout_percent: _builtins.float = ...,
-        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency_caps", b"frequency_caps", "holdout_percent", b"holdout_percent", "quiet_hours", b"quiet_hours", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency_caps", b"frequency_caps", "quiet_hours", b"quiet_hours"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -100,7 +92,7 @@ class Tenant(_message.Message):
     KEYCLOAK_CLIENT_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
     DEFINITIONS_VERSION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
@@ -114,7 +106,7 @@ class Tenant(_message.Message):
     """The OIDC client of that realm."""
     status: Global___TenantStatus.ValueType
     """Whether the tenant is served."""
-    metadata: _builtins.bytes
+    settings: _builtins.bytes
     """The tenant's own settings (branding, limits): a JSON object in UTF-8, at most 64 KiB. Never holds credentials."""
     definitions_version: _builtins.int
     """Grows with every change of the definitions that decisions use."""
@@ -139,14 +131,14 @@ class Tenant(_message.Message):
         keycloak_client_id: _builtins.str = ...,
         status: Global___TenantStatus.ValueType = ...,
         defaults: Global___TenantDefaults | None = ...,
-        metadata: _builtins.bytes = ...,
+        settings: _builtins.bytes = ...,
         definitions_version: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "defaults", b"defaults", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "defaults", b"defaults", "definitions_version", b"definitions_version", "keycloak_client_id", b"keycloak_client_id", "keycloak_realm", b"keycloak_realm", "metadata", b"metadata", "status", b"status", "tenant_id", b"tenant_id", "tenant_name", b"tenant_name", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "defaults", b"defaults", "definitions_version", b"definitions_version", "keycloak_client_id", b"keycloak_client_id", "keycloak_realm", b"keycloak_realm", "settings", b"settings", "status", b"status", "tenant_id", b"tenant_id", "tenant_name", b"tenant_name", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,18 +154,18 @@ class CreateTenantRequest(_message.Message):
     KEYCLOAK_REALM_FIELD_NUMBER: _builtins.int
     KEYCLOAK_CLIENT_ID_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
     tenant_name: _builtins.str
     """Name for people, unique in the realm, 1 to 200 characters."""
     keycloak_realm: _builtins.str
     """The Keycloak realm, 1 to 200 characters."""
     keycloak_client_id: _builtins.str
     """The OIDC client of the realm, 1 to 200 characters. Realm and client together are the key."""
-    metadata: _builtins.bytes
+    settings: _builtins.bytes
     """The tenant's own settings: a JSON object in UTF-8, at most 64 KiB; empty means none."""
     @_builtins.property
     def defaults(self) -> Global___TenantDefaults:
-        """What holds for every campaign; absent means no caps, no quiet hours, no holdout."""
+        """What holds for every campaign; absent means no caps and no quiet hours."""
 
     def __init__(
         self,
@@ -182,11 +174,11 @@ class CreateTenantRequest(_message.Message):
         keycloak_realm: _builtins.str = ...,
         keycloak_client_id: _builtins.str = ...,
         defaults: Global___TenantDefaults | None = ...,
-        metadata: _builtins.bytes = ...,
+        settings: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["defaults", b"defaults"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["defaults", b"defaults", "keycloak_client_id", b"keycloak_client_id", "keycloak_realm", b"keycloak_realm", "metadata", b"metadata", "tenant_name", b"tenant_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["defaults", b"defaults", "keycloak_client_id", b"keycloak_client_id", "keycloak_realm", b"keycloak_realm", "settings", b"settings", "tenant_name", b"tenant_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,14 +322,14 @@ class UpdateTenantRequest(_message.Message):
     TENANT_NAME_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """UUID of the tenant."""
     tenant_name: _builtins.str
     """New name, 1 to 200 characters; absent keeps it."""
     status: Global___TenantStatus.ValueType
     """New status; unspecified keeps it."""
-    metadata: _builtins.bytes
+    settings: _builtins.bytes
     """New settings, replacing the old ones as a whole: a JSON object in UTF-8, at most 64 KiB; absent keeps them."""
     @_builtins.property
     def defaults(self) -> Global___TenantDefaults:
@@ -350,18 +342,18 @@ class UpdateTenantRequest(_message.Message):
         tenant_name: _builtins.str | None = ...,
         status: Global___TenantStatus.ValueType = ...,
         defaults: Global___TenantDefaults | None = ...,
-        metadata: _builtins.bytes | None = ...,
+        settings: _builtins.bytes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_metadata", b"_metadata", "_tenant_name", b"_tenant_name", "defaults", b"defaults", "metadata", b"metadata", "tenant_name", b"tenant_name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_settings", b"_settings", "_tenant_name", b"_tenant_name", "defaults", b"defaults", "settings", b"settings", "tenant_name", b"tenant_name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_metadata", b"_metadata", "_tenant_name", b"_tenant_name", "defaults", b"defaults", "metadata", b"metadata", "status", b"status", "tenant_id", b"tenant_id", "tenant_name", b"tenant_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_settings", b"_settings", "_tenant_name", b"_tenant_name", "defaults", b"defaults", "settings", b"settings", "status", b"status", "tenant_id", b"tenant_id", "tenant_name", b"tenant_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__metadata: _TypeAlias = _typing.Literal["metadata"]  # noqa: Y015
-    _WhichOneofArgType__metadata: _TypeAlias = _typing.Literal["_metadata", b"_metadata"]  # noqa: Y015
+    _WhichOneofReturnType__settings: _TypeAlias = _typing.Literal["settings"]  # noqa: Y015
+    _WhichOneofArgType__settings: _TypeAlias = _typing.Literal["_settings", b"_settings"]  # noqa: Y015
     _WhichOneofReturnType__tenant_name: _TypeAlias = _typing.Literal["tenant_name"]  # noqa: Y015
     _WhichOneofArgType__tenant_name: _TypeAlias = _typing.Literal["_tenant_name", b"_tenant_name"]  # noqa: Y015
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__metadata) -> _WhichOneofReturnType__metadata | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__settings) -> _WhichOneofReturnType__settings | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tenant_name) -> _WhichOneofReturnType__tenant_name | None: ...
 

@@ -1,0 +1,1 @@
+"""The stack that needs no Docker and no root: PostgreSQL, two Redis, a mailbox and a token issuer."""

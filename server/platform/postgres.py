@@ -1,8 +1,9 @@
 """PostgreSQL: one pool per process, transactions in a tenant's context, and what a lost connection means.
 
-Every statement of a server runs inside one of the two transactions below. Both set `app.current_tenant_id` for the
-transaction only, in the same message as BEGIN, so a pooled connection can't carry one tenant's context to the next.
-Round trips a transaction costs of its own: one to begin, one to commit or roll back; none to return the connection.
+Every statement of a server runs inside one of the two transactions below. Both set `app.current_tenant_id`
+for the transaction only, in the same message as BEGIN, so a pooled connection can't carry one tenant's
+context to the next. Round trips a transaction costs of its own: one to begin, one to commit or roll back;
+none to return the connection.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ class Database:
     ) -> Database:
         """Open the pool and prove that its role is bound by row-level security.
 
-        json and jsonb travel as text: parameters are `str` or `bytes`, results are `str`. `vector` travels as a
-        sequence of floats.
+        json and jsonb travel as text: parameters are `str` or `bytes`, results are `str`. `vector` travels as
+        a sequence of floats.
 
         Args:
             url: `postgresql://…` of a serving role.
@@ -117,10 +118,10 @@ class Database:
     async def tenant_transaction(
         self, tenant_id: UUID, *, readonly: bool = False
     ) -> AsyncIterator[Connection]:
-        """A transaction that sees and writes the rows of one tenant. Commits at the end, rolls back on any error.
+        """A transaction on one tenant's rows. Commits at the end, rolls back on any error.
 
-        Round trips: 2 (BEGIN with the context; COMMIT). A cancellation lets a COMMIT that was sent finish first.
-        Inside, use `savepoint` for a nested block; cursors work.
+        Round trips: 2 (BEGIN with the context; COMMIT). A cancellation lets a COMMIT that was sent finish
+        first. Inside, use `savepoint` for a nested block; cursors work.
 
         Raises:
             Unavailable: the connection was lost, or a lock or statement timed out; nothing was committed.
@@ -136,7 +137,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, *, readonly: bool = False) -> AsyncIterator[Connection]:
-        """A transaction without a tenant: policies show it nothing until `enter_tenant`. Otherwise as above."""
+        """A transaction without a tenant: policies show it nothing until `enter_tenant`. Else as above."""
         async with (
             self._connection() as connection,
             run_transaction(connection, tenant_id=None, readonly=readonly),

@@ -1,4 +1,4 @@
-"""How asyncpg carries the types that it doesn't know as we want them: JSON as text, and pgvector's `vector`."""
+"""How asyncpg carries JSON (as text, unparsed) and pgvector's `vector` (as floats)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VECTOR_HEAD = struct.Struct("!HH")
 
 
 async def register_codecs(connection: Connection) -> None:
-    """Teach a new connection json, jsonb (`str` or `bytes` in, `str` out) and `vector` (floats in, tuple out).
+    """Teach a new connection json and jsonb (`str` or `bytes` in, `str` out) and `vector` (floats).
 
     A few round trips, once per connection.
     """

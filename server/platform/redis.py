@@ -1,7 +1,7 @@
 """Redis: a bounded pool, scripts by name, and one place that turns its failures into domain errors.
 
-Nothing is retried here. A command whose answer was lost may have run, and only the caller knows whether running it
-again is harmless. Replies are `bytes`, `int`, lists of them, or None.
+Nothing is retried here. A command whose answer was lost may have run, and only the caller knows whether
+running it again is harmless. Replies are `bytes`, `int`, lists of them, or None.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ class RedisPool:
     async def run_many(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run a script once per call, pipelined: one round trip, two when Redis doesn't know it yet.
 
-        Answers come in the order of the calls. A call that failed gives its `redis.exceptions.ResponseError` as its
-        answer, since its neighbours have run.
+        Answers come in the order of the calls. A call that failed gives its `redis.exceptions.ResponseError`
+        as its answer, since its neighbours have run.
 
         Raises:
             Unavailable: no answer; any of the calls may have run.

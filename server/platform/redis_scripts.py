@@ -1,4 +1,4 @@
-"""Named Lua scripts: the `.lua` files beside the slice that calls them, each described by its first comment."""
+"""Named Lua scripts: `.lua` files beside the slice that calls them, described by their first comment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Script:
 
 
 class Scripts(Mapping[str, Script]):
-    """The scripts of one folder of `server/`, by name. No round trips: Redis learns a script at its first use.
+    """The scripts of one folder of `server/`, by name. Redis learns a script at its first use.
 
     Raises:
         KeyError: the folder has no such script.

@@ -1,4 +1,4 @@
-"""What every transaction has in common: the tenant's context, a safe end, and what a lost connection means."""
+"""What transactions have in common: the tenant's context, a safe end, what a lost connection means."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ _ROLLBACK_TIMEOUT_SECONDS = 5.0
 class CommitOutcomeUnknown(LeoError):
     """COMMIT was sent and its answer was lost: the transaction may be in the database, or not.
 
-    Nothing may be released, retried as new or reported as failed before the rows were looked up by their keys.
+    Nothing may be released, retried as new or reported as failed before the rows were looked up by their
+    keys.
     """
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 NO_TENANT: Final = UUID(int=0)
-"""The tenant of `admin` calls: the nil UUID, which no tenant has, so that row-level security shows nothing."""
+"""The tenant of `admin` calls: the nil UUID, which no tenant has, so row-level security shows nothing."""
 
 _current: ContextVar[Caller] = ContextVar("leo_caller")
 

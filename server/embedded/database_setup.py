@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import asyncpg
 
 from server.embedded.state import checkout_directory
-from server.platform.migrations import migrate
+from server.platform.migrations import MigrationAction, migrate
 from server.platform.queries import Queries
 
 LOGIN_ROLES = ("leo_owner", "leo_app", "leo_worker", "leo_admin", "leo_proof")
@@ -76,7 +76,7 @@ async def prepare_database(superuser_url: str) -> DatabaseUrls:
     """Create, bootstrap and migrate the database that the URL names. May be repeated."""
     await create_database(superuser_url)
     urls = await bootstrap_database(superuser_url)
-    await migrate(urls.owner_url, "up")
+    await migrate(urls.owner_url, MigrationAction.UP)
     return urls
 
 
@@ -94,3 +94,10 @@ def _role_password(superuser_url: str, role: str) -> str:
 
 def _database_directory() -> Path:
     return checkout_directory() / "db"
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    parts = urlsplit(url)
+    user, at, address = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{address}"))

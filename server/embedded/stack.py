@@ -9,14 +9,15 @@ from typing import Protocol
 
 from server.embedded.account import server_account
 from server.embedded.addresses import StackAddresses, publish_addresses, withdraw_addresses
-from server.embedded.database_setup import prepare_database
+from server.embedded.database_setup import DatabaseUrls, prepare_database
+from server.embedded.first_tenant import ensure_first_tenant
 from server.embedded.mailbox import Mailbox
 from server.embedded.options import StackOptions
 from server.embedded.postgres_server import PostgresServer
 from server.embedded.redis_server import RedisServer
 from server.embedded.smtp_sink import SmtpSink
 from server.embedded.state import StateDirectory
-from server.embedded.token_issuer import TokenIssuer
+from server.embedded.token_issuer import TokenIssuer, issuer_directory
 
 _DATABASE = "leo"
 
@@ -75,7 +76,7 @@ class Stack:
         smtp_url = self._options.smtp_url or self._start_smtp_sink(starting)
         database_url = self._options.database_url or self._start_postgres(starting)
         return StackAddresses(
-            database=asyncio.run(prepare_database(database_url)),
+            database=asyncio.run(_prepare(database_url)),
             redis_url=redis_url,
             broker_url=broker_url,
             smtp_url=smtp_url,
@@ -86,7 +87,7 @@ class Stack:
 
     def token_issuer(self) -> TokenIssuer:
         """The issuer whose keys the stack's servers trust."""
-        return TokenIssuer(self._state.path / "issuer")
+        return TokenIssuer(issuer_directory(self._state.path))
 
     def _start_postgres(self, starting: ExitStack) -> str:
         self.postgres = PostgresServer(
@@ -121,3 +122,9 @@ def _start_server(server: _Server, starting: ExitStack) -> None:
     # Registered first: a start that fails half-way, or is interrupted, leaves something to stop.
     starting.callback(server.stop)
     server.start()
+
+
+async def _prepare(database_url: str) -> DatabaseUrls:
+    urls = await prepare_database(database_url)
+    await ensure_first_tenant(urls.admin_url)
+    return urls

@@ -22,6 +22,11 @@ AUDIENCE = "leo-activation"
 _KEY_BITS = 2048
 
 
+def issuer_directory(state_directory: Path) -> Path:
+    """Where a stack keeps its keys."""
+    return state_directory / "issuer"
+
+
 class TokenIssuer:
     """Signs tokens with the key of a directory, making the key at the first use."""
 

@@ -8,19 +8,25 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
 from server.platform.queries import QUERIES_DIRECTORY, Queries
 
-MigrationAction = Literal["up", "down", "status"]
 
 _MIGRATIONS_DIRECTORY = QUERIES_DIRECTORY.parent / "migrations"
-_DBMATE_COMMANDS: dict[MigrationAction, str] = {"up": "migrate", "down": "rollback", "status": "status"}
 _LOCK_TIMEOUT_MS = 10_000
+
+
+class MigrationAction(StrEnum):
+    """What to do with the schema, in dbmate's words."""
+
+    UP = "migrate"
+    DOWN = "rollback"
+    STATUS = "status"
 
 
 class MigrationFailed(Exception):
@@ -63,7 +69,7 @@ async def _run_dbmate(owner_url: str, action: MigrationAction) -> str:
         _dbmate(),
         f"--migrations-dir={_MIGRATIONS_DIRECTORY}",
         "--no-dump-schema",
-        _DBMATE_COMMANDS[action],
+        action.value,
         env={"PATH": os.defpath, "DATABASE_URL": _dbmate_url(owner_url)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -1,0 +1,1 @@
+"""The `leo` command line: one file for each command."""

@@ -1,0 +1,41 @@
+"""Entry point of `leo`: the commands, and the errors that a user can cure, printed without a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from server.cli.migrate import migrate
+from server.cli.run import run
+from server.cli.serve import serve
+from server.cli.token import token
+from server.cli.up import up
+from server.config import ConfigurationError
+from server.embedded.errors import StackError
+from server.errors import LeoError
+from server.platform.migrations import MigrationFailed
+
+_CURABLE = (StackError, ConfigurationError, MigrationFailed, LeoError)
+
+app = typer.Typer(
+    help="LEO Activation: decides what is the right action for a customer now, and says why.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (up, serve, run, token, migrate):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run one command; exit status 1 when it cannot do its work."""
+    try:
+        app()
+    except _CURABLE as error:
+        Console(stderr=True, soft_wrap=True).print(f"leo: {error}", style="red", markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -70,22 +70,32 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", validate_default=True)
 
-    database_url: PostgresUrl | None = Field(None, description="PostgreSQL, as the process's own serving role")
+    database_url: PostgresUrl | None = Field(
+        None, description="PostgreSQL, as the process's own serving role"
+    )
     admin_database_url: PostgresUrl | None = Field(
         None, description="PostgreSQL as leo_admin; TenantService is served only when it is set"
     )
-    owner_database_url: PostgresUrl | None = Field(None, description="PostgreSQL as leo_owner, for migrations")
+    owner_database_url: PostgresUrl | None = Field(
+        None, description="PostgreSQL as leo_owner, for migrations"
+    )
     redis_url: RedisUrl | None = Field(None, description="Redis for reservations; holds nothing durable")
     broker_url: BrokerUrl | None = Field(None, description="Celery's broker: Redis or RabbitMQ")
     smtp_url: SmtpUrl | None = Field(None, description="the mail relay")
-    credential_key: SecretStr | None = Field(None, description="key that encrypts channel credentials at rest")
+    credential_key: SecretStr | None = Field(
+        None, description="key that encrypts channel credentials at rest"
+    )
 
-    listen: ListenAddress = Field("127.0.0.1:50051", description="host:port of the gRPC server; port 0 picks one")
+    listen: ListenAddress = Field(
+        "127.0.0.1:50051", description="host:port of the gRPC server; port 0 picks one"
+    )
     processes: int = Field(1, ge=1, le=256, description="server processes that share the port")
     auth_issuer: Issuer | None = Field(
         None, description="trusted issuer: a realm's URL, or the URL right above the realms"
     )
-    auth_audience: str | None = Field(None, min_length=1, description="what `aud` or `azp` of a token must name")
+    auth_audience: str | None = Field(
+        None, min_length=1, description="what `aud` or `azp` of a token must name"
+    )
     auth_jwks: Jwks | None = Field(
         None, description="JWKS file or URL; `{realm}` in a URL stands for the token's realm"
     )
@@ -94,8 +104,12 @@ class Settings(BaseSettings):
     database_maximum_connections: int = Field(10, ge=1, le=1_000)
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
     default_deadline_ms: int = Field(30_000, ge=1, description="for unary calls that bring no deadline")
-    maximum_deadline_ms: int = Field(300_000, ge=1, description="longer deadlines of unary calls are cut to this")
-    drain_seconds: float = Field(20.0, ge=0, le=3_600, description="how long running calls may finish at stop")
+    maximum_deadline_ms: int = Field(
+        300_000, ge=1, description="longer deadlines of unary calls are cut to this"
+    )
+    drain_seconds: float = Field(
+        20.0, ge=0, le=3_600, description="how long running calls may finish at stop"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod

@@ -24,14 +24,44 @@ ALLOWED_FIELDS: Final = frozenset(
         # written by this module
         *("event", "level", "timestamp", "exception", "dropped", "logger", "location"),
         # the process and its work
-        *("address", "pid", "process", "processes", "signal", "exit_code", "role", "version", "services", "setting"),
+        *(
+            "address",
+            "pid",
+            "process",
+            "processes",
+            "signal",
+            "exit_code",
+            "role",
+            "version",
+            "services",
+            "setting",
+        ),
         # calls
         *("method", "code", "reason", "fault_id", "sqlstate", "realm", "scope", "field", "status", "attempt"),
         # ids; none of them is, or may be made of, personal data
         *("tenant_id", "task_id", "delivery_id", "delivery_key", "snapshot_id", "campaign_id", "rule_id"),
-        *("marketing_event_id", "template_id", "rule_bundle_id", "channel", "provider", "queue", "shard", "epoch"),
+        *(
+            "marketing_event_id",
+            "template_id",
+            "rule_bundle_id",
+            "channel",
+            "provider",
+            "queue",
+            "shard",
+            "epoch",
+        ),
         # quantities
-        *("count", "rows", "bytes", "batch", "pending", "queued", "seconds", "milliseconds", "retry_after_ms"),
+        *(
+            "count",
+            "rows",
+            "bytes",
+            "batch",
+            "pending",
+            "queued",
+            "seconds",
+            "milliseconds",
+            "retry_after_ms",
+        ),
         # names of our own database objects
         *("query", "table", "partition", "function", "migration", "index", "job"),
     }

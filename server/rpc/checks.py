@@ -1,8 +1,8 @@
 """What holds for every request, whatever its method: checked before a servicer sees it.
 
 Text has no NUL (PostgreSQL can not hold one) and, like bytes, at most 1 MiB; numbers are finite; enum numbers
-are known; timestamps and durations are in their range; bytes marked `json` are one JSON object. The checks of a
-message type are compiled from its descriptor once; types and fields without anything to check cost nothing.
+are known; timestamps and durations are in range; bytes marked `json` are one JSON object. Checks of a type
+are compiled from its descriptor once; types and fields without anything to check cost nothing.
 """
 
 from __future__ import annotations

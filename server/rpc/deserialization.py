@@ -1,7 +1,7 @@
 """From bytes to a checked message.
 
-gRPC itself would answer bytes that are no message with UNKNOWN and internal text, before any code of ours runs.
-So handlers are registered without deserialisers, and the call handler parses here, once the caller is verified.
+gRPC itself would answer bytes that are no message with UNKNOWN and internal text, before any code of ours
+runs. So handlers are registered without deserialisers, and the call parses here, once the caller is verified.
 """
 
 from __future__ import annotations

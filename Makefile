@@ -1,0 +1,58 @@
+# Every target prepares itself: a machine needs Python 3.11 or newer, make, and a package index.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The first Python on PATH that is new enough; `make PYTHON=/path/to/python …` names another.
+PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PROTO_OUT := clients/python
+
+.PHONY: help run test lint proto migrate lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 12
+
+run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
+	@exec $(BIN)/python -m server.cli.main run
+
+test: $(INSTALLED) ## Run the tests against real servers, with coverage
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+lint: $(INSTALLED) ## Check style, types, layers and generated code
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy $(wildcard server clients/python/leo_client clients/feeder)
+	$(BIN)/lint-imports --no-logo
+	.ci/check-proto $(BIN)/python
+
+proto: $(INSTALLED) ## Generate the Python stubs from proto/
+	.ci/generate-proto $(BIN)/python $(PROTO_OUT)
+
+migrate: $(INSTALLED) ## Apply the migrations from nothing and write db/schema.sql
+	$(BIN)/python -m server.cli.main migrate dump
+
+lock: $(BIN)/uv ## Resolve the dependencies again, with hashes
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Remove everything that was generated, but not the state of the stack
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist
+	find server clients tests loadtest -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(BIN)/uv:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer was not found: install it, or set PYTHON=/path/to/python" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+
+# The lock has every dependency with its hash; the project itself follows, editable and without another look
+# at the index. The time stamp makes the next run free.
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(INSTALLED)

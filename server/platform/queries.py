@@ -11,7 +11,8 @@ from pathlib import Path
 # The same place in a checkout and in a wheel: `db` is a data directory beside the package `server`.
 QUERIES_DIRECTORY = Path(__file__).resolve().parents[2] / "db" / "queries"
 
-_NAME_LINE = re.compile(r"^--\s*name:\s*(?P<name>[a-z][a-z0-9_]*)\s*$", re.MULTILINE)
+_NAME_LINE = re.compile(r"^--[ \t]*name[ \t]*:(?P<name>.*)$", re.MULTILINE)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class InvalidQueryFile(ValueError):
@@ -94,10 +95,12 @@ def _blocks(text: str, source: str) -> Iterator[Query]:
     _refuse_nameless(text[: heads[0].start()] if heads else text, source)
     for position, head in enumerate(heads):
         end = heads[position + 1].start() if position + 1 < len(heads) else len(text)
-        yield _block(head["name"], text[head.end() : end], source)
+        yield _block(head["name"].strip(), text[head.end() : end], source)
 
 
 def _block(name: str, body: str, source: str) -> Query:
+    if not _NAME.fullmatch(name):
+        raise InvalidQueryFile(f"{source}: {name!r} is no valid name for a statement")
     lines = body.strip().splitlines()
     comments = 0
     while comments < len(lines) and lines[comments].startswith("--"):
@@ -116,5 +119,3 @@ def _refuse_nameless(preamble: str, source: str) -> None:
     for line in preamble.splitlines():
         if line.strip() and not line.lstrip().startswith("--"):
             raise InvalidQueryFile(f"{source}: a statement stands before the first '-- name:' line")
-        if re.match(r"^--\s*name\s*:", line):
-            raise InvalidQueryFile(f"{source}: {line.strip()!r} is no valid name line")

@@ -48,8 +48,8 @@ class CommitOutcomeUnknown(LeoError):
 
     def __init__(self) -> None:
         super().__init__(
-            "COMMIT_OUTCOME_UNKNOWN",
-            "the answer to COMMIT was lost; look the outcome up",
+            "DATABASE_UNAVAILABLE",
+            "the database was lost at the end of the call; whether the call was done is not known",
         )
 
 
@@ -68,7 +68,7 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:
-        if not connection.is_closed():
+        if not _is_closed(connection):
             await connection.execute("ROLLBACK TO SAVEPOINT leo_block; RELEASE SAVEPOINT leo_block")
         raise
     await connection.execute("RELEASE SAVEPOINT leo_block")
@@ -107,24 +107,24 @@ async def run_transaction(
 
 async def _roll_back(connection: Connection) -> None:
     """Undo, or drop the connection: it never returns to the pool inside a transaction."""
-    if connection.is_closed():
+    if _is_closed(connection):
         return
     try:
         await connection.execute("ROLLBACK", timeout=_ROLLBACK_TIMEOUT_SECONDS)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-        connection.terminate()
+        _terminate(connection)
     except BaseException:
-        connection.terminate()
+        _terminate(connection)
         raise
 
 
 async def _commit(connection: Connection) -> None:
-    if connection.is_closed():
+    if _is_closed(connection):
         raise database_away()
     try:
         status = await _uninterrupted(connection.execute("COMMIT"))
     except (*CONNECTION_LOST, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        connection.terminate()
+        _terminate(connection)
         raise CommitOutcomeUnknown() from error
     except _CONTENTION as error:
         raise database_busy() from error
@@ -132,6 +132,19 @@ async def _commit(connection: Connection) -> None:
         raise asyncpg.InFailedSQLTransactionError(
             "an error inside the transaction was swallowed: COMMIT rolled it back"
         )
+
+
+def _is_closed(connection: Connection) -> bool:
+    """Also when the pool took a connection back because it died: then every call on it raises."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
+def _terminate(connection: Connection) -> None:
+    if not _is_closed(connection):
+        connection.terminate()
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -153,7 +166,7 @@ def _translated(error: BaseException, connection: Connection) -> LeoError | None
     """The domain error for a failure of the database itself; None for the caller's own errors."""
     if isinstance(error, CONNECTION_LOST):
         return database_away()
-    if isinstance(error, (asyncpg.InterfaceError, OSError)) and connection.is_closed():
+    if isinstance(error, (asyncpg.InterfaceError, OSError)) and _is_closed(connection):
         return database_away()
     if isinstance(error, _CONTENTION):
         return database_busy()

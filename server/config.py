@@ -1,7 +1,7 @@
 """Configuration: the only reader of the environment and of the TOML file that `LEO_CONFIG` names.
 
-Every value is a variable `LEO_<NAME>`, or the key `<name>` of the file; the variable wins. Values are checked once,
-frozen, and passed down; nothing else looks at the environment.
+Every value is a variable `LEO_<NAME>`, or the key `<name>` of the file; the variable wins, and an empty one
+counts as unset. Values are checked once, frozen, and passed down.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ConfigurationError(Exception):
 
 
 def _url(*schemes: str) -> AfterValidator:
-    """Accepts URLs of these schemes; says which, and never repeats the value, since it may hold a password."""
+    """Accepts URLs of these schemes; never repeats the value, since it may hold a password."""
 
     def check(value: SecretStr) -> SecretStr:
         if urlsplit(value.get_secret_value()).scheme not in schemes:
@@ -68,7 +68,7 @@ Jwks = Annotated[str, AfterValidator(_jwks)]
 class Settings(BaseSettings):
     """What any process may be told. Subclasses say what a kind of process cannot do without."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", validate_default=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     database_url: PostgresUrl | None = Field(
         None, description="PostgreSQL, as the process's own serving role"
@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     default_deadline_ms: int = Field(30_000, ge=1, description="for unary calls that bring no deadline")
     maximum_deadline_ms: int = Field(
         300_000, ge=1, description="longer deadlines of unary calls are cut to this"
+    )
+    longest_stream_ms: int = Field(
+        3_600_000, ge=1, description="streams end after this; clients open a new one"
     )
     drain_seconds: float = Field(
         20.0, ge=0, le=3_600, description="how long running calls may finish at stop"
@@ -149,13 +152,13 @@ def load_settings(kind: type[KindOfSettings]) -> KindOfSettings:
     """Reads the environment and the file once.
 
     Args:
-        kind: which process asks: `ServerSettings`, `WorkerSettings`, or `Settings` for one that needs nothing.
+        kind: which process asks: `ServerSettings`, `WorkerSettings`, or `Settings` if it needs nothing.
 
     Raises:
         ConfigurationError: all faults together, each with its variable.
     """
     file_values = _read_file(os.environ.get(f"{_PREFIX}CONFIG"))
-    given = {name for name in kind.model_fields if f"{_PREFIX}{name.upper()}" in os.environ}
+    given = {name for name in kind.model_fields if os.environ.get(f"{_PREFIX}{name.upper()}")}
     try:
         return kind(**{name: value for name, value in file_values.items() if name not in given})
     except ValidationError as error:

@@ -1,0 +1,153 @@
+"""Composition root of the server: builds everything, starts it, and stops it in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from server.config import ServerSettings
+from server.platform.logging import configure_logging, get_logger
+from server.platform.postgres import Database
+from server.platform.telemetry import RpcTelemetry
+from server.rpc.authentication import Authenticator
+from server.rpc.keys import key_source
+from server.rpc.processes import STOP_SIGNALS, Supervisor, parent_gone
+from server.rpc.registry import Deadlines, ServiceRegistry
+from server.rpc.server import RpcServer
+from server.rpc.tenant_directory import PostgresTenantDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What services are built from.
+
+    Args:
+        database: the pool of the serving role.
+        admin_database: the pool of leo_admin, where the configuration names one.
+    """
+
+    database: Database
+    admin_database: Database | None
+
+
+def register_services(registry: ServiceRegistry, resources: Resources) -> None:
+    """Every service of the server, one line each."""
+
+
+@asynccontextmanager
+async def running_server(settings: ServerSettings, *, share_port: bool = False) -> AsyncIterator[str]:
+    """Serves while the block runs, and yields the address.
+
+    Args:
+        settings: the configuration.
+        share_port: whether other processes listen on the same port.
+
+    Raises:
+        UnsafeRole: the database role could bypass row-level security.
+        Unavailable: the database can not be reached.
+        PortNotFree: the address is used by somebody else.
+    """
+    async with AsyncExitStack() as stack:
+        resources = await _open_resources(settings, stack)
+        keys = key_source(settings.auth_jwks)
+        stack.push_async_callback(keys.close)
+        registry = ServiceRegistry(
+            authenticator=Authenticator(
+                issuer=settings.auth_issuer,
+                audience=settings.auth_audience,
+                keys=keys,
+                tenants=PostgresTenantDirectory(database=resources.database),
+            ),
+            telemetry=RpcTelemetry(CollectorRegistry()),
+            deadlines=_deadlines(settings),
+        )
+        register_services(registry, resources)
+        server = RpcServer(
+            registry=registry, max_message_bytes=settings.max_message_bytes, share_port=share_port
+        )
+        address = await server.start(settings.listen)
+        stack.push_async_callback(server.drain, settings.drain_seconds)
+        yield address
+
+
+async def run(
+    settings: ServerSettings,
+    *,
+    share_port: bool = False,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serves until SIGTERM, SIGINT, or the end of the process that spawned this one.
+
+    Args:
+        on_ready: called with the address once calls are accepted.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopped.set)
+    async with running_server(settings, share_port=share_port) as address:
+        # What exists now lives as long as the process; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        on_ready(address)
+        waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(parent_gone())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        get_logger().info("draining", pid=os.getpid())
+    get_logger().info("stopped", pid=os.getpid())
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serves, in as many processes as configured, until SIGTERM or SIGINT. Blocks."""
+    configure_logging(level=settings.log_level)
+    announce = partial(_announce, settings.processes)
+    if settings.processes == 1:
+        uvloop.run(run(settings, on_ready=announce))
+        return
+    supervisor = Supervisor(
+        body=_serve_child, settings=settings, listen=settings.listen, count=settings.processes
+    )
+    supervisor.run(announce)
+
+
+def _serve_child(settings: ServerSettings, listen: str, report: Callable[[], None]) -> None:
+    configure_logging(level=settings.log_level)
+    here = settings.model_copy(update={"listen": listen})
+    uvloop.run(run(here, share_port=True, on_ready=lambda _address: report()))
+
+
+def _announce(processes: int, address: str) -> None:
+    get_logger().info("serving", address=address, pid=os.getpid(), processes=processes)
+
+
+async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Resources:
+    connect = partial(
+        Database.connect,
+        minimum_connections=settings.database_minimum_connections,
+        maximum_connections=settings.database_maximum_connections,
+        application_name="leo-server",
+    )
+    database = await connect(settings.database_url.get_secret_value())
+    stack.push_async_callback(database.close)
+    admin_database = None
+    if settings.admin_database_url is not None:
+        admin_database = await connect(settings.admin_database_url.get_secret_value())
+        stack.push_async_callback(admin_database.close)
+    return Resources(database=database, admin_database=admin_database)
+
+
+def _deadlines(settings: ServerSettings) -> Deadlines:
+    return Deadlines(
+        default=settings.default_deadline_ms / 1000,
+        longest=settings.maximum_deadline_ms / 1000,
+        longest_stream=settings.longest_stream_ms / 1000,
+    )

@@ -1,4 +1,4 @@
-"""Checks of the caller's input that every slice needs. All faults are collected, then raised together. Pure."""
+"""Checks of the caller's input that every slice needs. All faults are collected, then raised. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversions between wire messages and values that more than one slice needs. They never fail: checks come later."""
+"""Conversions between wire messages and values that slices share. They never fail: checks come later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NANOS = 1_000_000_000
 
 
 def to_datetime(message: Timestamp) -> datetime:
-    """The instant, cut to microseconds; what no datetime can hold becomes a value that every range check refuses."""
+    """The instant in microseconds; what no datetime can hold becomes one that every range check refuses."""
     if not 0 <= message.nanos < _NANOS:
         return _OUT_OF_RANGE
     try:

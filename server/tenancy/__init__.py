@@ -1,0 +1,1 @@
+"""Tenants: the boundary of isolation, kept by administrators."""

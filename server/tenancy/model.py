@@ -1,0 +1,114 @@
+"""What a tenant is, and what may be asked for one. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from server.contact_policy import ContactPolicy
+from server.validation import Violations
+
+STATUSES: Final = ("active", "suspended", "archived")
+_LONGEST_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A stored tenant.
+
+    Args:
+        defaults: caps and quiet hours of every campaign.
+        settings: the tenant's own settings; never credentials.
+        definitions_version: grows with every change that decisions could notice.
+    """
+
+    tenant_id: UUID
+    tenant_name: str
+    keycloak_realm: str
+    keycloak_client_id: str
+    status: str
+    defaults: ContactPolicy
+    settings: dict[str, Any]
+    definitions_version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewTenant:
+    """A tenant to create; `settings` is the caller's JSON object."""
+
+    tenant_name: str
+    keycloak_realm: str
+    keycloak_client_id: str
+    defaults: ContactPolicy
+    settings: bytes
+
+    def metadata(self) -> dict[str, Any]:
+        """What `tenant.metadata` will hold.
+
+        Raises:
+            InvalidInput: with every fault of the tenant.
+        """
+        violations = Violations()
+        violations.text("tenant_name", self.tenant_name, maximum=_LONGEST_NAME)
+        violations.text("keycloak_realm", self.keycloak_realm, maximum=_LONGEST_NAME)
+        violations.text("keycloak_client_id", self.keycloak_client_id, maximum=_LONGEST_NAME)
+        metadata = _defaults_metadata(self.defaults, violations) | _settings_metadata(
+            self.settings, violations
+        )
+        violations.raise_if_any()
+        return metadata
+
+
+@dataclass(frozen=True, slots=True)
+class TenantChange:
+    """What to change of a tenant; None keeps a value."""
+
+    tenant_id: str
+    tenant_name: str | None
+    status: str | None
+    defaults: ContactPolicy | None
+    settings: bytes | None
+
+    def metadata(self) -> dict[str, Any]:
+        """The keys of `tenant.metadata` to replace.
+
+        Raises:
+            InvalidInput: with every fault of the change.
+        """
+        violations = Violations()
+        violations.uuid("tenant_id", self.tenant_id)
+        if self.tenant_name is not None:
+            violations.text("tenant_name", self.tenant_name, maximum=_LONGEST_NAME)
+        metadata: dict[str, Any] = {}
+        if self.defaults is not None:
+            metadata |= _defaults_metadata(self.defaults, violations)
+        if self.settings is not None:
+            metadata |= _settings_metadata(self.settings, violations)
+        violations.raise_if_any()
+        return metadata
+
+
+def parse_tenant_id(text: str) -> UUID:
+    """Raises:
+    InvalidInput: it is no UUID.
+    """
+    violations = Violations()
+    tenant_id = violations.uuid("tenant_id", text)
+    violations.raise_if_any()
+    assert tenant_id is not None
+    return tenant_id
+
+
+def _defaults_metadata(defaults: ContactPolicy, violations: Violations) -> dict[str, Any]:
+    """Under the keys that the rule bundle reads."""
+    defaults.check(violations.under("defaults"))
+    return {"frequency_caps": defaults.caps_document(), "quiet_hours": defaults.quiet_hours_document()}
+
+
+def _settings_metadata(settings: bytes, violations: Violations) -> dict[str, Any]:
+    """Under one key of their own, so that no setting can pass for a default."""
+    return {"settings": violations.document("settings", settings)}

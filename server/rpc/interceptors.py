@@ -140,11 +140,21 @@ def wrap(handler: Handler, method: Method) -> Handler:
     Raises:
         TypeError: the servicer's method is no coroutine function and no async generator function.
     """
-    behavior = next(found for kind in _KINDS if (found := getattr(handler, kind)) is not None)
-    if not (inspect.iscoroutinefunction(behavior) or inspect.isasyncgenfunction(behavior)):
+    if not is_asynchronous(handler):
         raise TypeError(f"{method.name} must be a coroutine function or an async generator function")
+    behavior = _behavior(handler)
     surround = _streaming if handler.response_streaming else _single
     return _WrappedHandler(handler, surround(behavior, handler, method))
+
+
+def is_asynchronous(handler: Handler) -> bool:
+    """False for what a servicer did not implement: generated base classes answer without `async`."""
+    behavior = _behavior(handler)
+    return inspect.iscoroutinefunction(behavior) or inspect.isasyncgenfunction(behavior)
+
+
+def _behavior(handler: Handler) -> Any:
+    return next(found for kind in _KINDS if (found := getattr(handler, kind)) is not None)
 
 
 def _request_reader(handler: Handler, method: Method) -> Callable[[Any], Any]:
@@ -186,7 +196,7 @@ def _streaming(behavior: Any, handler: Handler, method: Method) -> Callable[[Any
     return respond if inspect.isasyncgenfunction(behavior) else write_responses
 
 
-class _WrappedHandler(grpc.RpcMethodHandler[Any, Any]):
+class _WrappedHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # not generic when it runs
     """A handler without deserialiser; it keeps the serialiser only where a servicer writes by itself."""
 
     def __init__(self, handler: Handler, behavior: Any) -> None:

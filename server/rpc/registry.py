@@ -14,7 +14,7 @@ from leo.activation.v1 import options_pb2
 from server.platform.telemetry import RpcTelemetry
 from server.rpc.authentication import Authenticator
 from server.rpc.deserialization import parser_of
-from server.rpc.interceptors import Handler, Method, wrap
+from server.rpc.interceptors import Handler, Method, is_asynchronous, wrap
 
 OPEN_SERVICES: Final = frozenset({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"})
 """Services of gRPC's own that need no token."""
@@ -62,10 +62,17 @@ class ServiceRegistry:
 
         Raises:
             MethodWithoutScope: a method does not say what scope it needs.
+        TypeError: a servicer does not implement a method.
         """
         methods = descriptor_pool.Default().FindServiceByName(service).methods_by_name
+        # gRPC's own servicers leave some methods out; those of ours are all there, or `wrap` says so.
+        offered = {
+            name: handler
+            for name, handler in handlers.items()
+            if service not in OPEN_SERVICES or is_asynchronous(handler)
+        }
         self.handlers[service] = {
-            name: wrap(handler, self._method(service, methods[name])) for name, handler in handlers.items()
+            name: wrap(handler, self._method(service, methods[name])) for name, handler in offered.items()
         }
 
     def add_to(self, server: grpc.aio.Server) -> None:

@@ -17,6 +17,15 @@ CREATE TABLE tenant (
     CONSTRAINT tenant_name_in_realm UNIQUE (keycloak_realm, tenant_name)
 );
 SELECT leo_mutable('tenant');
+COMMENT ON TABLE tenant IS 'Root of the system: a company or workspace, the boundary of isolation; anchored in Keycloak';
+COMMENT ON COLUMN tenant.tenant_name IS 'Human-readable name, unique in its realm';
+COMMENT ON COLUMN tenant.keycloak_realm IS 'Keycloak realm that signs this tenant''s tokens';
+COMMENT ON COLUMN tenant.keycloak_client_id IS 'OIDC client whose tokens speak for this tenant';
+COMMENT ON COLUMN tenant.metadata IS
+    'Limits, default caps and quiet hours, branding; channel_credentials hold ciphertext from store_credential';
+COMMENT ON COLUMN tenant.definitions_version IS
+    'Raised by trigger with every change of a definition, so that a stale rule bundle is noticed';
+COMMENT ON COLUMN tenant.status IS 'active, suspended or archived; only an active tenant resolves';
 
 -- Everything in metadata but the credentials belongs to the definitions (caps, quiet hours, defaults).
 CREATE FUNCTION guard_tenant_metadata() RETURNS trigger
@@ -65,6 +74,20 @@ CREATE TABLE data_sources (
     PRIMARY KEY (tenant_id, source_id)
 );
 SELECT leo_mutable('data_sources');
+COMMENT ON TABLE data_sources IS 'Where data originates, how often it is synchronised, and how well that goes';
+COMMENT ON COLUMN data_sources.source_id IS 'Id of the source within its tenant';
+COMMENT ON COLUMN data_sources.source_name IS 'Human-readable name';
+COMMENT ON COLUMN data_sources.source_type IS 'Kind of source, e.g. arangodb or csv';
+COMMENT ON COLUMN data_sources.connection IS 'How to reach it; no secrets';
+COMMENT ON COLUMN data_sources.sync_frequency_seconds IS
+    'Seconds between two synchronisations; NULL: only on request';
+COMMENT ON COLUMN data_sources.sync_cursor IS 'How far the last synchronisation came: where the next one goes on';
+COMMENT ON COLUMN data_sources.last_sync_at IS 'When a synchronisation last ran';
+COMMENT ON COLUMN data_sources.last_success_at IS 'When one last succeeded';
+COMMENT ON COLUMN data_sources.last_error IS 'What went wrong last; NULL after a success';
+COMMENT ON COLUMN data_sources.ingested_count IS 'Rows taken in so far';
+COMMENT ON COLUMN data_sources.health IS 'unknown, healthy, degraded or failing';
+COMMENT ON COLUMN data_sources.status IS 'active or paused';
 
 CREATE TABLE cdp_profiles (
     tenant_id uuid NOT NULL REFERENCES tenant,
@@ -102,6 +125,32 @@ WITH (
     autovacuum_analyze_scale_factor = 0.02
 );
 SELECT leo_mutable('cdp_profiles');
+COMMENT ON TABLE cdp_profiles IS 'The unified snapshot of a customer: not a user, and evaluated anew rather than edited';
+COMMENT ON COLUMN cdp_profiles.profile_id IS
+    'The source''s id; must not itself be personal, since append-only rows keep it';
+COMMENT ON COLUMN cdp_profiles.ext_id IS 'Id in the CRM or ERP, by which the sync upserts';
+COMMENT ON COLUMN cdp_profiles.identities IS 'All known ids, e.g. ["email:a@b.com", "crm:123"]';
+COMMENT ON COLUMN cdp_profiles.primary_email IS 'E-mail address, compared without case';
+COMMENT ON COLUMN cdp_profiles.mobile_number IS 'Telephone number, E.164';
+COMMENT ON COLUMN cdp_profiles.living_location IS 'Place of living, in words';
+COMMENT ON COLUMN cdp_profiles.latitude IS 'Degrees north, -90 to 90';
+COMMENT ON COLUMN cdp_profiles.longitude IS 'Degrees east, -180 to 180';
+COMMENT ON COLUMN cdp_profiles.job_titles IS 'Array of titles';
+COMMENT ON COLUMN cdp_profiles.interests IS 'Array of interests';
+COMMENT ON COLUMN cdp_profiles.data_labels IS 'Array of classification labels';
+COMMENT ON COLUMN cdp_profiles.segments IS 'Array of the names of the segments that the profile is in now';
+COMMENT ON COLUMN cdp_profiles.segment_snapshots IS
+    'Array of the ids of the snapshots that ever held the profile; only grows, at its end';
+COMMENT ON COLUMN cdp_profiles.portfolio_snapshot IS 'Current holdings: cash and positions';
+COMMENT ON COLUMN cdp_profiles.portfolio_risk_score IS 'Risk tolerance, 0.00 to 1.00';
+COMMENT ON COLUMN cdp_profiles.raw_attributes IS 'Whatever else the sources know';
+COMMENT ON COLUMN cdp_profiles.channel_addresses IS
+    'Channel to address, or to a list of addresses; e-mail falls back to primary_email';
+COMMENT ON COLUMN cdp_profiles.language IS 'Preferred language, BCP 47';
+COMMENT ON COLUMN cdp_profiles.time_zone IS 'IANA time zone, for quiet hours';
+COMMENT ON COLUMN cdp_profiles.interest_embedding IS 'Semantic summary of the interests, 1,536 dimensions';
+COMMENT ON COLUMN cdp_profiles.source_updated_at IS 'When the source last changed the profile';
+COMMENT ON COLUMN cdp_profiles.erased_at IS 'When erase_profile redacted the profile; NULL: it did not';
 
 CREATE UNIQUE INDEX cdp_profiles_ext_id ON cdp_profiles (ext_id, tenant_id);
 CREATE INDEX cdp_profiles_email ON cdp_profiles (primary_email, tenant_id) WHERE primary_email IS NOT NULL;
@@ -154,6 +203,15 @@ CREATE TABLE consent_management (
 )
 WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 SELECT leo_mutable('consent_management');
+COMMENT ON TABLE consent_management IS 'What a customer agreed to, per channel: overrides campaigns, agents and rules';
+COMMENT ON COLUMN consent_management.profile_id IS 'Whose consent';
+COMMENT ON COLUMN consent_management.channel IS 'For which channel, lower case';
+COMMENT ON COLUMN consent_management.status IS 'granted or withdrawn';
+COMMENT ON COLUMN consent_management.legal_basis IS 'Legal ground, e.g. consent or contract (GDPR art. 6)';
+COMMENT ON COLUMN consent_management.source IS 'Where it was given or withdrawn';
+COMMENT ON COLUMN consent_management.granted_at IS 'When it was granted';
+COMMENT ON COLUMN consent_management.withdrawn_at IS 'When it was withdrawn';
+COMMENT ON COLUMN consent_management.expires_at IS 'Until when it holds; NULL: no end';
 
 -- migrate:down
 SET LOCAL lock_timeout = '5s';

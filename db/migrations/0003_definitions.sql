@@ -21,6 +21,19 @@ CREATE TABLE campaign (
     CONSTRAINT campaign_period CHECK (end_at > start_at)
 );
 SELECT leo_mutable('campaign');
+COMMENT ON TABLE campaign IS 'Business intent: why activation exists. Sends nothing itself';
+COMMENT ON COLUMN campaign.campaign_id IS 'Id of the campaign within its tenant';
+COMMENT ON COLUMN campaign.campaign_code IS 'Business code, e.g. SUMMER-2026, unique per tenant';
+COMMENT ON COLUMN campaign.campaign_name IS 'Human-readable name';
+COMMENT ON COLUMN campaign.objective IS 'What it is for, e.g. AWARENESS or CONVERSION';
+COMMENT ON COLUMN campaign.status IS 'draft, active, paused or completed';
+COMMENT ON COLUMN campaign.start_at IS 'Not before; NULL: no bound';
+COMMENT ON COLUMN campaign.end_at IS 'Not from then on; NULL: no bound';
+COMMENT ON COLUMN campaign.audience IS
+    'Named segment: {"name", "condition", "version"}, version being the hash of the condition; NULL: everybody';
+COMMENT ON COLUMN campaign.frequency_caps IS 'Array of caps on sends per window';
+COMMENT ON COLUMN campaign.quiet_hours IS
+    'When nothing is sent, in the profile''s time zone; NULL: the tenant''s default';
 
 CREATE UNIQUE INDEX campaign_code ON campaign (campaign_code, tenant_id);
 
@@ -98,6 +111,25 @@ BEGIN
 END
 $partitions$;
 SELECT leo_mutable('marketing_event');
+COMMENT ON TABLE marketing_event IS 'What may happen: an action, its channels, timing and template. Content-addressed, never edited';
+COMMENT ON COLUMN marketing_event.marketing_event_id IS 'Hash of the definition''s content';
+COMMENT ON COLUMN marketing_event.campaign_id IS 'Campaign that it serves';
+COMMENT ON COLUMN marketing_event.event_name IS 'Name, unique in its campaign among versions in use';
+COMMENT ON COLUMN marketing_event.event_type IS 'BROADCAST, TRIGGER or API';
+COMMENT ON COLUMN marketing_event.event_channel IS 'First channel';
+COMMENT ON COLUMN marketing_event.channels IS 'Ordered channels: the first, then the fallbacks';
+COMMENT ON COLUMN marketing_event.trigger_event_type IS
+    'Type of behavioural event that makes it a candidate; NULL: any, or dispatch only';
+COMMENT ON COLUMN marketing_event.condition IS 'Condition tree; NULL: always';
+COMMENT ON COLUMN marketing_event.template_name IS 'Template, chosen per channel and language';
+COMMENT ON COLUMN marketing_event.priority IS 'The higher wins';
+COMMENT ON COLUMN marketing_event.cooldown_seconds IS
+    'Least seconds of event time between two sends to one profile';
+COMMENT ON COLUMN marketing_event.start_at IS 'Not before; NULL: no bound';
+COMMENT ON COLUMN marketing_event.end_at IS 'Not from then on; NULL: no bound';
+COMMENT ON COLUMN marketing_event.description IS 'What it is, in words: the text that is embedded';
+COMMENT ON COLUMN marketing_event.embedding IS 'Semantic vector of the description, 1,536 dimensions';
+COMMENT ON COLUMN marketing_event.status IS 'planned, active, cancelled or superseded (by a changed definition)';
 
 CREATE UNIQUE INDEX marketing_event_current ON marketing_event (campaign_id, event_name, tenant_id)
     WHERE status <> 'superseded';
@@ -120,6 +152,18 @@ CREATE TABLE message_templates (
     PRIMARY KEY (tenant_id, template_id)
 );
 SELECT leo_mutable('message_templates');
+COMMENT ON TABLE message_templates IS 'Canonical message definitions: blueprints by channel and language, versioned';
+COMMENT ON COLUMN message_templates.template_id IS 'First 16 bytes of the hash of the content';
+COMMENT ON COLUMN message_templates.template_name IS 'Name that marketing events refer to';
+COMMENT ON COLUMN message_templates.channel IS 'Channel that it is written for';
+COMMENT ON COLUMN message_templates.language IS 'BCP 47, or default';
+COMMENT ON COLUMN message_templates.subject_template IS 'Subject, where the channel has one';
+COMMENT ON COLUMN message_templates.body_template IS 'Body';
+COMMENT ON COLUMN message_templates.template_engine IS 'jinja2 or liquid';
+COMMENT ON COLUMN message_templates.metadata IS 'What the provider needs besides, e.g. its own template id';
+COMMENT ON COLUMN message_templates.version IS 'Counts up from 1';
+COMMENT ON COLUMN message_templates.status IS
+    'draft, active or superseded; one active per name, channel and language';
 
 CREATE UNIQUE INDEX message_templates_version
     ON message_templates (template_name, channel, language, version, tenant_id);
@@ -150,6 +194,23 @@ CREATE TABLE activation_experiments (
     CONSTRAINT activation_experiments_period CHECK (end_at > start_at)
 );
 SELECT leo_mutable('activation_experiments');
+COMMENT ON TABLE activation_experiments IS 'How well activation decisions work: A/B, multi-variant and bandit tests';
+COMMENT ON COLUMN activation_experiments.experiment_id IS 'Id of the experiment within its tenant';
+COMMENT ON COLUMN activation_experiments.experiment_name IS 'Human-readable name';
+COMMENT ON COLUMN activation_experiments.campaign_id IS 'Campaign under test; NULL: all';
+COMMENT ON COLUMN activation_experiments.allocation IS 'fixed weights, or thompson sampling';
+COMMENT ON COLUMN activation_experiments.variants IS 'Array of arms with names and weights';
+COMMENT ON COLUMN activation_experiments.holdout_fraction IS 'Share that gets nothing, 0 to 1';
+COMMENT ON COLUMN activation_experiments.seed IS 'Seed of the assignment, so that it can be computed again';
+COMMENT ON COLUMN activation_experiments.conversion_event_type IS 'Behavioural event that counts as a conversion';
+COMMENT ON COLUMN activation_experiments.attribution_window_seconds IS
+    'Seconds after a delivery in which a conversion counts';
+COMMENT ON COLUMN activation_experiments.exposure_count IS 'Exposures so far, derived by a job';
+COMMENT ON COLUMN activation_experiments.conversion_count IS 'Conversions so far, derived by a job';
+COMMENT ON COLUMN activation_experiments.variant_counts IS 'The same for each variant';
+COMMENT ON COLUMN activation_experiments.start_at IS 'Not before; NULL: no bound';
+COMMENT ON COLUMN activation_experiments.end_at IS 'Not from then on; NULL: no bound';
+COMMENT ON COLUMN activation_experiments.status IS 'draft, running, paused or completed';
 
 -- migrate:down
 SET LOCAL lock_timeout = '5s';

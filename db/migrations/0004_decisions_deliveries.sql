@@ -19,6 +19,14 @@ CREATE TABLE segment_snapshot (
 )
 WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 SELECT leo_append_only('segment_snapshot');
+COMMENT ON TABLE segment_snapshot IS 'An audience, frozen when it was activated; immutable, and without its members';
+COMMENT ON COLUMN segment_snapshot.snapshot_id IS
+    'Hash over segment, version and audience: an unchanged audience keeps its id';
+COMMENT ON COLUMN segment_snapshot.segment_name IS 'Segment that was frozen';
+COMMENT ON COLUMN segment_snapshot.segment_version IS 'Hash of the segment''s condition';
+COMMENT ON COLUMN segment_snapshot.snapshot_reason IS 'Why it was frozen first';
+COMMENT ON COLUMN segment_snapshot.audience_sha256 IS 'Hash over the sorted members';
+COMMENT ON COLUMN segment_snapshot.member_count IS 'Number of members';
 
 CREATE INDEX segment_snapshot_segment ON segment_snapshot (segment_name, tenant_id, created_at);
 
@@ -32,6 +40,9 @@ CREATE TABLE segment_snapshot_member (
 )
 WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 SELECT leo_append_only('segment_snapshot_member');
+COMMENT ON TABLE segment_snapshot_member IS 'Who was in a snapshot: the source of truth for audits and attribution';
+COMMENT ON COLUMN segment_snapshot_member.snapshot_id IS 'Snapshot';
+COMMENT ON COLUMN segment_snapshot_member.profile_id IS 'Member';
 
 CREATE TABLE agent_task (
     tenant_id uuid NOT NULL,
@@ -77,6 +88,37 @@ WITH (
     autovacuum_vacuum_cost_delay = 0
 );
 SELECT leo_mutable('agent_task');
+COMMENT ON TABLE agent_task IS 'The flight recorder: every decision, why it was made, and the work that follows from it';
+COMMENT ON COLUMN agent_task.task_id IS 'Deterministic id, from the source event for decisions';
+COMMENT ON COLUMN agent_task.agent_name IS 'Who decided: rules, or a model''s agent';
+COMMENT ON COLUMN agent_task.task_type IS 'plan, execute or evaluate';
+COMMENT ON COLUMN agent_task.campaign_id IS 'Campaign of the selected marketing event';
+COMMENT ON COLUMN agent_task.marketing_event_id IS 'Selected marketing event';
+COMMENT ON COLUMN agent_task.snapshot_id IS 'Audience that the decision froze';
+COMMENT ON COLUMN agent_task.profile_id IS 'Whom it is about; NULL for plans';
+COMMENT ON COLUMN agent_task.parent_task_id IS 'Plan that this task carries out';
+COMMENT ON COLUMN agent_task.source_event_id IS 'The caller''s id of the event';
+COMMENT ON COLUMN agent_task.event_type IS 'Type of the event';
+COMMENT ON COLUMN agent_task.occurred_at IS 'When the event happened: cooldowns count in this time';
+COMMENT ON COLUMN agent_task.decided_at IS 'The clock that the decision saw';
+COMMENT ON COLUMN agent_task.input_sha256 IS
+    'Fingerprint of the event''s body: the same id with another body is refused';
+COMMENT ON COLUMN agent_task.rule_bundle_id IS 'Rule bundle that the decision used: the plan task that stores it';
+COMMENT ON COLUMN agent_task.outcome IS 'send or suppressed; NULL while open';
+COMMENT ON COLUMN agent_task.reason_code IS 'Why, as data';
+COMMENT ON COLUMN agent_task.reasoning_summary IS 'Why, in words; written once';
+COMMENT ON COLUMN agent_task.reasoning_trace IS
+    'Every candidate with its reason, or the model''s steps; written once';
+COMMENT ON COLUMN agent_task.inputs IS 'Everything that the decision may have used, for replay';
+COMMENT ON COLUMN agent_task.result IS 'What came of it; written once';
+COMMENT ON COLUMN agent_task.output_sha256 IS 'Fingerprint of the result; written once';
+COMMENT ON COLUMN agent_task.related_news_id IS 'News item behind the decision';
+COMMENT ON COLUMN agent_task.status IS 'pending, completed, failed or cancelled';
+COMMENT ON COLUMN agent_task.queue IS 'Work queue; for sends the first channel''s name';
+COMMENT ON COLUMN agent_task.due_at IS 'Not to be claimed before';
+COMMENT ON COLUMN agent_task.lease_owner IS 'Worker that claimed it';
+COMMENT ON COLUMN agent_task.lease_until IS 'When another may claim it';
+COMMENT ON COLUMN agent_task.attempts IS 'Claims so far';
 
 -- A task is claimable from due_at on, or from the end of the lease that somebody let run out. A claim moves the
 -- entry to the end of its lease, so tasks in flight are not met again by the next claim.
@@ -172,6 +214,26 @@ CREATE TABLE delivery_log (
 )
 WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 SELECT leo_append_only('delivery_log');
+COMMENT ON TABLE delivery_log IS 'The single truth about outbound messages: if it is not here, it did not happen';
+COMMENT ON COLUMN delivery_log.delivery_id IS 'Order of appending';
+COMMENT ON COLUMN delivery_log.delivery_key IS 'Hash over task and channel: all rows of one delivery';
+COMMENT ON COLUMN delivery_log.attempt IS 'Counts up from 1';
+COMMENT ON COLUMN delivery_log.task_id IS 'Decision behind the message';
+COMMENT ON COLUMN delivery_log.marketing_event_id IS 'Definition that was sent';
+COMMENT ON COLUMN delivery_log.campaign_id IS 'Its campaign';
+COMMENT ON COLUMN delivery_log.profile_id IS 'Recipient';
+COMMENT ON COLUMN delivery_log.snapshot_id IS 'Frozen audience that holds the recipient';
+COMMENT ON COLUMN delivery_log.channel IS 'Channel, lower case';
+COMMENT ON COLUMN delivery_log.destination IS 'Address that was used';
+COMMENT ON COLUMN delivery_log.delivery_status IS
+    'queued, suppressed, sending, sent, delivered, read, bounced, failed, unknown or cancelled';
+COMMENT ON COLUMN delivery_log.reason IS 'Why suppressed, failed or cancelled';
+COMMENT ON COLUMN delivery_log.subject IS 'Subject as rendered';
+COMMENT ON COLUMN delivery_log.body IS 'Body as rendered';
+COMMENT ON COLUMN delivery_log.provider_message_id IS
+    'The provider''s id of the message, by which its webhooks refer to it';
+COMMENT ON COLUMN delivery_log.provider_response IS 'The provider''s answer';
+COMMENT ON COLUMN delivery_log.sent_at IS 'When the provider accepted it';
 
 CREATE UNIQUE INDEX delivery_log_queued_once ON delivery_log (delivery_key, tenant_id)
     WHERE delivery_status = 'queued';
@@ -274,6 +336,16 @@ CREATE TABLE behavioral_events (
     )
 ) PARTITION BY RANGE (occurred_at);
 SELECT leo_append_only('behavioral_events');
+COMMENT ON TABLE behavioral_events IS 'What customers did: raw facts, one partition for each UTC month';
+COMMENT ON COLUMN behavioral_events.event_key IS 'Hash of the source''s event id';
+COMMENT ON COLUMN behavioral_events.profile_id IS 'Who';
+COMMENT ON COLUMN behavioral_events.source_event_id IS 'The caller''s id of the event';
+COMMENT ON COLUMN behavioral_events.event_type IS 'What, e.g. VIEW, CLICK or purchase';
+COMMENT ON COLUMN behavioral_events.entity_type IS 'What kind of thing it was done to, e.g. NEWS or CAMPAIGN';
+COMMENT ON COLUMN behavioral_events.entity_id IS 'Which thing';
+COMMENT ON COLUMN behavioral_events.sentiment_val IS '-1 negative, 0 neutral, 1 positive';
+COMMENT ON COLUMN behavioral_events.attributes IS 'Details of the event';
+COMMENT ON COLUMN behavioral_events.occurred_at IS 'When it happened: 1990 to one day ahead';
 
 CREATE INDEX behavioral_events_profile ON behavioral_events (profile_id, tenant_id, occurred_at);
 
@@ -298,6 +370,20 @@ CREATE TABLE activation_outcomes (
 )
 WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 SELECT leo_append_only('activation_outcomes');
+COMMENT ON TABLE activation_outcomes IS 'Interpreted attribution: which delivery led to which result';
+COMMENT ON COLUMN activation_outcomes.outcome_id IS 'Hash over delivery, event and model';
+COMMENT ON COLUMN activation_outcomes.delivery_id IS 'Row of the delivery that gets the credit';
+COMMENT ON COLUMN activation_outcomes.task_id IS 'Decision behind it';
+COMMENT ON COLUMN activation_outcomes.profile_id IS 'Who';
+COMMENT ON COLUMN activation_outcomes.event_key IS 'Behavioural event that is the outcome; NULL: none';
+COMMENT ON COLUMN activation_outcomes.outcome_type IS 'What happened, e.g. conversion';
+COMMENT ON COLUMN activation_outcomes.outcome_value IS 'Its worth, in the tenant''s currency';
+COMMENT ON COLUMN activation_outcomes.occurred_at IS 'When';
+COMMENT ON COLUMN activation_outcomes.experiment_id IS 'Experiment it counts for';
+COMMENT ON COLUMN activation_outcomes.variant IS 'Arm it counts for';
+COMMENT ON COLUMN activation_outcomes.attribution_model IS 'Rule that gave the credit, e.g. last_touch';
+COMMENT ON COLUMN activation_outcomes.attribution_weight IS 'Share of the credit, 0 to 1';
+COMMENT ON COLUMN activation_outcomes.metadata IS 'Details of the attribution';
 
 CREATE INDEX activation_outcomes_delivery ON activation_outcomes (delivery_id, tenant_id);
 CREATE INDEX activation_outcomes_profile ON activation_outcomes (profile_id, tenant_id, occurred_at);

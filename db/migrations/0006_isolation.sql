@@ -20,7 +20,9 @@ BEGIN
     LOOP
         PERFORM leo_isolate(target);
     END LOOP;
-    FOR target IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'marketing_event'::regclass
+    FOR target IN
+        SELECT inhrelid FROM pg_inherits
+        WHERE inhparent IN ('marketing_event'::regclass, 'behavioral_events'::regclass)
     LOOP
         PERFORM leo_isolate(target);
     END LOOP;

@@ -403,7 +403,16 @@ GRANT EXECUTE ON FUNCTION ensure_month TO leo_app, leo_worker;
 -- Only the owner of a table may attach to it, and it makes tables whenever it is called.
 GRANT CREATE ON SCHEMA public TO leo_partition_maker;
 ALTER FUNCTION ensure_month OWNER TO leo_partition_maker;
-ALTER TABLE behavioral_events OWNER TO leo_partition_maker;
+DO $owner$
+DECLARE
+    target regclass;
+BEGIN
+    FOR target IN SELECT relid FROM pg_partition_tree('behavioral_events')
+    LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO leo_partition_maker', target);
+    END LOOP;
+END
+$owner$;
 
 REVOKE CREATE ON SCHEMA public FROM
     leo_tenant_resolver, leo_tenant_lister, leo_task_claimer, leo_rule_loader,
@@ -416,10 +425,7 @@ DO $owner$
 DECLARE
     target regclass;
 BEGIN
-    FOR target IN
-        SELECT oid FROM pg_class
-        WHERE relkind IN ('r', 'p') AND relowner = 'leo_partition_maker'::regrole
-        ORDER BY relkind
+    FOR target IN SELECT relid FROM pg_partition_tree('behavioral_events')
     LOOP
         EXECUTE format('ALTER TABLE %s OWNER TO leo_owner', target);
     END LOOP;

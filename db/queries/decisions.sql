@@ -33,6 +33,7 @@ SELECT
     task.decided_at,
     profile.profile_id,
     profile.ext_id,
+    profile.identities,
     profile.primary_email IS NOT NULL AS has_email,
     profile.mobile_number IS NOT NULL AS has_mobile_number,
     profile.primary_email,
@@ -46,6 +47,8 @@ SELECT
     profile.segments,
     profile.portfolio_snapshot,
     profile.portfolio_risk_score,
+    profile.source_updated_at,
+    profile.created_at,
     profile.raw_attributes,
     profile.channel_addresses,
     profile.language,
@@ -53,7 +56,7 @@ SELECT
     consent.channels AS consented
 FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted (profile_id, task_id, position)
 LEFT JOIN LATERAL (
-    SELECT * FROM cdp_profiles WHERE tenant_id = $1 AND profile_id = wanted.profile_id LIMIT 1
+    SELECT * FROM cdp_profiles WHERE tenant_id = $1 AND profile_id = wanted.profile_id AND erased_at IS NULL LIMIT 1
 ) AS profile ON TRUE
 LEFT JOIN LATERAL (
     SELECT * FROM agent_task WHERE tenant_id = $1 AND task_id = wanted.task_id LIMIT 1
@@ -68,6 +71,34 @@ LEFT JOIN LATERAL (
         AND (expires_at IS NULL OR expires_at > now())
 ) AS consent ON TRUE
 ORDER BY wanted.position;
+
+-- name: load_past_events
+-- Past events of profiles in spans of time, ordered by profile; a span without a beginning means only the last
+-- event before its end. $1 tenant, $2 profile ids, $3 event types, $4 beginnings, $5 ends (exclusive).
+SELECT wanted.profile_id, event.event_type, event.occurred_at, event.attributes
+FROM unnest($2::text[]) AS wanted (profile_id)
+CROSS JOIN unnest($3::text[], $4::timestamptz[], $5::timestamptz[]) AS span (event_type, starts_at, ends_at)
+CROSS JOIN LATERAL (
+    SELECT behavioral_events.event_type, behavioral_events.occurred_at, behavioral_events.attributes
+    FROM behavioral_events
+    WHERE
+        behavioral_events.profile_id = wanted.profile_id
+        AND behavioral_events.tenant_id = $1
+        AND behavioral_events.event_type = span.event_type
+        AND behavioral_events.occurred_at >= coalesce(span.starts_at, '-infinity')
+        AND behavioral_events.occurred_at < span.ends_at
+    ORDER BY behavioral_events.occurred_at DESC
+    LIMIT CASE WHEN span.starts_at IS NULL THEN 1 END
+) AS event
+ORDER BY wanted.profile_id;
+
+-- name: load_market
+-- Price and change of symbols as the tenant sees them: its own instrument before the global one.
+-- $1 tenant, $2 symbols.
+SELECT DISTINCT ON (symbol) symbol, price, change_percent
+FROM market_snapshot
+WHERE symbol = ANY($2::text[]) AND (tenant_id = $1 OR tenant_id IS NULL)
+ORDER BY symbol, tenant_id NULLS LAST;
 
 -- name: load_bundle
 -- The tenant's definitions in force as one canonical document, with its id and the version that it belongs to.

@@ -10,8 +10,8 @@ from types import FrameType
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(BaseException):
-    """The user or the system asked this command to end; not an Exception, so that nothing swallows it."""
+class Stopped(KeyboardInterrupt):
+    """The user or the system asked this command to end; of the kind that event loops let through."""
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start the process in a session of its own, so that the terminal's Ctrl-C reaches only us."""
-        with open(self._log_path, "ab") as log:
+        with open(self._log_path, "ab", opener=_private) as log:
             self._process = subprocess.Popen(
                 self._arguments,
                 cwd=self._directory,
@@ -108,6 +108,10 @@ def stop_orphan(
             _signal(pid, signal.SIGKILL)
             _wait_for_end(pid, marker, timeout_seconds)
     pid_path.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def command_line(pid: int) -> str:

@@ -118,9 +118,12 @@ class StateDirectory:
         return known
 
     def _check_owner(self) -> None:
+        """Passwords and a database go in here: whoever owns the folder, or the one above, could swap them."""
         status = self.path.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
             raise StackError(f"{self.path} belongs to another user: set LEO_STATE_DIRECTORY")
+        if self.path.parent.stat().st_uid not in {0, os.geteuid()}:
+            raise StackError(f"{self.path.parent} belongs to another user: set LEO_STATE_DIRECTORY")
 
 
 def _is_usable(home: Path) -> bool:

@@ -460,7 +460,7 @@ class Consent(_message.Message):
 
     @_builtins.property
     def granted_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was granted. Set by the server; ignored in requests."""
+        """When it was granted, or first recorded where it never was. Set by the server; ignored in requests."""
 
     @_builtins.property
     def withdrawn_at(self) -> _timestamp_pb2.Timestamp:

@@ -1,0 +1,45 @@
+"""Builds Decide out of its parts, for every process that decides: servers, and workers that dispatch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from server.decisions.bundle_cache import BundleCache
+from server.decisions.collector import BatchCollector
+from server.decisions.epochs import ReservationEpochs
+from server.decisions.facts_loader import FactsLoader
+from server.decisions.holding import Holding
+from server.decisions.isolation import IsolatingPipeline
+from server.decisions.pipeline import DecisionPipeline
+from server.decisions.reservation import RedisReservations, ReservationSettings
+from server.decisions.service import DecisionService
+from server.decisions.store import DecisionStore
+from server.platform.postgres import Database
+from server.platform.redis import RedisPool
+
+
+@asynccontextmanager
+async def running_decisions(*, database: Database, redis: RedisPool) -> AsyncIterator[DecisionService]:
+    """Decide, ready to use while the block runs."""
+    store = DecisionStore()
+    reservations = RedisReservations(redis, ReservationSettings())
+    epochs = ReservationEpochs(database=database, store=store, reservations=reservations)
+    pipeline = DecisionPipeline(
+        database=database,
+        store=store,
+        holding=Holding(database=database, store=store, reservations=reservations),
+        epochs=epochs,
+        bundles=BundleCache(store=store),
+        facts=FactsLoader(store=store),
+    )
+    isolating = IsolatingPipeline(pipeline=pipeline, database=database, store=store)
+    collector = BatchCollector(run=isolating.run)
+    await epochs.start()
+    await collector.start()
+    try:
+        yield DecisionService(database=database, store=store, pipeline=isolating, collector=collector)
+    finally:
+        await collector.stop()
+        await pipeline.close()
+        await epochs.stop()

@@ -1,0 +1,221 @@
+"""Compiles the definitions in force (the rule bundle) into what the hot path reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, time
+from typing import Any
+
+import orjson
+
+from server.conditions import Condition, compile_explainer, compile_predicate, parse
+from server.conditions.attributes import LOCATION, Attribute, Source
+from server.decisions.explanation import rule_explanations
+from server.decisions.limits import hold_request, scope_token
+from server.decisions.model import (
+    Bundle,
+    Limit,
+    LimitKind,
+    QuietHours,
+    Reason,
+    Rule,
+    Window,
+)
+
+_US = 1_000_000
+_IN_PROFILE = (Source.COLUMN, Source.DOCUMENT)
+
+
+def compile_bundle(bundle_id: str, version: int, document: str) -> Bundle:
+    """Compile a stored bundle.
+
+    Args:
+        bundle_id: hash of the document.
+        version: the tenant's definitions version that it was read with.
+        document: canonical JSON with `tenant`, `campaigns` and `marketing_events` (db/queries/decisions.sql).
+
+    Raises:
+        InvalidInput: a stored condition no longer parses; the definition must be put again.
+    """
+    content = orjson.loads(document)
+    campaigns = {campaign["campaign_id"]: campaign for campaign in content["campaigns"]}
+    rules = sorted(
+        (
+            _compile_rule(definition, campaigns[definition["campaign_id"]], content["tenant"])
+            for definition in content["marketing_events"]
+        ),
+        key=lambda rule: (-rule.priority, rule.marketing_event_id),
+    )
+    conditions = [tree for rule in rules for tree in (rule.condition_tree, rule.audience_tree) if tree]
+    return Bundle(
+        bundle_id=bundle_id,
+        version=version,
+        document=document,
+        by_event_type=_by_event_type(rules, content["marketing_events"]),
+        always=_triggered(rules, content["marketing_events"], None),
+        by_id={rule.marketing_event_id: rule for rule in rules},
+        profile_columns=_profile_columns(conditions),
+        raw_attributes=_raw_attributes(conditions),
+        windows=frozenset(window for tree in conditions for window in tree.aggregates),
+        symbols=frozenset(symbol for tree in conditions for symbol in tree.symbols),
+        longest_window_us=max(
+            (limit.window_us for rule in rules for limits in rule.limits.values() for limit in limits),
+            default=0,
+        ),
+    )
+
+
+def _profile_columns(conditions: Iterable[Condition]) -> frozenset[str]:
+    columns = {attribute.column for attribute in _attributes(conditions) if attribute.source in _IN_PROFILE}
+    if LOCATION in columns:
+        columns |= {"latitude", "longitude"}
+    return frozenset(columns - {LOCATION, "raw_attributes"})
+
+
+def _raw_attributes(conditions: Iterable[Condition]) -> frozenset[str]:
+    return frozenset(
+        attribute.path[0]
+        for attribute in _attributes(conditions)
+        if attribute.source is Source.DOCUMENT and attribute.column == "raw_attributes"
+    )
+
+
+def _attributes(conditions: Iterable[Condition]) -> Iterable[Attribute]:
+    return (leaf.attribute for tree in conditions for leaf in tree.comparisons())
+
+
+def _by_event_type(rules: list[Rule], definitions: list[Mapping[str, Any]]) -> Mapping[str, tuple[Rule, ...]]:
+    types = {rule.trigger_event_type for rule in rules if rule.trigger_event_type}
+    return {event_type: _triggered(rules, definitions, event_type) for event_type in types}
+
+
+def _triggered(
+    rules: list[Rule], definitions: list[Mapping[str, Any]], event_type: str | None
+) -> tuple[Rule, ...]:
+    """TRIGGER definitions of this event type, or of every type; others are reached by a dispatch only."""
+    triggers = {d["marketing_event_id"] for d in definitions if d["event_type"] == "TRIGGER"}
+    return tuple(
+        rule
+        for rule in rules
+        if rule.marketing_event_id in triggers and rule.trigger_event_type in (None, event_type)
+    )
+
+
+def _compile_rule(
+    definition: Mapping[str, Any], campaign: Mapping[str, Any], tenant: Mapping[str, Any]
+) -> Rule:
+    audience_document = campaign["audience"]
+    audience = parse(audience_document["condition"]) if audience_document else None
+    audience_name = audience_document["name"] if audience_document else ""
+    condition = parse(definition["condition"]) if definition["condition"] else None
+    channels = tuple(definition["channels"])
+    limits = _limits(definition, campaign, tenant, channels)
+    explanations = rule_explanations(
+        event_name=definition["event_name"],
+        channels=channels,
+        audience_name=audience_name,
+        audience=audience,
+        condition=condition,
+        limits=limits[channels[0]],
+    )
+    return Rule(
+        marketing_event_id=definition["marketing_event_id"],
+        campaign_id=definition["campaign_id"],
+        event_name=definition["event_name"],
+        trigger_event_type=definition["trigger_event_type"],
+        priority=definition["priority"],
+        channels=channels,
+        active=campaign["status"] == "active",
+        campaign_window=_window(campaign),
+        event_window=_window(definition),
+        audience=compile_predicate(audience) if audience else None,
+        condition=compile_predicate(condition) if condition else None,
+        audience_name=audience_name or definition["event_name"],
+        audience_version=audience_document["version"]
+        if audience_document
+        else definition["marketing_event_id"],
+        condition_tree=condition,
+        audience_tree=audience,
+        explain=compile_explainer(condition) if condition else None,
+        limits=limits,
+        holds={
+            channel: hold_request(
+                scope_token(definition["campaign_id"]),
+                _event_token(definition),
+                scope_token(channel),
+                limits[channel],
+            )
+            for channel in channels
+        },
+        quiet_hours=_quiet_hours(campaign["quiet_hours"] or tenant["quiet_hours"]),
+        explanations=explanations,
+        fragments={reason: _fragment(definition, reason, words) for reason, words in explanations.items()},
+    )
+
+
+def _event_token(definition: Mapping[str, Any]) -> str:
+    """By name, not by id: a changed definition is a new row, and its cooldown goes on."""
+    return scope_token(definition["campaign_id"], definition["event_name"])
+
+
+def _fragment(definition: Mapping[str, Any], reason: Reason, words: str) -> bytes:
+    return orjson.dumps(
+        {
+            "marketing_event_id": definition["marketing_event_id"],
+            "event_name": definition["event_name"],
+            "reason": reason,
+            "explanation": words,
+        }
+    )
+
+
+def _window(document: Mapping[str, Any]) -> Window:
+    return Window(_instant(document["start_at"]), _instant(document["end_at"]))
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _quiet_hours(document: Mapping[str, Any] | None) -> QuietHours | None:
+    if not document:
+        return None
+    return QuietHours(time.fromisoformat(document["start"]), time.fromisoformat(document["end"]))
+
+
+def _limits(
+    definition: Mapping[str, Any],
+    campaign: Mapping[str, Any],
+    tenant: Mapping[str, Any],
+    channels: tuple[str, ...],
+) -> Mapping[str, tuple[Limit, ...]]:
+    """For each channel that the message may start on: the cooldown, then the caps that apply there."""
+    cooldown = _cooldown(definition)
+    campaign_token = scope_token(definition["campaign_id"])
+    return {
+        channel: (
+            *cooldown,
+            *_caps(campaign["frequency_caps"], channel, {"campaign": campaign_token}),
+            *_caps(tenant["frequency_caps"], channel, {}),
+        )
+        for channel in channels
+    }
+
+
+def _cooldown(definition: Mapping[str, Any]) -> tuple[Limit, ...]:
+    seconds = definition["cooldown_seconds"]
+    if not seconds:
+        return ()
+    return (Limit(LimitKind.COOLDOWN, window_us=seconds * _US, maximum=1, event=_event_token(definition)),)
+
+
+def _caps(caps: Iterable[Mapping[str, Any]], channel: str, scope: Mapping[str, str]) -> tuple[Limit, ...]:
+    limits = []
+    for cap in caps:
+        if cap.get("channel") not in (None, channel):
+            continue
+        on = {"channel": scope_token(channel)} if cap.get("channel") else {}
+        limits.append(
+            Limit(LimitKind.CAP, window_us=cap["window_seconds"] * _US, maximum=cap["maximum"], **scope, **on)
+        )
+    return tuple(limits)

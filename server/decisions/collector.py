@@ -1,0 +1,140 @@
+"""Group commit: single events join whatever batch is forming.
+
+While one batch commits, the next one collects. So the batch size follows the load, and an idle server
+decides at once. The queue is bounded: past it, callers are told to come back instead of being kept waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from server.decisions.model import DecisionRecord, Event
+from server.decisions.pipeline import Answers, Batch
+from server.errors import LeoError, Overloaded
+
+_RETRY_AFTER_MS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    tenant_id: UUID
+    event: Event
+    answer: asyncio.Future[DecisionRecord]
+
+
+class BatchCollector:
+    """Collects events of all callers into batches; `start` and `stop` run its lanes.
+
+    Args:
+        run: decides a batch.
+        lanes: batches that may be under way at once.
+        maximum_batch: events of one batch at most.
+        maximum_queued: events that may wait; one more is refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Callable[[Batch], Awaitable[Answers]],
+        lanes: int = 2,
+        maximum_batch: int = 500,
+        maximum_queued: int = 4_000,
+    ) -> None:
+        self._run = run
+        self._lane_count = lanes
+        self._maximum_batch = maximum_batch
+        self._maximum_queued = maximum_queued
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._lanes: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the lanes."""
+        self._lanes = [asyncio.create_task(self._work()) for _ in range(self._lane_count)]
+
+    async def stop(self) -> None:
+        """Close the lanes. Callers that still wait are told that the server is away."""
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        for waiting in self._queue:
+            waiting.answer.cancel()
+        self._queue.clear()
+
+    async def decide(self, tenant_id: UUID, event: Event) -> DecisionRecord:
+        """The recorded decision on one event.
+
+        Raises:
+            Overloaded: too many events wait already.
+            LeoError: why this event was refused, or the whole batch failed.
+        """
+        if len(self._queue) >= self._maximum_queued:
+            raise Overloaded(
+                "SERVER_OVERLOADED",
+                "too many events are waiting for a decision",
+                retry_after_ms=_RETRY_AFTER_MS,
+            )
+        waiting = _Waiting(tenant_id, event, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._arrived.set()
+        return await waiting.answer
+
+    async def _work(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch = self._take()
+            if batch:
+                await self._decide(batch)
+
+    def _take(self) -> list[_Waiting]:
+        """The longest waiting events, one for each task: a repeated one stays for the next batch."""
+        taken: dict[str, _Waiting] = {}
+        left: list[_Waiting] = []
+        while self._queue and len(taken) < self._maximum_batch:
+            waiting = self._queue.popleft()
+            if waiting.answer.done():
+                continue  # its caller has gone: a deadline that passed is not worked on
+            if waiting.event.task_id in taken:
+                left.append(waiting)
+            else:
+                taken[waiting.event.task_id] = waiting
+        self._queue.extendleft(reversed(left))
+        if not self._queue:
+            self._arrived.clear()
+        return list(taken.values())
+
+    async def _decide(self, taken: list[_Waiting]) -> None:
+        batch: dict[UUID, list[Event]] = {}
+        for waiting in taken:
+            batch.setdefault(waiting.tenant_id, []).append(waiting.event)
+        try:
+            answers = await self._run(batch)
+        except asyncio.CancelledError:
+            for waiting in taken:
+                waiting.answer.cancel()
+            raise
+        except Exception as error:
+            for waiting in taken:
+                _fail(waiting, error)
+            return
+        for waiting in taken:
+            _resolve(waiting, answers[waiting.event.task_id])
+
+
+def _resolve(waiting: _Waiting, answer: DecisionRecord | LeoError) -> None:
+    if waiting.answer.done():
+        return
+    if isinstance(answer, LeoError):
+        waiting.answer.set_exception(answer)
+    else:
+        waiting.answer.set_result(answer)
+
+
+def _fail(waiting: _Waiting, error: Exception) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error)

@@ -1,0 +1,149 @@
+"""The pure core of Decide: screen the candidates, then conclude with the answers of the reservation.
+
+No clock, no randomness, no I/O: `decide(bundle, inputs)` gives the same decision for the same inputs for
+ever, which is what replay, backtest and the property tests rest on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import orjson
+
+from server.conditions import Facts
+from server.decisions.explanation import summarise
+from server.decisions.model import (
+    HURDLE,
+    Bundle,
+    CandidateResult,
+    Decision,
+    DecisionInputs,
+    Event,
+    Outcome,
+    ProfileState,
+    Reason,
+    Rule,
+    Screened,
+    Verdict,
+)
+from server.decisions.quiet_hours import due_at
+
+
+def decide(bundle: Bundle, inputs: DecisionInputs) -> Decision:
+    """Choose at most one marketing event for one event.
+
+    Args:
+        bundle: the definitions in force.
+        inputs: the event, the profile's state, the reservation's answers, the clock.
+
+    Returns:
+        The decision with a reason for every candidate.
+    """
+    return conclude(inputs, screen(bundle, inputs.event, inputs.profile, inputs.facts))
+
+
+def screen(bundle: Bundle, event: Event, profile: ProfileState | None, facts: Facts | None) -> list[Screened]:
+    """Take every candidate over the hurdles that need no reservation, best candidate first."""
+    if profile is None or facts is None:
+        return [Screened(rule, Reason.PROFILE_UNKNOWN) for rule in bundle.candidates(event)]
+    return [_screen_rule(rule, event.occurred_at, profile, facts) for rule in bundle.candidates(event)]
+
+
+def _screen_rule(rule: Rule, occurred_at: datetime, profile: ProfileState, facts: Facts) -> Screened:
+    if not (
+        rule.active and rule.campaign_window.contains(occurred_at) and rule.event_window.contains(occurred_at)
+    ):
+        return Screened(rule, Reason.CAMPAIGN_INACTIVE)
+    if rule.audience is not None and not rule.audience(facts):
+        return Screened(rule, Reason.SEGMENT_MISS)
+    if rule.condition is not None and not rule.condition(facts):
+        return Screened(rule, Reason.CONDITION_MISS)
+    reachable = [channel for channel in rule.channels if channel in profile.reachable]
+    if not reachable:
+        return Screened(rule, Reason.NO_ADDRESS)
+    allowed = tuple(channel for channel in reachable if channel in profile.consented)
+    if not allowed:
+        return Screened(rule, Reason.NO_CONSENT)
+    return Screened(rule, None, allowed)
+
+
+def conclude(inputs: DecisionInputs, screened: Sequence[Screened]) -> Decision:
+    """Select the best candidate that holds a reservation, and give every other its reason."""
+    selected = _selected(screened, inputs.verdicts)
+    candidates = tuple(_result(candidate, selected, inputs.verdicts) for candidate in screened)
+    furthest = _furthest(candidates)
+    reason = furthest.reason if furthest else _reason_without_candidates(inputs)
+    summary = summarise(reason, furthest, inputs)
+    if selected is None:
+        return Decision(
+            outcome=Outcome.SUPPRESSED,
+            reason=reason,
+            summary=summary,
+            selected=None,
+            channels=(),
+            due_at=None,
+            candidates=candidates,
+            output_sha256=_output_sha256(reason, None, (), None, candidates),
+        )
+    zone = inputs.profile.time_zone if inputs.profile else None
+    due = due_at(inputs.decided_at, selected.rule.quiet_hours, zone)
+    return Decision(
+        outcome=Outcome.SEND,
+        reason=reason,
+        summary=summary,
+        selected=selected.rule,
+        channels=selected.channels,
+        due_at=due,
+        candidates=candidates,
+        output_sha256=_output_sha256(reason, selected.rule, selected.channels, due, candidates),
+    )
+
+
+def _selected(screened: Sequence[Screened], verdicts: Mapping[str, Verdict]) -> Screened | None:
+    for candidate in screened:
+        if candidate.reason is None and (verdicts.get(candidate.rule.marketing_event_id) is Verdict.HELD):
+            return candidate
+    return None
+
+
+def _result(
+    candidate: Screened, selected: Screened | None, verdicts: Mapping[str, Verdict]
+) -> CandidateResult:
+    if candidate is selected:
+        return CandidateResult(candidate.rule, Reason.SELECTED)
+    if candidate.reason is not None:
+        return CandidateResult(candidate.rule, candidate.reason)
+    verdict = verdicts.get(candidate.rule.marketing_event_id)
+    if verdict is Verdict.COOLDOWN:
+        return CandidateResult(candidate.rule, Reason.COOLDOWN)
+    if verdict is Verdict.CAPPED:
+        return CandidateResult(candidate.rule, Reason.CAPPED)
+    return CandidateResult(candidate.rule, Reason.LOST_TO)
+
+
+def _furthest(candidates: Sequence[CandidateResult]) -> CandidateResult | None:
+    """The candidate that took the most hurdles; among equals the best (they come best first)."""
+    return max(candidates, key=lambda candidate: HURDLE[candidate.reason], default=None)
+
+
+def _reason_without_candidates(inputs: DecisionInputs) -> Reason:
+    return Reason.NO_CANDIDATE if inputs.profile is not None else Reason.PROFILE_UNKNOWN
+
+
+def _output_sha256(
+    reason: Reason,
+    rule: Rule | None,
+    channels: Sequence[str],
+    due: datetime | None,
+    candidates: Sequence[CandidateResult],
+) -> str:
+    output = [
+        reason,
+        rule.marketing_event_id if rule else None,
+        channels,
+        due,
+        [[candidate.rule.marketing_event_id, candidate.reason] for candidate in candidates],
+    ]
+    return hashlib.sha256(orjson.dumps(output)).hexdigest()

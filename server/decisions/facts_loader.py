@@ -1,0 +1,96 @@
+"""Loads what conditions read beside the profile: windows over past events, and market prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+import orjson
+
+from server.conditions.windows import PastEvent, Window, measure
+from server.decisions.model import Bundle, Columns, Event
+from server.decisions.state import Considered, facts_of, profile_state
+from server.decisions.store import DecisionStore
+from server.platform.postgres import Connection
+
+_History = Mapping[str, Sequence[PastEvent]]
+
+
+class FactsLoader:
+    """Stateless. Costs a round trip for past events and one for prices, and only where a condition reads
+    them."""
+
+    def __init__(self, *, store: DecisionStore) -> None:
+        self._store = store
+
+    async def consider(
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        bundle: Bundle,
+        loaded: Sequence[tuple[Event, Columns]],
+    ) -> list[Considered]:
+        """What may be used to decide each event, in order. An event sees those before it in its batch."""
+        history = await self._history(connection, tenant_id, bundle, [event for event, _ in loaded])
+        market = await self._market(connection, tenant_id, bundle)
+        considered = []
+        earlier: dict[str, list[PastEvent]] = {}
+        for event, row in loaded:
+            profile = profile_state(row, bundle)
+            past = [*history.get(event.profile_id, ()), *earlier.get(event.profile_id, ())]
+            aggregates = measure(bundle.windows, past, event.occurred_at) if bundle.windows else {}
+            facts = facts_of(event, profile, aggregates, market) if profile else None
+            considered.append(Considered(event, profile, facts, aggregates, market))
+            if bundle.windows:
+                earlier.setdefault(event.profile_id, []).append(
+                    PastEvent(event.event_type, event.occurred_at, event.attributes)
+                )
+        return considered
+
+    async def _history(
+        self, connection: Connection, tenant_id: UUID, bundle: Bundle, events: Sequence[Event]
+    ) -> _History:
+        if not bundle.windows or not events:
+            return {}
+        rows = await self._store.load_past_events(
+            connection,
+            tenant_id,
+            sorted({event.profile_id for event in events}),
+            _spans(bundle.windows, min(e.occurred_at for e in events), max(e.occurred_at for e in events)),
+        )
+        return {
+            profile_id: [
+                PastEvent(row["event_type"], row["occurred_at"], orjson.loads(row["attributes"]))
+                for row in found
+            ]
+            for profile_id, found in groupby(rows, key=lambda row: row["profile_id"])
+        }
+
+    async def _market(
+        self, connection: Connection, tenant_id: UUID, bundle: Bundle
+    ) -> Mapping[str, Mapping[str, object]]:
+        if not bundle.symbols:
+            return {}
+        rows = await self._store.load_market(connection, tenant_id, sorted(bundle.symbols))
+        return {
+            row["symbol"]: {"price": row["price"], "change_percent": row["change_percent"]} for row in rows
+        }
+
+
+def _spans(
+    windows: frozenset[Window], earliest: datetime, latest: datetime
+) -> list[tuple[str, datetime | None, datetime]]:
+    """For each event type, from when to when its events are needed; None: only the last one before the
+    end."""
+    spans: list[tuple[str, datetime | None, datetime]] = []
+    for event_type in sorted({window.event_type for window in windows}):
+        durations = [window.duration for window in windows if window.event_type == event_type]
+        start = earliest - max(
+            (duration for duration in durations if duration is not None), default=timedelta()
+        )
+        spans.append((event_type, start, latest))
+        if None in durations:
+            spans.append((event_type, None, start))
+    return spans

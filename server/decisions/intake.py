@@ -1,0 +1,105 @@
+"""From what a caller sent to an event that can be decided, or to every fault that it has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from server.decisions.limits import microseconds
+from server.decisions.model import DispatchTarget, Event
+from server.errors import InvalidInput
+from server.platform.ids import key_id
+from server.validation import Violations
+
+LARGEST_ID: Final = 200
+LARGEST_TYPE: Final = 100
+LARGEST_ATTRIBUTES: Final = 16 * 1024
+_AHEAD: Final = timedelta(days=1)
+DISPATCH_EVENT_TYPE: Final = "leo.dispatch"
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingEvent:
+    """An event as the caller sent it. `attributes` is a JSON object in UTF-8, or empty."""
+
+    source_event_id: str
+    profile_id: str
+    event_type: str
+    occurred_at: datetime | None
+    attributes: bytes
+
+
+def accept(tenant_id: UUID, incoming: IncomingEvent, path: str, now: datetime) -> Event:
+    """Check an event and give it its identity.
+
+    Args:
+        path: where the event stands in the request, e.g. `events[3]`.
+        now: the clock, which bounds `occurred_at`.
+
+    Raises:
+        InvalidInput: with every fault of the event.
+    """
+    violations = Violations(path)
+    violations.text("source_event_id", incoming.source_event_id, maximum=LARGEST_ID)
+    violations.text("profile_id", incoming.profile_id, maximum=LARGEST_ID)
+    violations.text("event_type", incoming.event_type, maximum=LARGEST_TYPE)
+    violations.moment("occurred_at", incoming.occurred_at, latest=now + _AHEAD)
+    attributes = violations.document("attributes", incoming.attributes, maximum=LARGEST_ATTRIBUTES)
+    if incoming.occurred_at is None:
+        violations.add("occurred_at", "is required: when the event happened")
+    if incoming.event_type == DISPATCH_EVENT_TYPE:
+        violations.add("event_type", f'"{DISPATCH_EVENT_TYPE}" is what dispatches use; choose another')
+    if violations.found or incoming.occurred_at is None:
+        raise InvalidInput(violations.found)
+    canonical = orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)
+    return Event(
+        source_event_id=incoming.source_event_id,
+        profile_id=incoming.profile_id,
+        event_type=incoming.event_type,
+        occurred_at=incoming.occurred_at,
+        attributes=attributes,
+        attributes_json=canonical,
+        task_id=task_id(tenant_id, incoming.source_event_id),
+        input_sha256=key_id(
+            "event_body",
+            tenant_id,
+            incoming.profile_id,
+            incoming.event_type,
+            str(microseconds(incoming.occurred_at)),
+            canonical.decode(),
+        ),
+    )
+
+
+def task_id(tenant_id: UUID, source_event_id: str) -> str:
+    """Id of the decision on an event."""
+    return key_id("task", tenant_id, source_event_id)
+
+
+def member_events(
+    tenant_id: UUID, target: DispatchTarget, profile_ids: Sequence[str], occurred_at: datetime
+) -> list[Event]:
+    """The events by which a dispatch asks for a decision on each member of its audience."""
+    return [_member_event(tenant_id, target, profile_id, occurred_at) for profile_id in profile_ids]
+
+
+def _member_event(tenant_id: UUID, target: DispatchTarget, profile_id: str, occurred_at: datetime) -> Event:
+    source_event_id = f"dispatch:{target.plan_task_id}:{profile_id}"
+    return Event(
+        source_event_id=source_event_id,
+        profile_id=profile_id,
+        event_type=DISPATCH_EVENT_TYPE,
+        occurred_at=occurred_at,
+        attributes={},
+        attributes_json=b"{}",
+        task_id=task_id(tenant_id, source_event_id),
+        input_sha256=key_id(
+            "dispatch_body", tenant_id, target.marketing_event_id, target.snapshot_id, profile_id
+        ),
+        dispatch=target,
+    )

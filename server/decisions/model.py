@@ -1,0 +1,307 @@
+"""What a decision is made of: the event, the profile's state, the rules, and the result. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from enum import StrEnum
+from typing import Any, Protocol
+
+from server.conditions import Condition, Explainer, Facts
+from server.conditions import Window as PastWindow
+
+
+class Columns(Protocol):
+    """A row of the database: a value for each column's name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+class Outcome(StrEnum):
+    """What was chosen."""
+
+    SEND = "send"
+    SUPPRESSED = "suppressed"
+
+
+class Reason(StrEnum):
+    """Why a candidate was selected or lost, in the order of the hurdles that a candidate takes."""
+
+    NO_CANDIDATE = "NO_CANDIDATE"
+    PROFILE_UNKNOWN = "PROFILE_UNKNOWN"
+    CAMPAIGN_INACTIVE = "CAMPAIGN_INACTIVE"
+    SEGMENT_MISS = "SEGMENT_MISS"
+    CONDITION_MISS = "CONDITION_MISS"
+    NO_ADDRESS = "NO_ADDRESS"
+    NO_CONSENT = "NO_CONSENT"
+    COOLDOWN = "COOLDOWN"
+    CAPPED = "CAPPED"
+    LOST_TO = "LOST_TO"
+    SELECTED = "SELECTED"
+
+
+HURDLE = {reason: position for position, reason in enumerate(Reason)}
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchTarget:
+    """The dispatch that an event belongs to: its one candidate and the audience that was frozen for it."""
+
+    plan_task_id: str
+    marketing_event_id: str
+    snapshot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a profile.
+
+    Args:
+        task_id: id of the decision, derived from tenant and `source_event_id`.
+        input_sha256: fingerprint of the caller's body; another body under the same id is refused.
+        attributes_json: the canonical JSON object of `attributes`.
+        dispatch: set when a dispatch asks instead of a customer's event.
+    """
+
+    source_event_id: str
+    profile_id: str
+    event_type: str
+    occurred_at: datetime
+    attributes: Mapping[str, Any]
+    attributes_json: bytes
+    task_id: str
+    input_sha256: str
+    dispatch: DispatchTarget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileState:
+    """What is known of the profile when it is decided on.
+
+    Args:
+        attributes: columns of the profile and its `raw_attributes`, as the conditions read them.
+        reachable: channels for which the profile has an address.
+        consented: channels with a current consent.
+        time_zone: IANA name for quiet hours, None where unknown.
+    """
+
+    profile_id: str
+    attributes: Mapping[str, Any]
+    segments: frozenset[str]
+    reachable: frozenset[str]
+    consented: frozenset[str]
+    time_zone: str | None = None
+
+
+class LimitKind(StrEnum):
+    """What a limit protects from."""
+
+    COOLDOWN = "cooldown"
+    CAP = "cap"
+
+
+ANY = "-" * 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `maximum` sends to one profile within any window of event time.
+
+    Args:
+        campaign, event, channel: the scope's tokens (`scope_token`); ANY matches every send.
+        window_us: length of the window in microseconds; two sends exactly one window apart do not conflict.
+    """
+
+    kind: LimitKind
+    window_us: int
+    maximum: int
+    campaign: str = ANY
+    event: str = ANY
+    channel: str = ANY
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Local hours in which nothing is delivered; `start` later than `end` spans midnight."""
+
+    start: time
+    end: time
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Half-open interval of event time; an absent bound is open."""
+
+    start_at: datetime | None
+    end_at: datetime | None
+
+    def contains(self, moment: datetime) -> bool:
+        """Whether `moment` lies at or after the start and before the end."""
+        return (self.start_at is None or moment >= self.start_at) and (
+            self.end_at is None or moment < self.end_at
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One marketing event, compiled: everything that is asked of it is looked up, nothing is parsed.
+
+    Args:
+        audience: decides membership in the campaign's audience; None admits everybody.
+        condition: the marketing event's own condition; None always holds.
+        limits: cooldown first, then caps, for each channel that the message may start on.
+        holds: for each such channel, what the candidate asks of the reservation, encoded once.
+        explanations: the words for each reason that this candidate may get, made once.
+        fragments: the same as JSON, for the trace of a decision.
+    """
+
+    marketing_event_id: str
+    campaign_id: str
+    event_name: str
+    trigger_event_type: str | None
+    priority: int
+    channels: tuple[str, ...]
+    active: bool
+    campaign_window: Window
+    event_window: Window
+    audience: Callable[[Facts], bool] | None
+    condition: Callable[[Facts], bool] | None
+    audience_name: str
+    audience_version: str
+    condition_tree: Condition | None
+    audience_tree: Condition | None
+    explain: Explainer | None
+    limits: Mapping[str, tuple[Limit, ...]]
+    holds: Mapping[str, bytes]
+    quiet_hours: QuietHours | None
+    explanations: Mapping[Reason, str]
+    fragments: Mapping[Reason, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The definitions in force, compiled.
+
+    Args:
+        bundle_id: hash of `document`, under which it is stored once.
+        version: the tenant's definitions version that it was read with.
+        by_event_type: candidates by the type of the event that triggers them, best first.
+        always: candidates of events of any other type.
+        profile_columns, raw_attributes, windows, symbols: what the conditions read.
+        longest_window_us: the longest cooldown or cap window, in microseconds.
+    """
+
+    bundle_id: str
+    version: int
+    document: str
+    by_event_type: Mapping[str, tuple[Rule, ...]]
+    always: tuple[Rule, ...]
+    by_id: Mapping[str, Rule]
+    profile_columns: frozenset[str]
+    raw_attributes: frozenset[str]
+    windows: frozenset[PastWindow]
+    symbols: frozenset[str]
+    longest_window_us: int
+
+    def candidates(self, event: Event) -> tuple[Rule, ...]:
+        """The rules that this event makes candidates, best first."""
+        if event.dispatch is not None:
+            rule = self.by_id.get(event.dispatch.marketing_event_id)
+            return (rule,) if rule is not None else ()
+        return self.by_event_type.get(event.event_type, self.always)
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A candidate after the hurdles that need no reservation.
+
+    Args:
+        reason: the hurdle that it did not take, or None when it may be reserved.
+        channels: the channels that the message may travel over, in order; empty when it lost.
+    """
+
+    rule: Rule
+    reason: Reason | None
+    channels: tuple[str, ...] = ()
+
+
+class Verdict(StrEnum):
+    """What the reservation says of one candidate that asked for it."""
+
+    HELD = "held"
+    COOLDOWN = "cooldown"
+    CAPPED = "capped"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInputs:
+    """Everything that a decision may use. The same inputs give the same decision, today or in a year.
+
+    Args:
+        profile: None when the tenant has no such profile.
+        verdicts: answers of the reservation, by marketing event; candidates after a held one were not asked.
+        decided_at: the clock.
+    """
+
+    event: Event
+    profile: ProfileState | None
+    facts: Facts | None
+    verdicts: Mapping[str, Verdict]
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateResult:
+    """One candidate with the reason that it got."""
+
+    rule: Rule
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided and why.
+
+    Args:
+        selected: the rule to act on, None when suppressed.
+        due_at: when the delivery is due, None when suppressed.
+        output_sha256: SHA-256 over the canonical output, in hexadecimal.
+    """
+
+    outcome: Outcome
+    reason: Reason
+    summary: str
+    selected: Rule | None
+    channels: tuple[str, ...]
+    due_at: datetime | None
+    candidates: tuple[CandidateResult, ...]
+    output_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateView:
+    """A candidate as it is told to the caller."""
+
+    marketing_event_id: str
+    event_name: str
+    reason: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision as it was recorded, and as every caller sees it."""
+
+    task_id: str
+    source_event_id: str
+    outcome: Outcome
+    reason: Reason
+    summary: str
+    marketing_event_id: str | None
+    channels: tuple[str, ...]
+    due_at: datetime | None
+    decided_at: datetime
+    input_sha256: str
+    duplicate: bool = False
+    candidates: tuple[CandidateView, ...] = field(default=())

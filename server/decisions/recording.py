@@ -1,0 +1,168 @@
+"""What is written of a decision, and how a written one reads back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from server.decisions.limits import microseconds, moment
+from server.decisions.model import (
+    CandidateResult,
+    CandidateView,
+    Columns,
+    Decision,
+    DecisionRecord,
+    Event,
+    Outcome,
+    Reason,
+    Rule,
+    Verdict,
+)
+from server.decisions.state import Considered
+from server.decisions.store import DecisionRow
+from server.platform.ids import audience_sha256, key_id
+
+
+def decision_row(
+    tenant_id: UUID,
+    considered: Considered,
+    verdicts: Mapping[str, Verdict],
+    decision: Decision,
+    decided_at: datetime,
+) -> DecisionRow:
+    """The decision as it is recorded: inputs, reasons, output, and for a send its audience and delivery."""
+    event, rule = considered.event, decision.selected
+    audience = _audience(tenant_id, event, rule)
+    dispatch = event.dispatch
+    return DecisionRow(
+        task_id=event.task_id,
+        profile_id=event.profile_id,
+        source_event_id=event.source_event_id,
+        event_type=event.event_type,
+        occurred_at=event.occurred_at,
+        input_sha256=event.input_sha256,
+        outcome=decision.outcome,
+        reason_code=decision.reason,
+        reasoning_summary=decision.summary,
+        reasoning_trace=_trace_json(decision),
+        inputs=_inputs_json(considered, verdicts, decided_at),
+        result=_result_json(decision),
+        output_sha256=decision.output_sha256,
+        campaign_id=rule.campaign_id if rule else None,
+        marketing_event_id=rule.marketing_event_id if rule else None,
+        channel=decision.channels[0] if rule else None,
+        due_at=decision.due_at,
+        snapshot_id=audience[0],
+        segment_name=audience[1],
+        segment_version=audience[2],
+        audience_sha256=audience[3],
+        delivery_key=key_id("delivery", tenant_id, event.task_id, decision.channels[0]) if rule else None,
+        event_key=None if dispatch else key_id("event", tenant_id, event.source_event_id),
+        attributes=event.attributes_json.decode(),
+        parent_task_id=dispatch.plan_task_id if dispatch else None,
+    )
+
+
+def _audience(
+    tenant_id: UUID, event: Event, rule: Rule | None
+) -> tuple[str | None, str | None, str | None, str | None]:
+    """Snapshot id, segment name, version and hash: of the dispatch, or of the one profile that is
+    addressed."""
+    if rule is None:
+        return None, None, None, None
+    if event.dispatch is not None:
+        return event.dispatch.snapshot_id, None, None, None
+    audience = audience_sha256([event.profile_id])
+    name, version = rule.audience_name, rule.audience_version
+    return key_id("snapshot", tenant_id, name, version, audience), name, version, audience
+
+
+def _trace_json(decision: Decision) -> str:
+    """The words and codes of every candidate; the pieces were encoded when the bundle was compiled."""
+    pieces = b",".join(candidate.rule.fragments[candidate.reason] for candidate in decision.candidates)
+    return (b'{"candidates":[%b]}' % pieces).decode()
+
+
+def _inputs_json(considered: Considered, verdicts: Mapping[str, Verdict], decided_at: datetime) -> str:
+    event, profile = considered.event, considered.profile
+    document: dict[str, Any] = {
+        "event": {
+            "source_event_id": event.source_event_id,
+            "event_type": event.event_type,
+            "occurred_at": event.occurred_at,
+            "attributes": orjson.Fragment(event.attributes_json),
+        },
+        "profile": None,
+        "verdicts": verdicts,
+        "decided_at": decided_at,
+    }
+    if profile is not None:
+        document["profile"] = {
+            "attributes": profile.attributes,
+            "segments": sorted(profile.segments),
+            "reachable": sorted(profile.reachable),
+            "consented": sorted(profile.consented),
+            "time_zone": profile.time_zone,
+        }
+    if considered.aggregates:
+        document["aggregates"] = considered.aggregates
+    if considered.market:
+        document["market"] = considered.market
+    return orjson.dumps(document, default=str).decode()
+
+
+def _result_json(decision: Decision) -> str:
+    return orjson.dumps(
+        {
+            "marketing_event_id": decision.selected.marketing_event_id if decision.selected else None,
+            "channels": decision.channels,
+            "due_us": microseconds(decision.due_at) if decision.due_at else None,
+        }
+    ).decode()
+
+
+def decision_record(event: Event, decision: Decision, decided_at: datetime) -> DecisionRecord:
+    """The answer for a decision that was just recorded."""
+    return DecisionRecord(
+        task_id=event.task_id,
+        source_event_id=event.source_event_id,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        summary=decision.summary,
+        marketing_event_id=decision.selected.marketing_event_id if decision.selected else None,
+        channels=decision.channels,
+        due_at=decision.due_at,
+        decided_at=decided_at,
+        input_sha256=event.input_sha256,
+        candidates=tuple(_view(candidate) for candidate in decision.candidates),
+    )
+
+
+def _view(candidate: CandidateResult) -> CandidateView:
+    rule, reason = candidate.rule, candidate.reason
+    return CandidateView(rule.marketing_event_id, rule.event_name, reason, rule.explanations[reason])
+
+
+def stored_record(row: Columns, *, duplicate: bool) -> DecisionRecord:
+    """The answer for a decision that is in the database."""
+    result = orjson.loads(row["result"])
+    due_us = result["due_us"]
+    trace = orjson.loads(row["reasoning_trace"])
+    return DecisionRecord(
+        task_id=row["task_id"],
+        source_event_id=row["source_event_id"],
+        outcome=Outcome(row["outcome"]),
+        reason=Reason(row["reason_code"]),
+        summary=row["reasoning_summary"],
+        marketing_event_id=row["marketing_event_id"],
+        channels=tuple(result["channels"]),
+        due_at=None if due_us is None else moment(due_us),
+        decided_at=row["decided_at"],
+        input_sha256=row["input_sha256"],
+        duplicate=duplicate,
+        candidates=tuple(CandidateView(**candidate) for candidate in trace["candidates"]),
+    )

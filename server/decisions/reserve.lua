@@ -1,0 +1,109 @@
+-- Reserves, for each event of a batch and in its order, at most one candidate of one profile, in event time.
+--
+-- KEYS[1]   the epoch key: "<epoch>:<run_id>", written when the epoch began.
+-- KEYS[2…]  for each event, its profile's sends: a sorted set, score = event time in microseconds, member =
+--           status (c confirmed, p pending) | stamp, 13 digits of ms | task, 32 | campaign, 16 | event, 16 | channel, 16.
+--           The stamp of a pending send is the end of its lease; that of a confirmed one, until when it must stay.
+--           The member "~" has the time from which on the set is complete.
+-- ARGV[1]   epoch   ARGV[2]  lease, ms   ARGV[3]  time to live of a set, ms   ARGV[4]  lateness that is kept, us
+-- ARGV[5…]  for each event, JSON [event time us, task, longest window us, [candidate, …]], best candidate first,
+--           a candidate being [campaign, event, channel, [[kind, campaign, event, channel, window us, maximum], …]].
+--
+-- Returns one answer for each event: "C" cold, the set is not complete that far back; "X" a pending send
+-- whose lease has run out would decide; else a letter for each candidate that was asked: "h" held,
+-- "o" cooldown, "k" capped. Returns {"E"} alone when the epoch is another one, or Redis has restarted since.
+local ANY = '----------------'
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if redis.call('GET', KEYS[1]) ~= ARGV[1] .. ':' .. run_id then return { 'E' } end
+
+local lease_ms, ttl_ms, lateness = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function whole(number) return string.format('%.0f', number) end
+
+-- The sends that a window around `at` can reach; an earlier try of the same task is forgotten.
+local function sends_near(key, at, task, longest)
+  local near = redis.call('ZRANGEBYSCORE', key, '(' .. whole(at - longest), '(' .. whole(at + longest), 'WITHSCORES')
+  local sends = {}
+  for position = 1, #near, 2 do
+    local member = near[position]
+    if member ~= '~' then
+      if string.sub(member, 15, 46) == task then
+        redis.call('ZREM', key, member)
+      else
+        sends[#sends + 1] = { at = tonumber(near[position + 1]), member = member }
+      end
+    end
+  end
+  return sends
+end
+
+local function matches(limit, member)
+  return (limit[2] == ANY or limit[2] == string.sub(member, 47, 62))
+    and (limit[3] == ANY or limit[3] == string.sub(member, 63, 78))
+    and (limit[4] == ANY or limit[4] == string.sub(member, 79, 94))
+end
+
+-- Whether one more send at `at` breaks the limit, and whether an expired pending send has a part in it.
+local function broken(limit, at, sends)
+  local window, maximum, times, expired = limit[5], limit[6], {}, false
+  for _, send in ipairs(sends) do
+    if math.abs(send.at - at) < window and matches(limit, send.member) then
+      times[#times + 1] = send.at
+      if string.sub(send.member, 1, 1) == 'p' and tonumber(string.sub(send.member, 2, 14)) < now_ms then
+        expired = true
+      end
+    end
+  end
+  for first = 1, #times - maximum + 1 do
+    if math.max(times[first + maximum - 1], at) - math.min(times[first], at) < window then return true, expired end
+  end
+  return false, false
+end
+
+-- What no window and no kept lateness can reach is forgotten, and said to be: memory stays bounded.
+local function trim(key, complete_from, longest)
+  local newest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
+  local keep_from = tonumber(newest[2]) - longest - lateness
+  if keep_from <= complete_from then return end
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. whole(keep_from))) do
+    if string.sub(member, 1, 1) == 'c' and tonumber(string.sub(member, 2, 14)) < now_ms then
+      redis.call('ZREM', key, member)
+    end
+  end
+  redis.call('ZADD', key, whole(keep_from), '~')
+end
+
+local function reserve(key, at, task, longest, candidates)
+  local complete_from = tonumber(redis.call('ZSCORE', key, '~') or math.huge)
+  if complete_from > at - longest then return 'C' end
+  local sends, verdicts = sends_near(key, at, task, longest), ''
+  for _, candidate in ipairs(candidates) do
+    local verdict = 'h'
+    for _, limit in ipairs(candidate[4]) do
+      local is_broken, expired = broken(limit, at, sends)
+      if is_broken and expired then return 'X' end
+      if is_broken then
+        verdict = limit[1]
+        break
+      end
+    end
+    verdicts = verdicts .. verdict
+    if verdict == 'h' then
+      local stamp = string.format('%013.0f', now_ms + lease_ms)
+      redis.call('ZADD', key, whole(at), 'p' .. stamp .. task .. candidate[1] .. candidate[2] .. candidate[3])
+      trim(key, complete_from, longest)
+      redis.call('PEXPIRE', key, ttl_ms)
+      break
+    end
+  end
+  return verdicts
+end
+
+local answers = {}
+for position = 5, #ARGV do
+  local event = cjson.decode(ARGV[position])
+  answers[#answers + 1] = reserve(KEYS[position - 3], event[1], event[2], event[3], event[4])
+end
+return answers

@@ -1,0 +1,184 @@
+"""Use cases of Decide."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from server.decisions.collector import BatchCollector
+from server.decisions.intake import IncomingEvent, accept, member_events, task_id
+from server.decisions.isolation import IsolatingPipeline
+from server.decisions.model import DecisionRecord, DispatchTarget, Event
+from server.decisions.pipeline import Answers
+from server.decisions.recording import stored_record
+from server.decisions.store import DecisionStore
+from server.errors import AlreadyExists, FieldViolation, InvalidInput, LeoError, NotFound, Overloaded
+from server.platform.clock import utc_now
+from server.platform.postgres import Database
+from server.validation import Violations
+
+MAXIMUM_EVENTS: Final = 1_000
+_RETRY_AFTER_MS: Final = 200
+Answer = DecisionRecord | LeoError
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionDetails:
+    """A recorded decision with all that it recorded; `row` has the columns of the query `get_decision`."""
+
+    record: DecisionRecord
+    row: Any
+
+
+class DecisionService:
+    """Decides one event, a batch, or the members of a dispatch; answers only what is committed.
+
+    Args:
+        batches: batches of callers that may be under way at once.
+        waiting_batches: further ones that may wait; one more is refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: DecisionStore,
+        pipeline: IsolatingPipeline,
+        collector: BatchCollector,
+        batches: int = 3,
+        waiting_batches: int = 64,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._pipeline = pipeline
+        self._collector = collector
+        self._places = asyncio.Semaphore(batches)
+        self._waiting = 0
+        self._waiting_batches = waiting_batches
+
+    async def decide(self, tenant_id: UUID, incoming: IncomingEvent) -> DecisionRecord:
+        """Decide one event; it joins the batch that is forming, so that concurrent calls share a commit.
+
+        Raises:
+            InvalidInput: the event has faults.
+            AlreadyExists: the id was decided with another body.
+            Overloaded: too many events wait.
+            Unavailable: the database is away; nothing is recorded.
+        """
+        return await self._collector.decide(tenant_id, accept(tenant_id, incoming, "event", utc_now()))
+
+    async def decide_batch(self, tenant_id: UUID, incoming: Sequence[IncomingEvent]) -> list[Answer]:
+        """Decide events in their order, each answered on its own. One transaction; round trips as `pipeline`.
+
+        Raises:
+            InvalidInput: the number of events is out of range.
+            Overloaded: too many batches wait.
+            Unavailable: the database is away; nothing is recorded.
+        """
+        violations = Violations()
+        violations.count("events", incoming, lowest=1, highest=MAXIMUM_EVENTS)
+        violations.raise_if_any()
+        now = utc_now()
+        accepted = [_accept(tenant_id, event, position, now) for position, event in enumerate(incoming)]
+        events = _distinct(accepted)
+        answers = await self._run(tenant_id, list(events.values())) if events else {}
+        return _answers(accepted, events, answers)
+
+    async def decide_members(
+        self,
+        tenant_id: UUID,
+        *,
+        plan_task_id: str,
+        marketing_event_id: str,
+        snapshot_id: str,
+        profile_ids: Sequence[str],
+        occurred_at: datetime,
+    ) -> list[Answer]:
+        """Decide for members of a frozen audience, in order; idempotent by plan and profile.
+
+        Raises:
+            Unavailable: the database is away; nothing is recorded.
+        """
+        target = DispatchTarget(plan_task_id, marketing_event_id, snapshot_id)
+        events = member_events(tenant_id, target, profile_ids, occurred_at)
+        answers = await self._run(tenant_id, events) if events else {}
+        return [answers[event.task_id] for event in events]
+
+    async def get_decision(self, tenant_id: UUID, *, task: str, source_event_id: str) -> DecisionDetails:
+        """The recorded decision. One transaction, one statement.
+
+        Raises:
+            InvalidInput: not exactly one id.
+            NotFound: the tenant has no such decision.
+        """
+        if bool(task) == bool(source_event_id):
+            raise InvalidInput([FieldViolation("task_id", "set exactly one of task_id and source_event_id")])
+        if task:
+            violations = Violations()
+            violations.sha256("task_id", task)
+            violations.raise_if_any()
+        wanted = task or task_id(tenant_id, source_event_id)
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            row = await self._store.get_decision(connection, tenant_id, wanted)
+        if row is None:
+            raise NotFound("decision", wanted)
+        return DecisionDetails(stored_record(row, duplicate=False), row)
+
+    async def _run(self, tenant_id: UUID, events: Sequence[Event]) -> Answers:
+        if self._places.locked() and self._waiting >= self._waiting_batches:
+            raise Overloaded(
+                "SERVER_OVERLOADED",
+                "too many batches are waiting for a decision",
+                retry_after_ms=_RETRY_AFTER_MS,
+            )
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._pipeline.run({tenant_id: events})
+        finally:
+            self._places.release()
+
+
+def _accept(tenant_id: UUID, incoming: IncomingEvent, position: int, now: datetime) -> Event | InvalidInput:
+    try:
+        return accept(tenant_id, incoming, f"events[{position}]", now)
+    except InvalidInput as fault:
+        return fault
+
+
+def _distinct(accepted: Sequence[Event | InvalidInput]) -> dict[str, Event]:
+    """The first event of each id; later ones get its answer."""
+    events: dict[str, Event] = {}
+    for event in accepted:
+        if isinstance(event, Event):
+            events.setdefault(event.task_id, event)
+    return events
+
+
+def _answers(
+    accepted: Sequence[Event | InvalidInput], events: dict[str, Event], answers: Answers
+) -> list[Answer]:
+    return [
+        event if isinstance(event, InvalidInput) else _answer(event, events[event.task_id], answers)
+        for event in accepted
+    ]
+
+
+def _answer(event: Event, first: Event, answers: Answers) -> Answer:
+    answer = answers[first.task_id]
+    if event is first or isinstance(answer, LeoError):
+        return answer
+    if event.input_sha256 != first.input_sha256:
+        return AlreadyExists(
+            "EVENT_BODY_CHANGED",
+            "an earlier event of this batch has the same source_event_id and another body",
+            {"source_event_id": event.source_event_id, "first_input_sha256": first.input_sha256},
+        )
+    return replace(answer, duplicate=True)

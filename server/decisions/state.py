@@ -1,0 +1,90 @@
+"""From the rows that were loaded to what a decision reads: the profile's state and the facts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from server.conditions import Facts
+from server.conditions.windows import WindowValue
+from server.decisions.model import Bundle, Columns, Event, ProfileState, Screened
+
+_JSON_COLUMNS: Final = frozenset(
+    {"identities", "job_titles", "interests", "data_labels", "portfolio_snapshot"}
+)
+# Channels whose address is a column of the profile unless `channel_addresses` names another.
+_EMAIL_CHANNELS: Final = ("email",)
+_PHONE_CHANNELS: Final = ("sms", "whatsapp", "zalo")
+
+
+@dataclass(slots=True)
+class Considered:
+    """An event on its way through the batch, with all that was loaded for it."""
+
+    event: Event
+    profile: ProfileState | None
+    facts: Facts | None
+    aggregates: Mapping[str, WindowValue] = field(default_factory=dict)
+    market: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    screened: list[Screened] = field(default_factory=list)
+
+
+def profile_state(row: Columns, bundle: Bundle) -> ProfileState | None:
+    """The profile as the bundle's conditions may read it, or None when the tenant has none of that id."""
+    if row["profile_id"] is None:
+        return None
+    return ProfileState(
+        profile_id=row["profile_id"],
+        attributes=_attributes(row, bundle),
+        segments=frozenset(orjson.loads(row["segments"])),
+        reachable=_reachable(row),
+        consented=frozenset(row["consented"] or ()),
+        time_zone=row["time_zone"],
+    )
+
+
+def _attributes(row: Columns, bundle: Bundle) -> dict[str, Any]:
+    """Only what some condition reads: the rest is neither decoded nor stored with the decision."""
+    attributes: dict[str, Any] = {}
+    for column in bundle.profile_columns:
+        value = row[column]
+        attributes[column] = orjson.loads(value) if column in _JSON_COLUMNS else value
+    if bundle.raw_attributes:
+        raw = orjson.loads(row["raw_attributes"])
+        attributes["raw_attributes"] = {key: raw[key] for key in bundle.raw_attributes if key in raw}
+    return attributes
+
+
+def _reachable(row: Columns) -> frozenset[str]:
+    addresses = row["channel_addresses"]
+    channels = (
+        {channel for channel, address in orjson.loads(addresses).items() if address}
+        if addresses != "{}"
+        else set()
+    )
+    if row["has_email"]:
+        channels.update(_EMAIL_CHANNELS)
+    if row["has_mobile_number"]:
+        channels.update(_PHONE_CHANNELS)
+    return frozenset(channels)
+
+
+def facts_of(
+    event: Event,
+    profile: ProfileState,
+    aggregates: Mapping[str, WindowValue],
+    market: Mapping[str, Mapping[str, object]],
+) -> Facts:
+    """What the conditions are evaluated on."""
+    return Facts(
+        occurred_at=event.occurred_at,
+        profile=profile.attributes,
+        segments=profile.segments,
+        event_type=event.event_type,
+        event=event.attributes,
+        market=market,
+        aggregates=aggregates,
+    )

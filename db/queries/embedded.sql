@@ -22,3 +22,10 @@ select format('alter role %I login password %L', $1::text, $2::text)
 insert into tenant (tenant_id, tenant_name, keycloak_realm, keycloak_client_id)
 values (gen_random_uuid(), $2, $1, $2)
 on conflict do nothing
+
+-- name: partitions
+-- Every partition, as a schema-qualified and quoted name.
+select format('%I.%I', n.nspname, c.relname) as name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relispartition and c.relkind = 'r'
+order by 1

@@ -9,14 +9,20 @@ import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import asyncpg
+
 from server.embedded.account import server_account
 from server.embedded.database_setup import prepare_database
 from server.embedded.errors import StackError
 from server.embedded.postgres_server import PostgresServer
 from server.embedded.state import StateDirectory
+from server.platform.queries import Queries
 
 _SHARED_BUFFERS_MB = 64
-_VERSION_LINES = re.compile(r"^-- Dumped (from|by) .*\n", re.MULTILINE)
+_NOISE = re.compile(r"^(-- Dumped (from|by) |\\\\(un)?restrict ).*\n", re.MULTILINE)
+
+
+_HEADER = "-- Written by `make migrate` from db/migrations, without partitions: they repeat their parents.\n"
 
 
 def dump_schema(scratch_directory: Path, target: Path) -> Path:
@@ -33,24 +39,33 @@ def dump_schema(scratch_directory: Path, target: Path) -> Path:
         server.start()
         url = server.url("leo")
         asyncio.run(prepare_database(url))
-        target.write_text(_normalised(_pg_dump(server, url)))
+        partitions = asyncio.run(_partitions(url))
+        target.write_text(_HEADER + _normalised(_pg_dump(server, url, partitions)))
     finally:
         server.stop()
         shutil.rmtree(scratch_directory, ignore_errors=True)
     return target
 
 
-def _pg_dump(server: PostgresServer, url: str) -> str:
+async def _partitions(url: str) -> list[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [row["name"] for row in await connection.fetch(Queries.load("embedded")["partitions"])]
+    finally:
+        await connection.close()
+
+
+def _pg_dump(server: PostgresServer, url: str, left_out: list[str]) -> str:
     parts = urlsplit(url)
     result = subprocess.run(
         [
             str(server.binaries.program("pg_dump")),
             "--schema-only",
-            "--restrict-key=leo",
             f"--host={parts.hostname}",
             f"--port={parts.port}",
             f"--username={parts.username}",
             f"--dbname={parts.path[1:]}",
+            *(f"--exclude-table={name}" for name in left_out),
         ],
         env={**server.binaries.environment(), "PGPASSWORD": unquote(parts.password or "")},
         capture_output=True,
@@ -62,4 +77,4 @@ def _pg_dump(server: PostgresServer, url: str) -> str:
 
 
 def _normalised(dump: str) -> str:
-    return _VERSION_LINES.sub("", dump).strip() + "\n"
+    return _NOISE.sub("", dump + "\n").strip() + "\n"

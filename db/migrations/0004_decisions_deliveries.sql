@@ -390,14 +390,9 @@ CREATE INDEX activation_outcomes_profile ON activation_outcomes (profile_id, ten
 CREATE INDEX activation_outcomes_experiment ON activation_outcomes (experiment_id, tenant_id, occurred_at)
     WHERE experiment_id IS NOT NULL;
 
--- The reservation store's epoch: taken anew whenever the store was emptied or replaced.
-CREATE SEQUENCE reservation_epoch;
-COMMENT ON SEQUENCE reservation_epoch IS 'Epoch of the reservation store; the store and its users must agree on it';
-
 -- migrate:down
 SET LOCAL lock_timeout = '5s';
 
-DROP SEQUENCE reservation_epoch;
 DROP TABLE activation_outcomes;
 DROP TABLE behavioral_events;
 DROP VIEW delivery_current;

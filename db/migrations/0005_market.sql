@@ -55,7 +55,7 @@ COMMENT ON COLUMN market_snapshot.price IS 'The same as a decimal';
 COMMENT ON COLUMN market_snapshot.change_percent IS 'Change over 24 h, percent';
 COMMENT ON COLUMN market_snapshot.state IS 'The alert engine''s previous prices and windows';
 COMMENT ON COLUMN market_snapshot.epoch IS
-    'Epoch of the shard owner that wrote it; an older one is refused by its writer';
+    'Epoch of the shard owner that wrote it: fences an owner that lost the shard';
 COMMENT ON COLUMN market_snapshot.observed_at IS 'Time of the last tick';
 
 CREATE TABLE alert_rules (
@@ -175,14 +175,9 @@ COMMENT ON COLUMN embedding_job.last_error IS 'What went wrong last';
 CREATE INDEX embedding_job_claimable ON embedding_job ((greatest(due_at, lease_until)), tenant_id)
     WHERE status = 'pending';
 
--- An alert process takes a new epoch with each shard that it wins; an older one can no longer write prices.
-CREATE SEQUENCE alert_epoch;
-COMMENT ON SEQUENCE alert_epoch IS 'Epoch of a shard''s owner: fences the writes of an owner that lost it';
-
 -- migrate:down
 SET LOCAL lock_timeout = '5s';
 
-DROP SEQUENCE alert_epoch;
 DROP TABLE embedding_job;
 DROP TABLE news_feed;
 DROP TABLE alert_rules;

@@ -89,7 +89,6 @@ GRANT SELECT, INSERT
     ON segment_snapshot, segment_snapshot_member, delivery_log, behavioral_events, activation_outcomes
     TO leo_app, leo_worker;
 GRANT SELECT ON delivery_current TO leo_app, leo_worker;
-GRANT USAGE, SELECT ON SEQUENCE reservation_epoch, alert_epoch TO leo_app;
 
 -- Market, alerts, news
 GRANT SELECT, INSERT, UPDATE ON instruments TO leo_app, leo_admin;
@@ -134,17 +133,15 @@ BEGIN
     FOR target IN
         SELECT
             oid::regclass AS name,
-            relrowsecurity,
-            relkind
+            relrowsecurity
         FROM pg_class
         WHERE relnamespace = 'public'::regnamespace
-            AND relkind IN ('r', 'p', 'v', 'S')
+            AND relkind IN ('r', 'p', 'v')
             AND relname <> 'schema_migrations'
             AND pg_has_role('leo_owner', relowner, 'USAGE')
     LOOP
         EXECUTE format(
-            'REVOKE ALL ON %s %s FROM leo_app, leo_worker, leo_admin, leo_proof',
-            CASE target.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, target.name
+            'REVOKE ALL ON %s FROM leo_app, leo_worker, leo_admin, leo_proof', target.name
         );
         IF target.relrowsecurity THEN
             EXECUTE format(

@@ -40,6 +40,9 @@ __all__ = [
 
 _QUERIES = Queries.load("platform")
 _BUSY_RETRY_MS = 200
+# A connection is replaced now and then, so that what a session gathers stays bounded. The driver's default of
+# 50,000 would be every few seconds under load, each time with new plans and staging tables.
+_QUERIES_PER_CONNECTION = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Database:
                 url,
                 min_size=minimum_connections,
                 max_size=maximum_connections,
+                max_queries=_QUERIES_PER_CONNECTION,
                 init=register_codecs,
                 reset=_keep_session,
                 command_timeout=timeouts.client_seconds,

@@ -29,7 +29,7 @@ SAMPLE = TableWrite(
 UPSERT = replace(SAMPLE, conflict="update")
 ROADS = {"arrays": BulkWriter(copy_from_rows=10**9), "copy": BulkWriter(copy_from_rows=1)}
 
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -187,7 +187,8 @@ async def test_a_rollback_leaves_nothing_also_not_in_the_staging_table(
             raise KeyError
     async with pool.transaction() as connection:
         assert await writer.write_tenants(connection, SAMPLE, [_row(tenant, "last")]) == [(tenant, "last")]
-    assert await proof.fetch("select sample_key from sample order by 1") == [("kept",), ("last",), ("next",)]
+    stored = await proof.fetch("select sample_key from sample order by 1")
+    assert [record["sample_key"] for record in stored] == ["kept", "last", "next"]
 
 
 @pytest.mark.parametrize("roads", [("arrays", "arrays"), ("copy", "copy"), ("arrays", "copy")])

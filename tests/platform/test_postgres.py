@@ -187,6 +187,28 @@ async def test_a_cancellation_lets_the_commit_finish(pool: Database, sample: str
     assert await _count(proof_url) == 1
 
 
+async def test_a_cancellation_in_mid_statement_leaves_the_connection_usable(
+    pool: Database, sample: str, proof_url: str
+) -> None:
+    tenant = uuid4()
+    asleep = asyncio.Event()
+
+    async def sleep() -> None:
+        async with pool.tenant_transaction(tenant) as connection:
+            await connection.execute(INSERT, tenant, "a")
+            asleep.set()
+            await connection.execute("select pg_sleep(60)")
+
+    task = asyncio.create_task(sleep())
+    await asleep.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with pool.transaction() as connection:
+        assert await connection.fetchval(CONTEXT) is None
+    assert await _count(proof_url) == 0
+
+
 @pytest.mark.parametrize(
     ("grant", "why"),
     [

@@ -8,7 +8,14 @@ from server.conditions.closure import compile_node
 from server.conditions.facts import Facts
 from server.conditions.model import AllOf, AnyOf, Comparison, Condition, Node, Not
 from server.conditions.reading import reader_of
-from server.conditions.words import fact_words, operand_words, quotes_the_fact, subject_of, verb_of
+from server.conditions.words import (
+    fact_writer,
+    missing_words,
+    operand_words,
+    quotes_the_fact,
+    subject_of,
+    verb_of,
+)
 
 MAX_PARTS = 8
 
@@ -76,14 +83,15 @@ def _comparison(leaf: Comparison) -> Explainer:
     subject, operand = subject_of(leaf.attribute), operand_words(leaf, private=True)
     tails = {holds: _joined(verb_of(leaf, holds=holds), operand) for holds in (True, False)}
     quoted = {holds: quotes_the_fact(leaf, holds=holds) for holds in (True, False)}
-    missing_is_told = leaf.operator == "exists"
+    missing = missing_words(leaf.attribute)
+    write, missing_is_told = fact_writer(leaf.attribute), leaf.operator == "exists"
 
     def explained(facts: Facts) -> Reason:
         holds, value = predicate(facts), read(facts)
         if value is None and not missing_is_told:
-            return holds, f"{subject} is missing"
+            return holds, missing
         if quoted[holds]:
-            return holds, f"{subject} {fact_words(leaf.attribute, value)} {tails[holds]}"
+            return holds, f"{subject} {write(value)} {tails[holds]}"
         return holds, f"{subject} {tails[holds]}"
 
     return explained

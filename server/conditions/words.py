@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -63,6 +64,11 @@ def subject_of(attribute: Attribute) -> str:
     return _spaced(tuple(attribute.name.split(".")))
 
 
+def missing_words(attribute: Attribute) -> str:
+    """That there is no such value."""
+    return f"{subject_of(attribute)} {'are' if attribute.source is Source.SEGMENT else 'is'} missing"
+
+
 def _window_subject(window: Window) -> str:
     subject = _spaced((window.event_type, *window.path))
     if window.duration is None:
@@ -120,9 +126,11 @@ def quotes_the_fact(leaf: Comparison, *, holds: bool) -> bool:
     return leaf.operator not in _NEVER_QUOTED and _VERBS[leaf.operator][0 if holds else 1] != "is"
 
 
-def fact_words(attribute: Attribute, value: object) -> str:
-    """The value that was found, unless it may identify a person."""
-    return HIDDEN if attribute.personal else _shown(value, private=True)
+def fact_writer(attribute: Attribute) -> Callable[[object], str]:
+    """A function that writes a value that was found, unless the attribute may identify a person."""
+    if attribute.personal:
+        return lambda _: HIDDEN
+    return lambda value: _shown(value, private=True)
 
 
 def _shown(value: object, *, private: bool) -> str:

@@ -1,4 +1,4 @@
-"""How often and when a customer may be contacted: the rules that tenants and campaigns have in common. Pure."""
+"""How often and when a customer may be contacted: rules that tenants and campaigns have in common. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FrequencyCap:
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """Local wall times, "HH:MM", between which nothing is sent; an end before the start is on the next day."""
+    """Local wall times "HH:MM" between which nothing is sent; an end before the start is on the next day."""
 
     start: str
     end: str

@@ -1,7 +1,7 @@
 """Long lists in parts: the caller gets an opaque token that says after which key to go on. Pure.
 
-Lists are read by key (`where key > last`), so a page costs the same however far down the list it is, and rows that
-are added or removed meanwhile shift nothing.
+Lists are read by key (`where key > last`), so a page costs the same however far down the list it is, and rows
+that are added or removed meanwhile shift nothing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,8 @@
+"""The definitions of the catalogue and their rules. Pure."""
+
+from server.catalog.model.campaign import Audience, Campaign
+from server.catalog.model.instrument import Instrument
+from server.catalog.model.marketing_event import MarketingEvent
+from server.catalog.model.message_template import MessageTemplate, Rendered
+
+__all__ = ["Audience", "Campaign", "Instrument", "MarketingEvent", "MessageTemplate", "Rendered"]

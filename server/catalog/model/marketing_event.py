@@ -1,0 +1,96 @@
+"""A marketing event: what may happen. Its id is its content, so a changed one is another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from server.contact_policy import LONGEST_WINDOW_SECONDS
+from server.validation import Violations
+
+EVENT_TYPES: Final = ("BROADCAST", "TRIGGER", "API")
+_MOST_CHANNELS: Final = 10
+_HIGHEST_PRIORITY: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MarketingEvent:
+    """A definition, as the caller wants it or as it is stored (then with id and times).
+
+    Args:
+        event_type: one of `EVENT_TYPES`, empty when the caller gave none.
+        channels: in the order in which they are tried.
+        trigger_event_type: the type of customers' events it is a candidate for; None for every type.
+        condition: JSON, as the caller sent it or in its canonical form; None always holds.
+    """
+
+    campaign_id: str
+    event_name: str
+    event_type: str
+    channels: tuple[str, ...]
+    template_name: str
+    trigger_event_type: str | None = None
+    condition: bytes | None = None
+    priority: int = 0
+    cooldown_seconds: int = 0
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    description: str = ""
+    status: str = "active"
+    marketing_event_id: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    def check(self, violations: Violations) -> None:
+        """Note every fault but those of the condition."""
+        violations.identifier("campaign_id", self.campaign_id)
+        violations.text("event_name", self.event_name, maximum=200)
+        violations.one_of("event_type", self.event_type, EVENT_TYPES)
+        violations.text("template_name", self.template_name, maximum=200)
+        violations.text("description", self.description, maximum=4000, required=False)
+        violations.between("priority", self.priority, -_HIGHEST_PRIORITY, _HIGHEST_PRIORITY)
+        violations.between("cooldown_seconds", self.cooldown_seconds, 0, LONGEST_WINDOW_SECONDS)
+        violations.one_of("status", self.status, ("planned", "active"))
+        violations.period(self.start_at, self.end_at)
+        self._check_channels(violations)
+        self._check_trigger(violations)
+
+    def content(self, condition: dict[str, object] | None) -> dict[str, object]:
+        """What the id is made of: everything but status and times.
+
+        Args:
+            condition: the condition in its canonical form.
+        """
+        return {
+            "campaign_id": self.campaign_id,
+            "event_name": self.event_name,
+            "event_type": self.event_type,
+            "channels": list(self.channels),
+            "trigger_event_type": self.trigger_event_type,
+            "condition": condition,
+            "template_name": self.template_name,
+            "priority": self.priority,
+            "cooldown_seconds": self.cooldown_seconds,
+            "start_at": _text(self.start_at),
+            "end_at": _text(self.end_at),
+            "description": self.description,
+        }
+
+    def _check_channels(self, violations: Violations) -> None:
+        violations.count("channels", self.channels, lowest=1, highest=_MOST_CHANNELS)
+        for place, channel in enumerate(self.channels[:_MOST_CHANNELS]):
+            violations.channel(f"channels[{place}]", channel)
+            if channel in self.channels[:place]:
+                violations.add(f"channels[{place}]", "is there twice; name each channel once")
+
+    def _check_trigger(self, violations: Violations) -> None:
+        if self.trigger_event_type is None:
+            return
+        violations.text("trigger_event_type", self.trigger_event_type, maximum=100)
+        if self.event_type != "TRIGGER":
+            violations.add("trigger_event_type", "only a TRIGGER has one; leave it empty")
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()

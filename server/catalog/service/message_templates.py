@@ -1,0 +1,151 @@
+"""Use cases of message templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from server.catalog.model import MessageTemplate, Rendered
+from server.catalog.store import MessageTemplateStore
+from server.errors import FieldViolation, InvalidInput, NotFound
+from server.paging import Key, Page, PageRequest, open_cursor
+from server.platform.ids import canonical_json, content_id
+from server.platform.postgres import Connection, Database
+from server.templates import MissingVariable, TemplateFault, render
+from server.validation import Violations
+
+
+class MessageTemplates:
+    """Puts, reads and previews message templates."""
+
+    def __init__(self, *, database: Database, store: MessageTemplateStore) -> None:
+        self._database = database
+        self._store = store
+
+    async def put(self, tenant_id: UUID, template: MessageTemplate) -> tuple[MessageTemplate, bool]:
+        """Store this content as a version, or find it; an active one supersedes the version in use.
+
+        Writers of one name wait for each other. PostgreSQL: 4 to 6 round trips.
+
+        Returns:
+            The stored version, and whether anything changed.
+
+        Raises:
+            InvalidInput: with every fault.
+        """
+        identified = _identified(tenant_id, template)
+        async with self._database.tenant_transaction(tenant_id) as connection:
+            await self._store.lock_name(connection, tenant_id, identified)
+            if identified.status == "active":
+                await self._store.supersede(connection, tenant_id, identified)
+            written = await self._store.put_message_template(connection, tenant_id, identified)
+            assert identified.template_id is not None
+            stored = written or await self._found(connection, tenant_id, identified.template_id)
+        return stored, written is not None
+
+    async def get(self, tenant_id: UUID, template_id: str) -> MessageTemplate:
+        """One version. PostgreSQL: 3 round trips.
+
+        Raises:
+            InvalidInput: the id is no UUID.
+            NotFound: the tenant has no such version.
+        """
+        key = _parse_id(template_id)
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            return await self._found(connection, tenant_id, key)
+
+    async def list(
+        self, tenant_id: UUID, page: PageRequest, *, name: str | None, channel: str | None, status: str | None
+    ) -> Page[MessageTemplate]:
+        """Versions by name, channel, language and version, page by page. PostgreSQL: 3 round trips.
+
+        Raises:
+            InvalidInput: the page is not one of this list.
+        """
+        listing = ["message_templates", name or "", channel or "", status or ""]
+        cursor = open_cursor(page, listing=listing, first=("", "", "", 0))
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            templates = await self._store.list_message_templates(
+                connection,
+                tenant_id,
+                after=cursor.after,
+                name=name,
+                channel=channel,
+                status=status,
+                limit=cursor.limit,
+            )
+        return cursor.page(templates, _key)
+
+    async def preview_stored(self, tenant_id: UUID, template_id: str, variables: bytes) -> Rendered:
+        """Render a stored version. PostgreSQL: 3 round trips.
+
+        Raises:
+            InvalidInput: the id is no UUID, or the variables do not do.
+            NotFound: the tenant has no such version.
+        """
+        return _rendered(await self.get(tenant_id, template_id), variables)
+
+    def preview_draft(self, draft: MessageTemplate, variables: bytes) -> Rendered:
+        """Render a text that is not stored.
+
+        Raises:
+            InvalidInput: the text has faults, or the variables do not do.
+        """
+        violations = Violations("draft")
+        draft.check_text(violations)
+        violations.raise_if_any()
+        return _rendered(draft, variables)
+
+    async def _found(self, connection: Connection, tenant_id: UUID, template_id: UUID) -> MessageTemplate:
+        template = await self._store.get_message_template(connection, tenant_id, template_id)
+        if template is None:
+            raise NotFound("message template", str(template_id))
+        return template
+
+
+def _identified(tenant_id: UUID, template: MessageTemplate) -> MessageTemplate:
+    """The template with its metadata in canonical form and the id of its content."""
+    violations = Violations("message_template")
+    metadata = template.check(violations)
+    violations.raise_if_any()
+    return replace(
+        template,
+        metadata=canonical_json(metadata).encode(),
+        template_id=UUID(content_id("template", tenant_id, template.content(metadata))[:32]),
+    )
+
+
+def _rendered(template: MessageTemplate, variables: bytes) -> Rendered:
+    violations = Violations()
+    given = violations.document("variables", variables)
+    violations.raise_if_any()
+    html = template.metadata and orjson.loads(template.metadata).get("content_type") == "text/html"
+    return Rendered(
+        subject=_render("subject_template", template.subject_template, given, html=False),
+        body=_render("body_template", template.body_template, given, html=bool(html)),
+    )
+
+
+def _render(field: str, source: str, variables: Mapping[str, Any], *, html: bool) -> str:
+    try:
+        return render(source, variables, html=html)
+    except MissingVariable as fault:
+        raise InvalidInput([FieldViolation("variables", f"{field}: {fault}")]) from fault
+    except TemplateFault as fault:
+        raise InvalidInput([FieldViolation(field, str(fault))]) from fault
+
+
+def _parse_id(template_id: str) -> UUID:
+    violations = Violations()
+    key = violations.uuid("template_id", template_id)
+    violations.raise_if_any()
+    assert key is not None
+    return key
+
+
+def _key(template: MessageTemplate) -> Key:
+    return template.template_name, template.channel, template.language, template.version

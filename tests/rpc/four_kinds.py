@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from leo.activation.v1 import options_pb2
 
@@ -41,6 +42,12 @@ _POOL = descriptor_pool.Default()
 _POOL.AddSerializedFile(_file("leo/testing/four_kinds.proto", scope=SCOPE).SerializeToString())
 _POOL.AddSerializedFile(_file("leo/testing/unscoped.proto", scope=None).SerializeToString())
 Text: Any = GetMessageClass(_POOL.FindMessageTypeByName("leo.testing.Text"))
+
+
+def service_descriptor() -> ServiceDescriptor:
+    """The contract of the service."""
+    return _POOL.FindServiceByName(SERVICE)
+
 
 Behavior = Callable[[str], object]
 

@@ -76,7 +76,8 @@ with merged as (
            case when patch.document ? 'portfolio_risk_score'
                 then (patch.document ->> 'portfolio_risk_score')::numeric
                 else stored.portfolio_risk_score end as portfolio_risk_score,
-           case when patch.replace_raw_attributes then coalesce(patch.document -> 'raw_attributes', '{}')
+           case when patch.replace_raw_attributes and patch.document ? 'raw_attributes'
+                then patch.document -> 'raw_attributes'
                 else stored.raw_attributes || coalesce(patch.document -> 'raw_attributes', '{}') end
                as raw_attributes,
            jsonb_strip_nulls(stored.channel_addresses || coalesce(patch.document -> 'channel_addresses', '{}'))

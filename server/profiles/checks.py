@@ -1,0 +1,194 @@
+"""The rules that a patch or a consent has to meet, and the normal form of what meets them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from server.errors import FieldViolation
+from server.profiles.contact_points import (
+    is_time_zone,
+    looks_personal,
+    normal_email,
+    normal_language,
+    normal_number,
+)
+from server.profiles.model import CheckedPatch, Consent, ProfilePatch
+from server.validation import Violations
+
+CLEARABLE: Final = (
+    *("ext_id", "primary_email", "mobile_number", "living_location", "latitude", "longitude"),
+    *("portfolio_risk_score", "language", "time_zone"),
+)
+_LISTS: Final = ("identities", "job_titles", "interests", "data_labels", "segments")
+_LONGEST_ID: Final = 200
+_LONGEST_LIST: Final = 1_000
+_MOST_CHANNELS: Final = 20
+_MOST_ADDRESSES: Final = 20
+_LONGEST_ADDRESS: Final = 4_096
+
+
+class PatchCheck:
+    """Checks one patch after the other.
+
+    Args:
+        region: ISO 3166 code of the country of national phone numbers; may be empty.
+        latest: no source can have changed a profile after this moment.
+    """
+
+    def __init__(self, *, region: str, latest: datetime) -> None:
+        self._region = region
+        self._latest = latest
+
+    def check(self, place: int, patch: ProfilePatch) -> CheckedPatch | tuple[FieldViolation, ...]:
+        """The patch in its normal form, or all of its faults, under `profiles[place]`."""
+        violations = Violations(f"profiles[{place}]")
+        if patch.faults:
+            violations.include("", patch.faults)
+            return violations.found
+        self._check_profile_id(patch.profile_id, violations)
+        document = self._document(patch, violations)
+        if violations.found:
+            return violations.found
+        return CheckedPatch(
+            place=place,
+            profile_id=patch.profile_id,
+            document=document,
+            replace_raw_attributes=patch.replace_raw_attributes,
+            source_updated_at=patch.source_updated_at,
+        )
+
+    def _check_profile_id(self, profile_id: str, violations: Violations) -> None:
+        violations.text("profile_id", profile_id, maximum=_LONGEST_ID)
+        if looks_personal(profile_id, self._region):
+            violations.add(
+                "profile_id",
+                "looks like an e-mail address or a phone number, and would stay in records that never change:"
+                " send the source's own id, or a keyed hash",
+            )
+
+    def _document(self, patch: ProfilePatch, violations: Violations) -> dict[str, Any]:
+        document: dict[str, Any] = {}
+        _add_texts(patch, violations, document)
+        self._add_contact_points(patch, violations, document)
+        _add_numbers(patch, violations, document)
+        _add_lists(patch, violations, document)
+        _add_documents(patch, violations, document)
+        _add_addresses(patch, violations, document)
+        if patch.source_updated_at is not None:
+            violations.moment("source_updated_at", patch.source_updated_at, latest=self._latest)
+            document["source_updated_at"] = patch.source_updated_at.isoformat()
+        _add_cleared(patch, violations, document)
+        return document
+
+    def _add_contact_points(
+        self, patch: ProfilePatch, violations: Violations, document: dict[str, Any]
+    ) -> None:
+        where = f"of {self._region}" if self._region else "with + and country code, or give default_region"
+        rules: tuple[tuple[str, Callable[[str], str | None], str], ...] = (
+            ("primary_email", normal_email, "is not an e-mail address"),
+            ("mobile_number", self._normal_number, f"is not a phone number {where}"),
+            ("language", normal_language, 'must be a BCP 47 tag such as "vi" or "en-GB"'),
+            ("time_zone", _known_zone, 'must be an IANA time zone such as "Asia/Ho_Chi_Minh"'),
+        )
+        for field, normalise, cure in rules:
+            value = getattr(patch, field)
+            if value is not None:
+                document[field] = normalise(value)
+                if document[field] is None:
+                    violations.add(field, f"{cure}; to empty it, name it in clear_fields")
+
+    def _normal_number(self, number: str) -> str | None:
+        return normal_number(number, self._region)
+
+
+def check_consent(place: int, consent: Consent) -> tuple[FieldViolation, ...]:
+    """All faults of a consent, under `consents[place]`."""
+    violations = Violations(f"consents[{place}]")
+    if consent.faults:
+        violations.include("", consent.faults)
+        return violations.found
+    violations.text("profile_id", consent.profile_id, maximum=_LONGEST_ID)
+    violations.channel("channel", consent.channel)
+    violations.one_of("status", consent.status, ("granted", "withdrawn"))
+    violations.text("legal_basis", consent.legal_basis, maximum=100)
+    violations.text("source", consent.source, maximum=200)
+    violations.moment("expires_at", consent.expires_at)
+    if consent.expires_at is not None and consent.status == "withdrawn":
+        violations.add("expires_at", "only a granted consent has an end; leave it out")
+    return violations.found
+
+
+def _known_zone(name: str) -> str | None:
+    return name if is_time_zone(name) else None
+
+
+def _add_texts(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
+    for field, maximum in (("ext_id", _LONGEST_ID), ("living_location", 500)):
+        value = getattr(patch, field)
+        if value is not None:
+            violations.text(field, value, maximum=maximum)
+            document[field] = value
+
+
+def _add_numbers(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
+    ranges = (("latitude", -90.0, 90.0), ("longitude", -180.0, 180.0), ("portfolio_risk_score", 0.0, 1.0))
+    for field, lowest, highest in ranges:
+        value = getattr(patch, field)
+        if value is not None:
+            violations.between(field, value, lowest, highest)
+            document[field] = value
+    if "portfolio_risk_score" in document:
+        document["portfolio_risk_score"] = round(document["portfolio_risk_score"], 2)
+
+
+def _add_lists(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
+    for field in _LISTS:
+        values: Sequence[str] | None = getattr(patch, field)
+        if values is not None:
+            _check_list(f"{field}.values", values, violations, most=_LONGEST_LIST, longest=_LONGEST_ID)
+            document[field] = list(values)
+
+
+def _check_list(
+    field: str, values: Sequence[str], violations: Violations, *, most: int, longest: int
+) -> None:
+    violations.count(field, values, lowest=0, highest=most)
+    for place, value in enumerate(values[:most]):
+        violations.text(f"{field}[{place}]", value, maximum=longest)
+    if len(set(values)) != len(values):
+        violations.add(field, "has a text twice; name each once")
+
+
+def _add_documents(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
+    for field in ("portfolio_snapshot", "raw_attributes"):
+        data: bytes | None = getattr(patch, field)
+        if data is not None:
+            document[field] = violations.document(field, data)
+
+
+def _add_addresses(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
+    """A channel without addresses becomes null, which removes it on merging."""
+    if not patch.channel_addresses:
+        return
+    violations.count("channel_addresses", tuple(patch.channel_addresses), lowest=0, highest=_MOST_CHANNELS)
+    for channel, addresses in list(patch.channel_addresses.items())[:_MOST_CHANNELS]:
+        field = f"channel_addresses[{channel[:_MOST_CHANNELS]!r}]"
+        violations.channel(field, channel)
+        _check_list(
+            f"{field}.addresses", addresses, violations, most=_MOST_ADDRESSES, longest=_LONGEST_ADDRESS
+        )
+    document["channel_addresses"] = {
+        channel: list(addresses) or None for channel, addresses in patch.channel_addresses.items()
+    }
+
+
+def _add_cleared(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
+    for place, field in enumerate(patch.clear_fields[: len(CLEARABLE) + 1]):
+        violations.one_of(f"clear_fields[{place}]", field, CLEARABLE)
+        if field in document:
+            violations.add(f"clear_fields[{place}]", "has a value in this request, or is there twice")
+        document[field] = None
+    if ("latitude" in document) != ("longitude" in document):
+        violations.add("latitude" if "longitude" in document else "longitude", "goes together with the other")

@@ -1,0 +1,176 @@
+"""Use cases of profiles and consents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server.errors import FieldViolation, InvalidInput, NotFound
+from server.platform.postgres import Connection, Database
+from server.profiles.checks import PatchCheck, check_consent
+from server.profiles.contact_points import is_region
+from server.profiles.model import CheckedPatch, Consent, Outcome, Profile, ProfilePatch, WriteResult
+from server.profiles.store import ProfileStore
+from server.profiles.upsert import ProfileUpsert
+from server.validation import Violations
+
+_MOST_ITEMS: Final = 1_000
+_MOST_TRIES: Final = 3
+_AHEAD: Final = timedelta(days=1)
+
+
+class ProfileService:
+    """Writes and reads what is known of customers.
+
+    Args:
+        database: connections of the role leo_app.
+        clock: the present time.
+    """
+
+    def __init__(self, *, database: Database, store: ProfileStore, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+
+    async def upsert_profiles(
+        self, tenant_id: UUID, patches: Sequence[ProfilePatch], *, region: str
+    ) -> list[WriteResult]:
+        """Write all good patches in one transaction, and answer each.
+
+        PostgreSQL: 4 to 7 round trips, whatever the number of patches.
+
+        Args:
+            region: ISO 3166 code of the country of national phone numbers; may be empty.
+
+        Raises:
+            InvalidInput: the batch itself is not acceptable; nothing was written.
+        """
+        _check_batch("profiles", patches)
+        if region and not is_region(region):
+            raise InvalidInput(
+                [FieldViolation("default_region", 'must be an ISO 3166 code in capitals, such as "VN"')]
+            )
+        results, checked = self._check_patches(patches, region)
+        written = await self._upsert(tenant_id, checked) if checked else {}
+        return [results.get(place) or written[place] for place in range(len(patches))]
+
+    async def set_consents(self, tenant_id: UUID, consents: Sequence[Consent]) -> list[WriteResult]:
+        """Write all good consents in one transaction, and answer each. PostgreSQL: 4 round trips.
+
+        Raises:
+            InvalidInput: the batch itself is not acceptable; nothing was written.
+        """
+        _check_batch("consents", consents)
+        results = _refused_consents(consents)
+        good = {place: consent for place, consent in enumerate(consents) if place not in results}
+        if good:
+            async with self._database.tenant_transaction(tenant_id) as connection:
+                results |= await self._put_consents(connection, tenant_id, good)
+        return [results[place] for place in range(len(consents))]
+
+    async def get_profile(self, tenant_id: UUID, profile_id: str) -> tuple[Profile, list[Consent]]:
+        """One profile with its consents. PostgreSQL: 4 round trips.
+
+        Raises:
+            InvalidInput: the id has no form of an id.
+            NotFound: the tenant has no such profile.
+        """
+        violations = Violations()
+        violations.text("profile_id", profile_id, maximum=200)
+        violations.raise_if_any()
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            profile = await self._store.get_profile(connection, tenant_id, profile_id)
+            if profile is None:
+                raise NotFound("profile", profile_id)
+            return profile, await self._store.list_consents(connection, tenant_id, profile_id)
+
+    def _check_patches(
+        self, patches: Sequence[ProfilePatch], region: str
+    ) -> tuple[dict[int, WriteResult], list[CheckedPatch]]:
+        """The refused ones by place, and the good ones."""
+        check = PatchCheck(region=region, latest=self._clock() + _AHEAD)
+        refused: dict[int, WriteResult] = {}
+        good: dict[str, CheckedPatch] = {}
+        for place, patch in enumerate(patches):
+            checked = check.check(place, patch)
+            if not isinstance(checked, CheckedPatch):
+                refused[place] = WriteResult(Outcome.REFUSED, checked)
+            elif checked.profile_id in good:
+                refused[place] = _refused(
+                    f"profiles[{place}].profile_id", "is in the batch twice; merge the two items"
+                )
+            else:
+                good[checked.profile_id] = checked
+        return refused, list(good.values())
+
+    async def _upsert(self, tenant_id: UUID, patches: list[CheckedPatch]) -> dict[int, WriteResult]:
+        """One transaction; again when another writer took an external id between the check and the write."""
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return await self._upsert_once(tenant_id, patches)
+            except asyncpg.UniqueViolationError:
+                continue
+        return await self._upsert_once(tenant_id, patches)
+
+    async def _upsert_once(self, tenant_id: UUID, patches: list[CheckedPatch]) -> dict[int, WriteResult]:
+        async with self._database.tenant_transaction(tenant_id) as connection:
+            return await ProfileUpsert(self._store, connection, tenant_id).write(patches)
+
+    async def _put_consents(
+        self, connection: Connection, tenant_id: UUID, consents: dict[int, Consent]
+    ) -> dict[int, WriteResult]:
+        profile_ids = sorted({consent.profile_id for consent in consents.values()})
+        erased = await self._store.share_profiles(connection, tenant_id, profile_ids)
+        results = {
+            place: _refused(f"consents[{place}].profile_id", fault)
+            for place, consent in consents.items()
+            if (fault := _profile_fault(erased.get(consent.profile_id), consent))
+        }
+        written = [consent for place, consent in consents.items() if place not in results]
+        created = {}
+        if written:
+            created = await self._store.put_consents(connection, tenant_id, self._clock(), written)
+        for place, consent in consents.items():
+            results.setdefault(place, _outcome(created.get((consent.profile_id, consent.channel))))
+        return results
+
+
+def _check_batch(field: str, items: Sequence[object]) -> None:
+    violations = Violations()
+    violations.count(field, items, lowest=1, highest=_MOST_ITEMS)
+    violations.raise_if_any()
+
+
+def _refused_consents(consents: Sequence[Consent]) -> dict[int, WriteResult]:
+    refused: dict[int, WriteResult] = {}
+    seen: set[tuple[str, str]] = set()
+    for place, consent in enumerate(consents):
+        key = (consent.profile_id, consent.channel)
+        if faults := check_consent(place, consent):
+            refused[place] = WriteResult(Outcome.REFUSED, faults)
+        elif key in seen:
+            refused[place] = _refused(f"consents[{place}]", "profile and channel are in the batch twice")
+        seen.add(key)
+    return refused
+
+
+def _profile_fault(erased: bool | None, consent: Consent) -> str | None:
+    if erased is None:
+        return "there is no such profile: put it first"
+    if erased and consent.status == "granted":
+        return "the profile was erased; nothing can be granted for it"
+    return None
+
+
+def _outcome(created: bool | None) -> WriteResult:
+    if created is None:
+        return WriteResult(Outcome.UNCHANGED)
+    return WriteResult(Outcome.CREATED if created else Outcome.UPDATED)
+
+
+def _refused(field: str, description: str) -> WriteResult:
+    return WriteResult(Outcome.REFUSED, (FieldViolation(field, description),))

@@ -178,7 +178,7 @@ class Database:
             connection = await self._pool.acquire(timeout=self._timeouts.acquire_seconds)
         except TimeoutError as error:
             raise Overloaded(
-                "DATABASE_BUSY",
+                "SERVER_OVERLOADED",
                 "no database connection became free",
                 retry_after_ms=_BUSY_RETRY_MS,
             ) from error

@@ -374,8 +374,9 @@ BEGIN
     IF to_regclass('public.' || partition) IS NOT NULL THEN
         RETURN false;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('ensure_month', 0));
-    -- Another session may have made it while this one waited.
+    -- One session at a time; writers of events do not wait for this lock. It also makes the catalogue current,
+    -- which an advisory lock would not: another session may have made the month while this one waited.
+    LOCK TABLE public.behavioral_events IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass('public.' || partition) IS NOT NULL THEN
         RETURN false;
     END IF;

@@ -7,6 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
+from server.cli.failure import CommandFailed
 from server.cli.migrate import migrate
 from server.cli.run import run
 from server.cli.serve import serve
@@ -17,7 +18,7 @@ from server.embedded.errors import StackError
 from server.errors import LeoError
 from server.platform.migrations import MigrationFailed
 
-_CURABLE = (StackError, ConfigurationError, MigrationFailed, LeoError)
+_CURABLE = (CommandFailed, StackError, ConfigurationError, MigrationFailed, LeoError)
 
 app = typer.Typer(
     help="LEO Activation: decides what is the right action for a customer now, and says why.",

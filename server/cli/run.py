@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,10 +19,14 @@ from server.cli.up import print_addresses
 from server.config import Settings, load_settings
 from server.embedded.addresses import StackAddresses
 from server.embedded.first_tenant import FIRST_TENANT
+from server.embedded.ports import free_port
 from server.embedded.stack import Stack
 
 _STOP_SECONDS = 30.0
 _TOKEN_SECONDS = 8 * 3600
+_POLL_SECONDS = 0.05
+# Addresses that mean "every interface", and one that leads there.
+_REACHED_BY = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}  # noqa: S104
 
 _CALLS = """
 [bold]gRPC[/bold] listens on {listen}. A token of the tenant '{tenant}', good for eight hours:
@@ -39,24 +45,26 @@ grpcurl -plaintext {listen} grpc.health.v1.Health/Check
 def run() -> None:
     """Start the stack of `leo up` and serve on it until Ctrl-C; print the address, a token and calls."""
     options = stack_options()
+    listen = _with_port(load_settings(Settings).listen)
     console = Console(soft_wrap=True)
     status = 0
     with ends_on_signal():
         stack = Stack(options)
         with stack as addresses:
             print_addresses(console, options, addresses)
-            with _server(addresses) as server:
-                console.print(_calls(stack), markup=True, highlight=False)
+            with _server(addresses, listen) as server:
+                if _serves(server, listen):
+                    console.print(_calls(stack, listen), markup=True, highlight=False)
                 status = server.wait()
     raise typer.Exit(status)
 
 
 @contextmanager
-def _server(addresses: StackAddresses) -> Iterator[subprocess.Popen[bytes]]:
+def _server(addresses: StackAddresses, listen: str) -> Iterator[subprocess.Popen[bytes]]:
     """`leo serve` in a session of its own, so that Ctrl-C reaches it after us, as a request to drain."""
     process = subprocess.Popen(
         [sys.executable, "-m", "server.cli.main", "serve"],
-        env=environment_with(addresses.server_environment()),
+        env=environment_with({**addresses.server_environment(), "LEO_LISTEN": listen}),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -70,8 +78,27 @@ def _server(addresses: StackAddresses) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def _calls(stack: Stack) -> str:
+def _with_port(listen: str) -> str:
+    """Port 0 asks for any free one; it has to be known here, to be printed."""
+    host, _, port = listen.rpartition(":")
+    return listen if port != "0" else f"{host}:{free_port()}"
+
+
+def _serves(server: subprocess.Popen[bytes], listen: str) -> bool:
+    """Wait until the server takes connections; False when it ended instead."""
+    host, _, port = listen.rpartition(":")
+    address = (_REACHED_BY.get(host, host).strip("[]"), int(port))
+    while server.poll() is None:
+        try:
+            socket.create_connection(address, timeout=1.0).close()
+            return True
+        except OSError:
+            time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _calls(stack: Stack, listen: str) -> str:
     token = stack.token_issuer().issue(
         client_id=FIRST_TENANT, scopes=TENANT_SCOPES, lifetime_seconds=_TOKEN_SECONDS
     )
-    return _CALLS.format(listen=load_settings(Settings).listen, tenant=FIRST_TENANT, token=token)
+    return _CALLS.format(listen=listen, tenant=FIRST_TENANT, token=token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from server.cli.environment import adopt, names_a_database, running_stack
+from server.cli.failure import CommandFailed
 from server.config import ServerSettings, load_settings
 
 
@@ -11,8 +12,15 @@ def serve() -> None:
 
     Configured by LEO_* variables and LEO_CONFIG; without them it joins the stack of `leo up`.
     """
+    # Here, since gRPC takes longer to import than the other commands to run.
     from server.main import serve as serve_until_stopped
+    from server.rpc.processes import StartFailed
+    from server.rpc.server import PortNotFree
 
     if not names_a_database():
         adopt(running_stack().server_environment())
-    serve_until_stopped(load_settings(ServerSettings))
+    settings = load_settings(ServerSettings)
+    try:
+        serve_until_stopped(settings)
+    except (PortNotFree, StartFailed) as error:
+        raise CommandFailed(str(error)) from error

@@ -7,9 +7,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Protocol
 
+import asyncpg
+
 from server.embedded.account import server_account
 from server.embedded.addresses import StackAddresses, publish_addresses, withdraw_addresses
 from server.embedded.database_setup import DatabaseUrls, prepare_database
+from server.embedded.errors import StackError
 from server.embedded.first_tenant import ensure_first_tenant
 from server.embedded.mailbox import Mailbox
 from server.embedded.options import StackOptions
@@ -125,6 +128,11 @@ def _start_server(server: _Server, starting: ExitStack) -> None:
 
 
 async def _prepare(database_url: str) -> DatabaseUrls:
-    urls = await prepare_database(database_url)
-    await ensure_first_tenant(urls.admin_url)
+    try:
+        urls = await prepare_database(database_url)
+        await ensure_first_tenant(urls.admin_url)
+    except (asyncpg.PostgresError, OSError) as error:
+        raise StackError(
+            f"cannot prepare the database; LEO_DATABASE_URL has to be a superuser's: {error}"
+        ) from error
     return urls

@@ -16,7 +16,6 @@ import asyncpg
 
 from server.platform.queries import QUERIES_DIRECTORY, Queries
 
-
 _MIGRATIONS_DIRECTORY = QUERIES_DIRECTORY.parent / "migrations"
 _LOCK_TIMEOUT_MS = 10_000
 
@@ -30,7 +29,7 @@ class MigrationAction(StrEnum):
 
 
 class MigrationFailed(Exception):
-    """dbmate refused; the text is its own and holds no password."""
+    """The schema is as it was; the text holds no password."""
 
 
 async def migrate(owner_url: str, action: MigrationAction) -> str:
@@ -46,7 +45,7 @@ async def migrate(owner_url: str, action: MigrationAction) -> str:
         dbmate's output.
 
     Raises:
-        MigrationFailed: a migration does not apply; it was rolled back.
+        MigrationFailed: the database cannot be reached, or a migration does not apply; it was rolled back.
     """
     async with _migration_lock(owner_url):
         return await _run_dbmate(owner_url, action)
@@ -55,7 +54,10 @@ async def migrate(owner_url: str, action: MigrationAction) -> str:
 @asynccontextmanager
 async def _migration_lock(owner_url: str) -> AsyncIterator[None]:
     """A session-level lock: it ends with the connection, whatever happens to this process."""
-    connection = await asyncpg.connect(owner_url)
+    try:
+        connection = await asyncpg.connect(owner_url)
+    except (asyncpg.PostgresError, OSError) as error:
+        raise MigrationFailed(f"cannot connect as the schema's owner: {error}") from error
     try:
         await connection.execute(Queries.load("migrations")["lock_migrations"])
         yield

@@ -9,7 +9,9 @@ import pytest
 
 from server.embedded.account import server_account
 from server.embedded.database_setup import DatabaseUrls, with_database
+from server.embedded.errors import StackError
 from server.embedded.options import StackOptions
+from server.embedded.ports import free_port
 from server.embedded.redis_server import RedisServer
 from server.embedded.stack import Stack
 from server.embedded.state import StateDirectory, default_state_directory
@@ -91,4 +93,15 @@ def test_two_redis_servers_share_a_directory(state_directory: Path) -> None:
     assert len({server.pid for server in servers} - {None}) == 2
     for server in servers:
         server.stop()
+    assert processes_of(state_directory) == []
+
+
+def test_a_url_that_does_not_answer_is_named(state_directory: Path) -> None:
+    url = f"postgresql://postgres:sesame@127.0.0.1:{free_port()}/leo"
+    with (
+        pytest.raises(StackError, match="LEO_DATABASE_URL") as refusal,
+        Stack(StackOptions(state_directory=state_directory, database_url=url)),
+    ):
+        pass
+    assert "sesame" not in str(refusal.value)
     assert processes_of(state_directory) == []

@@ -239,6 +239,7 @@ CREATE UNIQUE INDEX delivery_log_queued_once ON delivery_log (delivery_key, tena
     WHERE delivery_status = 'queued';
 CREATE UNIQUE INDEX delivery_log_sending_once ON delivery_log (delivery_key, attempt, tenant_id)
     WHERE delivery_status = 'sending';
+CREATE INDEX delivery_log_key ON delivery_log (delivery_key, tenant_id);
 CREATE INDEX delivery_log_task ON delivery_log (task_id, tenant_id);
 CREATE INDEX delivery_log_profile ON delivery_log (profile_id, tenant_id, created_at);
 CREATE INDEX delivery_log_provider_message ON delivery_log (provider_message_id, tenant_id)

@@ -17,8 +17,8 @@ _LARGEST_ATTRIBUTES: Final = 256 * 1024
 class ProfileUpsert:
     """Writes one batch.
 
-    A profile that is new is inserted; one that another writer inserts at the same moment is locked and updated
-    like the others, so that no writer's fields are lost.
+    A profile that is new is inserted; one that another writer inserts at the same moment is locked and
+    updated like the others, so that no writer's fields are lost.
     """
 
     def __init__(self, store: ProfileStore, connection: Connection, tenant_id: UUID) -> None:

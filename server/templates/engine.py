@@ -125,12 +125,6 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             return obj[attribute]
         return super().getattr(obj, attribute)
 
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        """An item, or a part, which costs as much as it may copy."""
-        if isinstance(argument, slice):
-            read(obj)
-        return super().getitem(obj, argument)
-
     def call(self, context: Context, function: Any, *arguments: Any, **options: Any) -> Any:
         """One of the accepted methods, which reads its object."""
         read(getattr(function, "__self__", None))

@@ -1,7 +1,7 @@
 """Which part of jinja2 templates may use, and the rewriting that makes loops and operators count.
 
-Messages need text, variables, conditions, loops and filters. Macros, imports, blocks and calls of anything but
-a few methods are refused on write: without them the cost of a rendering can be bounded.
+Messages need text, variables, conditions, loops and filters. Macros, imports, blocks and calls of anything
+but a few methods are refused on write: without them the cost of a rendering can be bounded.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ def refuse_what_is_not_accepted(template: nodes.Template) -> None:
 
 
 def make_it_count(template: nodes.Template) -> None:
-    """Rewrite loops, comparisons and `~` so that each charges the budget of the rendering."""
+    """Rewrite loops, comparisons, slices and `~` so that each charges the budget of the rendering."""
     for node in list(_walk(template)):
         if isinstance(node, nodes.For):
             node.iter = _filtered(node.iter, EACH)
         elif isinstance(node, (nodes.Compare, nodes.Operand)):
             node.expr = _filtered(node.expr, READ)
+        elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
+            node.node = _filtered(node.node, READ)
         for field, value in list(node.iter_fields()):
             setattr(node, field, _without_concat(value))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,6 @@ from uuid import UUID
 from server.conditions import SqlFragment, parse
 from server.errors import NotFound, PreconditionFailed
 from server.paging import Cursor, Page, PageRequest, open_cursor
-from server.platform.clock import utc_now
 from server.platform.ids import canonical_json, key_id
 from server.platform.postgres import Connection, Database
 from server.snapshots.model import (
@@ -37,24 +36,26 @@ class SnapshotService:
 
     Args:
         database: connections of the serving role.
+        clock: the present time, which ages and windows of a condition are measured from.
     """
 
-    def __init__(self, *, database: Database, store: SnapshotStore) -> None:
+    def __init__(self, *, database: Database, store: SnapshotStore, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._store = store
+        self._clock = clock
 
     async def snapshot(self, tenant_id: UUID, request: FreezeRequest) -> Frozen:
         """Freeze an audience as it is now, all of it in one transaction, inside PostgreSQL.
 
-        PostgreSQL: 6 to 7 round trips, whatever the size. Where another call freezes the very same audience at
-        this moment, it waits for that one and answers its snapshot.
+        PostgreSQL: 6 to 7 round trips, whatever the size. Where another call freezes the very same audience
+        at this moment, it waits for that one and answers its snapshot.
 
         Raises:
             InvalidInput: with every fault.
             NotFound: no campaign defines the segment.
             PreconditionFailed: campaigns define the segment differently, and none of them is active.
         """
-        wanted, now = request.checked(), utc_now()
+        wanted, now = request.checked(), self._clock()
         async with self._database.tenant_transaction(tenant_id) as connection:
             audience = await self._resolve(connection, tenant_id, wanted)
             condition = audience.fragment(

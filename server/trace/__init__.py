@@ -1,0 +1,1 @@
+"""The recorded chain from a customer's behaviour to the message, for people who ask why."""

@@ -9,20 +9,43 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
+import grpc
 import uvloop
+from leo.activation.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
+from leo.activation.v1.profile_service_pb2_grpc import add_ProfileServiceServicer_to_server
+from leo.activation.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
+from leo.activation.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
+from leo.activation.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to_server
 from prometheus_client import CollectorRegistry
 
+from server import conditions
+from server.catalog.rpc import CatalogServicer
+from server.catalog.service import CatalogService
 from server.config import ServerSettings
+from server.platform.clock import utc_now
 from server.platform.logging import configure_logging, get_logger
 from server.platform.postgres import Database
 from server.platform.telemetry import RpcTelemetry
+from server.profiles.rpc import ProfileServicer
+from server.profiles.service import ProfileService
+from server.profiles.store import ProfileStore
 from server.rpc.authentication import Authenticator
 from server.rpc.keys import key_source
 from server.rpc.processes import STOP_SIGNALS, Supervisor, parent_gone
 from server.rpc.registry import Deadlines, ServiceRegistry
 from server.rpc.server import RpcServer
 from server.rpc.tenant_directory import PostgresTenantDirectory
+from server.snapshots.rpc import SnapshotServicer
+from server.snapshots.service import SnapshotService
+from server.snapshots.store import SnapshotStore
+from server.tenancy.rpc import TenantServicer
+from server.tenancy.service import TenantService
+from server.tenancy.store import TenantStore
+from server.trace.rpc import TraceServicer
+from server.trace.service import TraceService
+from server.trace.store import TraceStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +63,28 @@ class Resources:
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     """Every service of the server, one line each."""
+    # The generated functions name the class of the real server; the registry stands in for it.
+    server = cast(grpc.aio.Server, registry)
+    database = resources.database
+    add_CatalogServiceServicer_to_server(
+        CatalogServicer(service=CatalogService(database=database, conditions=conditions)), server
+    )
+    add_ProfileServiceServicer_to_server(
+        ProfileServicer(service=ProfileService(database=database, store=ProfileStore(), clock=utc_now)),
+        server,
+    )
+    add_SnapshotServiceServicer_to_server(
+        SnapshotServicer(service=SnapshotService(database=database, store=SnapshotStore(), clock=utc_now)),
+        server,
+    )
+    add_TraceServiceServicer_to_server(
+        TraceServicer(service=TraceService(database=database, store=TraceStore())), server
+    )
+    if resources.admin_database is not None:
+        add_TenantServiceServicer_to_server(
+            TenantServicer(service=TenantService(database=resources.admin_database, store=TenantStore())),
+            server,
+        )
 
 
 @asynccontextmanager

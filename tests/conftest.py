@@ -8,6 +8,9 @@
 | `redis_url`, `broker_url` | an empty Redis each |
 | `mailbox`, `smtp_url` | an SMTP server, and what it received |
 | `token_for(tenant, scopes)` | a signed token; `jwks_path`, `issuer` and `audience` verify it |
+| `running_server`, `channel` | the address of the real server, in this process, and a channel to it |
+| `settings` | the configuration that it starts with; override it to change one value |
+| `logged` | what the test has logged so far |
 
 PostgreSQL starts once for the run, when the first test asks for it. `LEO_DATABASE_URL` (a superuser's),
 `LEO_REDIS_URL` and `LEO_BROKER_URL` run the suite against real servers instead.
@@ -20,4 +23,6 @@ pytest_plugins = [
     "tests.fixtures.mail",
     "tests.fixtures.tenants",
     "tests.fixtures.tokens",
+    "tests.fixtures.server",
+    "tests.fixtures.logs",
 ]

@@ -105,7 +105,10 @@ class Supervisor:
             if self._stopping:
                 return
             replacement = self._children[position] = _Child(self._body, self._settings, address)
-            self._adapt_pause(replacement.wait_until_ready())
+            served = replacement.wait_until_ready()
+            self._adapt_pause(served)
+            if served:
+                get_logger().info("process_replaced", pid=replacement.process.pid)
 
     def _adapt_pause(self, served: bool) -> None:
         longer = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 
 from server.embedded.database_setup import DatabaseUrls
 
@@ -159,12 +160,9 @@ async def tenant_tables(connection: asyncpg.Connection) -> list[Table]:
 @contextmanager
 def refused(*sqlstates: str) -> Iterator[None]:
     """The block must fail with one of these SQLSTATEs."""
-    try:
+    with pytest.raises(asyncpg.PostgresError) as caught:
         yield
-    except asyncpg.PostgresError as error:
-        assert error.sqlstate in sqlstates, f"{error.sqlstate}: {error}"
-    else:
-        raise AssertionError(f"not refused; expected one of {sqlstates}")
+    assert caught.value.sqlstate in sqlstates, f"{caught.value.sqlstate}: {caught.value}"
 
 
 async def connect_all(database: DatabaseUrls) -> dict[str, asyncpg.Connection]:

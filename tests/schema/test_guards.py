@@ -117,12 +117,23 @@ async def test_a_profile_needs_a_tenant(app: asyncpg.Connection, tenant_a: Tenan
 async def test_a_delivery_needs_a_decision_and_a_frozen_audience(
     app: asyncpg.Connection, tenant_a: Tenant, missing: str, status: str
 ) -> None:
+    async def deliver(link: str | None) -> None:
+        links = {"task_id": "t1", "snapshot_id": "s1", missing: link}
+        await _deliver(
+            app,
+            tenant_a,
+            key="d2",
+            status=status,
+            task_id=links["task_id"],
+            snapshot_id=links["snapshot_id"],
+        )
+
     await fill(app, tenant_a)
     await enter(app, tenant_a)
     with refused("23502"):
-        await _deliver(app, tenant_a, key="d2", status=status, **{missing: None})
+        await deliver(None)
     with refused("23503"):
-        await _deliver(app, tenant_a, key="d2", status=status, **{missing: "nowhere"})
+        await deliver("nowhere")
 
 
 @pytest.mark.parametrize("role", ["leo_app", "leo_worker"])

@@ -1,0 +1,5485 @@
+-- Written by `make migrate` from db/migrations, without partitions: they repeat their parents.
+--
+-- PostgreSQL database dump
+--
+
+\restrict PW5Aj2FPm1XJx0Cb9It97UTXhFGCiPOtL2tyABxaJhfkW63XghxV3IRTOhHqNGQ
+
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET transaction_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: public; Type: SCHEMA; Schema: -; Owner: leo_owner
+--
+
+-- *not* creating schema, since initdb creates it
+
+
+ALTER SCHEMA public OWNER TO leo_owner;
+
+--
+-- Name: citext; Type: EXTENSION; Schema: -; Owner: -
+--
+
+CREATE EXTENSION IF NOT EXISTS citext WITH SCHEMA public;
+
+
+--
+-- Name: EXTENSION citext; Type: COMMENT; Schema: -; Owner: 
+--
+
+COMMENT ON EXTENSION citext IS 'data type for case-insensitive character strings';
+
+
+--
+-- Name: pgcrypto; Type: EXTENSION; Schema: -; Owner: -
+--
+
+CREATE EXTENSION IF NOT EXISTS pgcrypto WITH SCHEMA public;
+
+
+--
+-- Name: EXTENSION pgcrypto; Type: COMMENT; Schema: -; Owner: 
+--
+
+COMMENT ON EXTENSION pgcrypto IS 'cryptographic functions';
+
+
+--
+-- Name: vector; Type: EXTENSION; Schema: -; Owner: -
+--
+
+CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public;
+
+
+--
+-- Name: EXTENSION vector; Type: COMMENT; Schema: -; Owner: 
+--
+
+COMMENT ON EXTENSION vector IS 'vector data type and ivfflat and hnsw access methods';
+
+
+--
+-- Name: begin_recording(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.begin_recording() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(4711, 1);
+    PERFORM set_config('enable_seqscan', 'off', true);
+    RETURN (SELECT last_value FROM reservation_epoch);
+END
+$$;
+
+
+ALTER FUNCTION public.begin_recording() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION begin_recording(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.begin_recording() IS 'Holds the reservation epoch still until the transaction ends, and answers it';
+
+
+--
+-- Name: bump_definitions_version(); Type: FUNCTION; Schema: public; Owner: leo_definition_versioner
+--
+
+CREATE FUNCTION public.bump_definitions_version() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    unseen constant text[] := ARRAY[
+        'updated_at', 'embedding', 'exposure_count', 'conversion_count', 'variant_counts'
+    ];
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        UPDATE public.tenant SET definitions_version = definitions_version + 1
+        WHERE tenant_id IN (SELECT n.tenant_id FROM new_rows AS n);
+    ELSIF TG_OP = 'DELETE' THEN
+        UPDATE public.tenant SET definitions_version = definitions_version + 1
+        WHERE tenant_id IN (SELECT o.tenant_id FROM old_rows AS o);
+    ELSE
+        UPDATE public.tenant SET definitions_version = definitions_version + 1
+        WHERE tenant_id IN (
+            SELECT (changed.definition ->> 'tenant_id')::uuid
+            FROM (
+                SELECT to_jsonb(n) - unseen FROM new_rows AS n
+                EXCEPT
+                SELECT to_jsonb(o) - unseen FROM old_rows AS o
+            ) AS changed (definition)
+        );
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+
+ALTER FUNCTION public.bump_definitions_version() OWNER TO leo_definition_versioner;
+
+--
+-- Name: FUNCTION bump_definitions_version(); Type: COMMENT; Schema: public; Owner: leo_definition_versioner
+--
+
+COMMENT ON FUNCTION public.bump_definitions_version() IS 'Statement trigger: a changed definition raises its tenant''s version';
+
+
+--
+-- Name: change_epoch(bigint, boolean); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.change_epoch(expected bigint, redis_reserves boolean) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    current_epoch bigint;
+BEGIN
+    PERFORM wait_for_recorders();
+    SELECT last_value INTO current_epoch FROM reservation_epoch;
+    IF current_epoch <> expected THEN
+        RETURN current_epoch;
+    END IF;
+    LOOP
+        current_epoch := nextval('reservation_epoch');
+        EXIT WHEN (current_epoch % 2 = 1) = redis_reserves;
+    END LOOP;
+    RETURN current_epoch;
+END
+$$;
+
+
+ALTER FUNCTION public.change_epoch(expected bigint, redis_reserves boolean) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION change_epoch(expected bigint, redis_reserves boolean); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolean) IS 'Ends the expected epoch once nobody records in it, and answers the one in force';
+
+
+--
+-- Name: claim_tasks(text, integer, interval, text, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone) RETURNS TABLE(tenant_id uuid, task_id text, attempts integer, due_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH ready AS MATERIALIZED (
+        SELECT t.tenant_id, t.task_id
+        FROM public.agent_task AS t
+        WHERE t.queue = p_queue
+            AND t.status = 'pending'
+            AND greatest(t.due_at, t.lease_until) BETWEEN p_since AND statement_timestamp()
+        ORDER BY greatest(t.due_at, t.lease_until)
+        LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE public.agent_task AS claimed
+    SET lease_owner = p_owner,
+        lease_until = statement_timestamp() + p_lease,
+        attempts = claimed.attempts + 1
+    FROM ready
+    WHERE claimed.tenant_id = ready.tenant_id AND claimed.task_id = ready.task_id
+    RETURNING claimed.tenant_id, claimed.task_id, claimed.attempts, claimed.due_at;
+END
+$$;
+
+
+ALTER FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) IS 'Leases up to p_limit pending and due tasks of a queue, of any tenant, oldest first. p_since is the caller''s low-water mark: it skips what was due before, and with it the dead entries at the front of the index';
+
+
+--
+-- Name: due_queues(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.due_queues() RETURNS TABLE(queue text, due_since timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+    WITH RECURSIVE queues (queue) AS (
+        SELECT min(t.queue) FROM public.agent_task AS t WHERE t.status = 'pending'
+        UNION ALL
+        SELECT (SELECT min(t.queue) FROM public.agent_task AS t WHERE t.status = 'pending' AND t.queue > q.queue)
+        FROM queues AS q
+        WHERE q.queue IS NOT NULL
+    )
+    SELECT q.queue, first_task.due_since
+    FROM queues AS q
+    CROSS JOIN LATERAL (
+        SELECT greatest(t.due_at, t.lease_until) AS due_since
+        FROM public.agent_task AS t
+        WHERE t.queue = q.queue
+            AND t.status = 'pending'
+            AND greatest(t.due_at, t.lease_until) <= statement_timestamp()
+        ORDER BY greatest(t.due_at, t.lease_until)
+        LIMIT 1
+    ) AS first_task
+$$;
+
+
+ALTER FUNCTION public.due_queues() OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION due_queues(); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.due_queues() IS 'The queues that hold claimable tasks, and since when the oldest of each waits';
+
+
+--
+-- Name: ensure_month(date); Type: FUNCTION; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE FUNCTION public.ensure_month(p_month date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    first_day constant date := date_trunc('month', p_month)::date;
+    last_month constant date := date_trunc('month', now() + interval '1 day' + interval '3 months')::date;
+    partition constant text := 'behavioral_events_' || to_char(first_day, 'YYYY_MM');
+BEGIN
+    IF p_month IS NULL OR first_day < '1990-01-01' OR first_day > last_month THEN
+        RAISE EXCEPTION 'no month of events before 1990, nor more than three months ahead'
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+    IF to_regclass('public.' || partition) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    -- One session at a time; writers of events do not wait for this lock. It also makes the catalogue current,
+    -- which an advisory lock would not: another session may have made the month while this one waited.
+    LOCK TABLE public.behavioral_events IN SHARE UPDATE EXCLUSIVE MODE;
+    IF to_regclass('public.' || partition) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format(
+        'CREATE TABLE public.%I (LIKE public.behavioral_events'
+        ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STORAGE)'
+        ' WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02)',
+        partition
+    );
+    PERFORM public.leo_isolate(('public.' || partition)::regclass);
+    PERFORM public.leo_append_only(('public.' || partition)::regclass);
+    EXECUTE format(
+        'ALTER TABLE public.behavioral_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+        partition, first_day::timestamptz, (first_day + interval '1 month')::timestamptz
+    );
+    RETURN true;
+END
+$$;
+
+
+ALTER FUNCTION public.ensure_month(p_month date) OWNER TO leo_partition_maker;
+
+--
+-- Name: FUNCTION ensure_month(p_month date); Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON FUNCTION public.ensure_month(p_month date) IS 'Makes the partition of behavioral_events (UTC month) that holds a day, isolated and append-only like its parent; true when it was missing. From 1990 to three months ahead';
+
+
+--
+-- Name: erase_profile(text); Type: FUNCTION; Schema: public; Owner: leo_eraser
+--
+
+CREATE FUNCTION public.erase_profile(p_profile_id text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE cdp_profiles
+    SET identities = '[]',
+        primary_email = NULL,
+        mobile_number = NULL,
+        living_location = NULL,
+        latitude = NULL,
+        longitude = NULL,
+        job_titles = '[]',
+        interests = '[]',
+        data_labels = '[]',
+        segments = '[]',
+        portfolio_snapshot = '{}',
+        portfolio_risk_score = NULL,
+        raw_attributes = '{}',
+        channel_addresses = '{}',
+        language = NULL,
+        time_zone = NULL,
+        interest_embedding = NULL,
+        erased_at = coalesce(erased_at, now())
+    WHERE profile_id = p_profile_id;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+
+    UPDATE consent_management
+    SET status = 'withdrawn',
+        withdrawn_at = coalesce(withdrawn_at, now()),
+        source = 'erasure'
+    WHERE profile_id = p_profile_id;
+
+    UPDATE agent_task
+    SET inputs = '{}',
+        reasoning_summary = '',
+        reasoning_trace = '{}',
+        result = '{}',
+        status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status END
+    WHERE profile_id = p_profile_id;
+
+    UPDATE delivery_log
+    SET destination = NULL,
+        reason = NULL,
+        subject = NULL,
+        body = NULL,
+        provider_message_id = NULL,
+        provider_response = NULL
+    WHERE profile_id = p_profile_id;
+
+    UPDATE behavioral_events SET attributes = '{}' WHERE profile_id = p_profile_id;
+    UPDATE activation_outcomes SET metadata = '{}' WHERE profile_id = p_profile_id;
+    UPDATE alert_rules SET status = 'DISABLED' WHERE profile_id = p_profile_id;
+    UPDATE embedding_job
+    SET status = 'cancelled',
+        last_error = NULL
+    WHERE entity_type = 'profile' AND entity_id = p_profile_id;
+    RETURN true;
+END
+$$;
+
+
+ALTER FUNCTION public.erase_profile(p_profile_id text) OWNER TO leo_eraser;
+
+--
+-- Name: FUNCTION erase_profile(p_profile_id text); Type: COMMENT; Schema: public; Owner: leo_eraser
+--
+
+COMMENT ON FUNCTION public.erase_profile(p_profile_id text) IS 'Redacts what is personal about one profile of the tenant in context, in every table; ids and times stay. Consents are withdrawn, pending tasks cancelled, alerts disabled. False when there is no such profile';
+
+
+--
+-- Name: guard_tenant_metadata(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.guard_tenant_metadata() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    stored jsonb := CASE TG_OP WHEN 'UPDATE' THEN OLD.metadata -> 'channel_credentials' END;
+BEGIN
+    IF current_user <> 'leo_credential_writer' THEN
+        NEW.metadata := NEW.metadata - 'channel_credentials';
+        IF stored IS NOT NULL THEN
+            NEW.metadata := NEW.metadata || jsonb_build_object('channel_credentials', stored);
+        END IF;
+    END IF;
+    IF TG_OP = 'UPDATE' AND (
+        NEW.metadata - 'channel_credentials' IS DISTINCT FROM OLD.metadata - 'channel_credentials'
+        OR NEW.status IS DISTINCT FROM OLD.status
+    ) THEN
+        NEW.definitions_version := NEW.definitions_version + 1;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+
+ALTER FUNCTION public.guard_tenant_metadata() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION guard_tenant_metadata(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.guard_tenant_metadata() IS 'Keeps stored channel credentials whatever a writer other than store_credential sends; bumps definitions_version';
+
+
+--
+-- Name: leo_append_only(regclass); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_append_only(target regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %s'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite()',
+        target
+    );
+END
+$$;
+
+
+ALTER FUNCTION public.leo_append_only(target regclass) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_append_only(target regclass); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_append_only(target regclass) IS 'Makes a table or partition append-only';
+
+
+--
+-- Name: leo_audience_sha256(text[]); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_audience_sha256(profile_ids text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT encode(sha256(convert_to(
+        coalesce(string_agg(octet_length(profile_id) || ':' || profile_id, '' ORDER BY profile_id), ''), 'UTF8'
+    )), 'hex')
+    FROM (SELECT DISTINCT member COLLATE "C" AS profile_id FROM unnest(profile_ids) AS member) AS audience
+$$;
+
+
+ALTER FUNCTION public.leo_audience_sha256(profile_ids text[]) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_audience_sha256(profile_ids text[]); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_audience_sha256(profile_ids text[]) IS 'Lower-case hex SHA-256 over the distinct members in code-point order, each as <length in bytes>:<UTF-8 bytes>';
+
+
+--
+-- Name: leo_content_id(text, uuid, jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_content_id(kind text, tenant_id uuid, content jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN public.leo_key_id(kind, tenant_id, content::text);
+END
+$$;
+
+
+ALTER FUNCTION public.leo_content_id(kind text, tenant_id uuid, content jsonb) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_content_id(kind text, tenant_id uuid, content jsonb); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_content_id(kind text, tenant_id uuid, content jsonb) IS 'leo_key_id over the canonical JSON of a document';
+
+
+--
+-- Name: leo_delivery_rank(text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_delivery_rank(delivery_status text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE delivery_status
+        WHEN 'queued' THEN 0
+        WHEN 'sending' THEN 1
+        WHEN 'deferred' THEN 1
+        WHEN 'unknown' THEN 2
+        WHEN 'suppressed' THEN 3
+        WHEN 'cancelled' THEN 4
+        WHEN 'failed' THEN 5
+        WHEN 'sent' THEN 6
+        WHEN 'delivered' THEN 7
+        WHEN 'bounced' THEN 8
+        WHEN 'read' THEN 9
+    END
+$$;
+
+
+ALTER FUNCTION public.leo_delivery_rank(delivery_status text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_delivery_rank(delivery_status text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_delivery_rank(delivery_status text) IS 'How far a delivery has come: the row of the highest rank is its status';
+
+
+--
+-- Name: leo_isolate(regclass); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_isolate(target regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', target);
+    EXECUTE format(
+        $policy$
+        CREATE POLICY tenant_isolation ON %s
+            USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::uuid))
+            WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::uuid))
+        $policy$,
+        target
+    );
+END
+$_$;
+
+
+ALTER FUNCTION public.leo_isolate(target regclass) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_isolate(target regclass); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_isolate(target regclass) IS 'Enables and forces row-level security on a tenant table or partition; without a tenant in context it shows no row';
+
+
+--
+-- Name: leo_key_id(text, uuid, text[]); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_key_id(kind text, tenant_id uuid, VARIADIC parts text[] DEFAULT '{}'::text[]) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    material text := '';
+    part text;
+BEGIN
+    FOREACH part IN ARRAY ARRAY[kind, tenant_id::text] || parts
+    LOOP
+        IF part IS NULL THEN
+            RAISE EXCEPTION 'an id has no part that is null' USING ERRCODE = 'null_value_not_allowed';
+        END IF;
+        material := material || octet_length(part) || ':' || part;
+    END LOOP;
+    RETURN encode(sha256(convert_to(material, 'UTF8')), 'hex');
+END
+$$;
+
+
+ALTER FUNCTION public.leo_key_id(kind text, tenant_id uuid, VARIADIC parts text[]) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_key_id(kind text, tenant_id uuid, VARIADIC parts text[]); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_key_id(kind text, tenant_id uuid, VARIADIC parts text[]) IS 'Lower-case hex SHA-256 over kind, tenant and parts, each as <length in bytes>:<UTF-8 bytes>';
+
+
+--
+-- Name: leo_mutable(regclass); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_mutable(target regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TRIGGER set_updated_at BEFORE UPDATE ON %s'
+        ' FOR EACH ROW EXECUTE FUNCTION public.update_timestamp()',
+        target
+    );
+END
+$$;
+
+
+ALTER FUNCTION public.leo_mutable(target regclass) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_mutable(target regclass); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_mutable(target regclass) IS 'Lets update_timestamp() keep updated_at of a table and its partitions';
+
+
+--
+-- Name: leo_symbol_shard(text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_symbol_shard(symbol text) RETURNS smallint
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN get_byte(sha256(convert_to(symbol, 'UTF8')), 0) & 63;
+END
+$$;
+
+
+ALTER FUNCTION public.leo_symbol_shard(symbol text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_symbol_shard(symbol text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_symbol_shard(symbol text) IS 'Shard of a symbol, 0 to 63: the low six bits of its first SHA-256 byte';
+
+
+--
+-- Name: list_tenants(); Type: FUNCTION; Schema: public; Owner: leo_tenant_lister
+--
+
+CREATE FUNCTION public.list_tenants() RETURNS TABLE(tenant_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT t.tenant_id FROM public.tenant AS t WHERE t.status = 'active' ORDER BY t.tenant_id
+$$;
+
+
+ALTER FUNCTION public.list_tenants() OWNER TO leo_tenant_lister;
+
+--
+-- Name: FUNCTION list_tenants(); Type: COMMENT; Schema: public; Owner: leo_tenant_lister
+--
+
+COMMENT ON FUNCTION public.list_tenants() IS 'The ids of all active tenants, for work that visits each';
+
+
+--
+-- Name: load_alert_rules(integer, uuid, text, integer); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
+--
+
+CREATE FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid, p_after_rule_id text DEFAULT ''::text, p_limit integer DEFAULT 10000) RETURNS TABLE(tenant_id uuid, rule_id text, profile_id text, symbol text, condition_logic jsonb, marketing_event_id text, cooldown_seconds bigint, rearm boolean, expires_at timestamp with time zone, generation bigint, last_triggered_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+    SELECT
+        r.tenant_id, r.rule_id, r.profile_id, r.symbol, r.condition_logic, r.marketing_event_id,
+        r.cooldown_seconds, r.rearm, r.expires_at, r.generation, r.last_triggered_at
+    FROM public.alert_rules AS r
+    WHERE r.shard = p_shard
+        AND r.status = 'ACTIVE'
+        AND (r.tenant_id, r.rule_id) > (p_after_tenant_id, p_after_rule_id)
+    ORDER BY r.tenant_id, r.rule_id
+    LIMIT p_limit
+$$;
+
+
+ALTER FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid, p_after_rule_id text, p_limit integer) OWNER TO leo_rule_loader;
+
+--
+-- Name: FUNCTION load_alert_rules(p_shard integer, p_after_tenant_id uuid, p_after_rule_id text, p_limit integer); Type: COMMENT; Schema: public; Owner: leo_rule_loader
+--
+
+COMMENT ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid, p_after_rule_id text, p_limit integer) IS 'One page of the active rules of a shard (0 to 63), of every tenant, after the last row of the page before';
+
+
+--
+-- Name: prevent_snapshot_removal(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.prevent_snapshot_removal() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    kept text := left(OLD.segment_snapshots::text, -1);
+    grown text := NEW.segment_snapshots::text;
+BEGIN
+    IF kept <> '[' AND NOT starts_with(grown, kept || ',') THEN
+        RAISE EXCEPTION 'segment_snapshots of a profile only grows at its end'
+            USING ERRCODE = 'LE004',
+                SCHEMA = TG_TABLE_SCHEMA,
+                TABLE = TG_TABLE_NAME,
+                COLUMN = 'segment_snapshots',
+                CONSTRAINT = TG_NAME,
+                HINT = 'Append the new snapshot ids to the stored array.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+
+ALTER FUNCTION public.prevent_snapshot_removal() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION prevent_snapshot_removal(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.prevent_snapshot_removal() IS 'Refuses to remove, change or reorder entries of cdp_profiles.segment_snapshots (LE004)';
+
+
+--
+-- Name: refuse_rewrite(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.refuse_rewrite() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND current_user = 'leo_eraser' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'LE001',
+            SCHEMA = TG_TABLE_SCHEMA,
+            TABLE = TG_TABLE_NAME,
+            CONSTRAINT = TG_NAME,
+            HINT = 'A correction is a new row.';
+END
+$$;
+
+
+ALTER FUNCTION public.refuse_rewrite() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION refuse_rewrite(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.refuse_rewrite() IS 'Statement trigger of append-only tables: refuses UPDATE, DELETE and TRUNCATE (LE001), redaction by leo_eraser aside';
+
+
+--
+-- Name: refuse_second_audience(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.refuse_second_audience() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    -- Two writers of one name wait for each other here, so neither can miss the other's row.
+    PERFORM pg_advisory_xact_lock(
+        hashtextextended('campaign.audience:' || NEW.tenant_id || ':' || (NEW.audience ->> 'name'), 0)
+    );
+    IF EXISTS (
+        SELECT
+        FROM campaign AS other
+        WHERE other.tenant_id = NEW.tenant_id
+            AND other.campaign_id <> NEW.campaign_id
+            AND other.status = 'active'
+            AND other.audience ->> 'name' = NEW.audience ->> 'name'
+            AND other.audience ->> 'version' <> NEW.audience ->> 'version'
+    ) THEN
+        RAISE EXCEPTION 'another active campaign defines the segment of this name differently'
+            USING ERRCODE = 'LE005',
+                SCHEMA = TG_TABLE_SCHEMA,
+                TABLE = TG_TABLE_NAME,
+                COLUMN = 'audience',
+                CONSTRAINT = TG_NAME,
+                HINT = 'Use the same condition, another name, or pause the other campaign.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+
+ALTER FUNCTION public.refuse_second_audience() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION refuse_second_audience(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.refuse_second_audience() IS 'Refuses two active definitions of one segment name within a tenant (LE005)';
+
+
+--
+-- Name: refuse_task_rewrite(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.refuse_task_rewrite() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF current_user = 'leo_eraser' THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'what a task has recorded does not change'
+        USING ERRCODE = 'LE003',
+            SCHEMA = TG_TABLE_SCHEMA,
+            TABLE = TG_TABLE_NAME,
+            CONSTRAINT = TG_NAME,
+            HINT = 'Only status, due_at, lease_owner, lease_until and attempts change; reasoning and result are written once.';
+END
+$$;
+
+
+ALTER FUNCTION public.refuse_task_rewrite() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION refuse_task_rewrite(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.refuse_task_rewrite() IS 'Refuses changes of a recorded decision (LE003), redaction by leo_eraser aside';
+
+
+--
+-- Name: require_consent(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.require_consent() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_material TO 'off'
+    AS $$
+DECLARE
+    refused record;
+BEGIN
+    SELECT i.delivery_key, i.channel INTO refused
+    FROM inserted AS i
+    WHERE i.delivery_status IN ('queued', 'sending')
+        AND NOT EXISTS (
+            SELECT
+            FROM public.consent_management AS c
+            WHERE c.tenant_id = i.tenant_id
+                AND c.profile_id = i.profile_id
+                AND c.channel = i.channel
+                AND c.status = 'granted'
+                AND (c.expires_at IS NULL OR c.expires_at > now())
+        )
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'no current consent for channel %', refused.channel
+            USING ERRCODE = 'LE002',
+                SCHEMA = TG_TABLE_SCHEMA,
+                TABLE = TG_TABLE_NAME,
+                CONSTRAINT = 'delivery_log_consent',
+                DETAIL = format('delivery_key=%s', refused.delivery_key),
+                HINT = 'Record the delivery as suppressed.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+
+ALTER FUNCTION public.require_consent() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION require_consent(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.require_consent() IS 'Refuses queued and sending deliveries without a current consent (LE002, constraint delivery_log_consent)';
+
+
+--
+-- Name: resolve_tenant(text, text); Type: FUNCTION; Schema: public; Owner: leo_tenant_resolver
+--
+
+CREATE FUNCTION public.resolve_tenant(p_realm text, p_client text) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT t.tenant_id
+    FROM public.tenant AS t
+    WHERE t.keycloak_realm = p_realm AND t.keycloak_client_id = p_client AND t.status = 'active'
+$$;
+
+
+ALTER FUNCTION public.resolve_tenant(p_realm text, p_client text) OWNER TO leo_tenant_resolver;
+
+--
+-- Name: FUNCTION resolve_tenant(p_realm text, p_client text); Type: COMMENT; Schema: public; Owner: leo_tenant_resolver
+--
+
+COMMENT ON FUNCTION public.resolve_tenant(p_realm text, p_client text) IS 'The active tenant of a realm and client, or NULL: asked before there is a context';
+
+
+--
+-- Name: store_credential(uuid, text, jsonb); Type: FUNCTION; Schema: public; Owner: leo_credential_writer
+--
+
+CREATE FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE public.tenant AS t
+    SET metadata = t.metadata || jsonb_build_object(
+        'channel_credentials',
+        CASE
+            WHEN p_ciphertext IS NULL THEN coalesce(t.metadata -> 'channel_credentials', '{}') - p_channel
+            ELSE coalesce(t.metadata -> 'channel_credentials', '{}') || jsonb_build_object(p_channel, p_ciphertext)
+        END
+    )
+    WHERE t.tenant_id = p_tenant_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the tenant is not the one in context' USING ERRCODE = 'no_data_found';
+    END IF;
+END
+$$;
+
+
+ALTER FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) OWNER TO leo_credential_writer;
+
+--
+-- Name: FUNCTION store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb); Type: COMMENT; Schema: public; Owner: leo_credential_writer
+--
+
+COMMENT ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) IS 'Writes a channel''s encrypted credentials to tenant.metadata (NULL removes them), for the tenant in context only';
+
+
+--
+-- Name: update_timestamp(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.update_timestamp() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.updated_at := now();
+    RETURN NEW;
+END
+$$;
+
+
+ALTER FUNCTION public.update_timestamp() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION update_timestamp(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.update_timestamp() IS 'Keeps updated_at of a mutable table';
+
+
+--
+-- Name: wait_for_recorders(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.wait_for_recorders() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(4711, 1);
+END
+$$;
+
+
+ALTER FUNCTION public.wait_for_recorders() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION wait_for_recorders(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.wait_for_recorders() IS 'Waits for every transaction that records decisions, and holds new ones back until this one ends';
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: activation_experiments; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.activation_experiments (
+    tenant_id uuid NOT NULL,
+    experiment_id text NOT NULL COLLATE pg_catalog."C",
+    experiment_name text NOT NULL,
+    campaign_id text COLLATE pg_catalog."C",
+    allocation text DEFAULT 'fixed'::text NOT NULL,
+    variants jsonb DEFAULT '[]'::jsonb NOT NULL,
+    holdout_fraction numeric(5,4) DEFAULT 0 NOT NULL,
+    seed bigint DEFAULT 0 NOT NULL,
+    conversion_event_type text,
+    attribution_window_seconds bigint DEFAULT 604800 NOT NULL,
+    exposure_count bigint DEFAULT 0 NOT NULL,
+    conversion_count bigint DEFAULT 0 NOT NULL,
+    variant_counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    start_at timestamp with time zone,
+    end_at timestamp with time zone,
+    status text DEFAULT 'draft'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT activation_experiments_allocation_check CHECK ((allocation = ANY (ARRAY['fixed'::text, 'thompson'::text]))),
+    CONSTRAINT activation_experiments_attribution_window_seconds_check CHECK ((attribution_window_seconds > 0)),
+    CONSTRAINT activation_experiments_conversion_count_check CHECK ((conversion_count >= 0)),
+    CONSTRAINT activation_experiments_experiment_id_check CHECK ((experiment_id <> ''::text)),
+    CONSTRAINT activation_experiments_experiment_name_check CHECK ((experiment_name <> ''::text)),
+    CONSTRAINT activation_experiments_exposure_count_check CHECK ((exposure_count >= 0)),
+    CONSTRAINT activation_experiments_holdout_fraction_check CHECK (((holdout_fraction >= (0)::numeric) AND (holdout_fraction < (1)::numeric))),
+    CONSTRAINT activation_experiments_period CHECK ((end_at > start_at)),
+    CONSTRAINT activation_experiments_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'running'::text, 'paused'::text, 'completed'::text]))),
+    CONSTRAINT activation_experiments_variant_counts_check CHECK ((jsonb_typeof(variant_counts) = 'object'::text)),
+    CONSTRAINT activation_experiments_variants_check CHECK ((jsonb_typeof(variants) = 'array'::text))
+);
+
+ALTER TABLE ONLY public.activation_experiments FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.activation_experiments OWNER TO leo_owner;
+
+--
+-- Name: TABLE activation_experiments; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.activation_experiments IS 'How well activation decisions work: A/B, multi-variant and bandit tests';
+
+
+--
+-- Name: COLUMN activation_experiments.experiment_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.experiment_id IS 'Id of the experiment within its tenant';
+
+
+--
+-- Name: COLUMN activation_experiments.experiment_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.experiment_name IS 'Human-readable name';
+
+
+--
+-- Name: COLUMN activation_experiments.campaign_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.campaign_id IS 'Campaign under test; NULL: all';
+
+
+--
+-- Name: COLUMN activation_experiments.allocation; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.allocation IS 'fixed weights, or thompson sampling';
+
+
+--
+-- Name: COLUMN activation_experiments.variants; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.variants IS 'Array of arms with names and weights';
+
+
+--
+-- Name: COLUMN activation_experiments.holdout_fraction; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.holdout_fraction IS 'Share that gets nothing, 0 to 1';
+
+
+--
+-- Name: COLUMN activation_experiments.seed; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.seed IS 'Seed of the assignment, so that it can be computed again';
+
+
+--
+-- Name: COLUMN activation_experiments.conversion_event_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.conversion_event_type IS 'Behavioural event that counts as a conversion';
+
+
+--
+-- Name: COLUMN activation_experiments.attribution_window_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.attribution_window_seconds IS 'Seconds after a delivery in which a conversion counts';
+
+
+--
+-- Name: COLUMN activation_experiments.exposure_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.exposure_count IS 'Exposures so far, derived by a job';
+
+
+--
+-- Name: COLUMN activation_experiments.conversion_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.conversion_count IS 'Conversions so far, derived by a job';
+
+
+--
+-- Name: COLUMN activation_experiments.variant_counts; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.variant_counts IS 'The same for each variant';
+
+
+--
+-- Name: COLUMN activation_experiments.start_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.start_at IS 'Not before; NULL: no bound';
+
+
+--
+-- Name: COLUMN activation_experiments.end_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.end_at IS 'Not from then on; NULL: no bound';
+
+
+--
+-- Name: COLUMN activation_experiments.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.status IS 'draft, running, paused or completed';
+
+
+--
+-- Name: activation_outcomes; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.activation_outcomes (
+    tenant_id uuid NOT NULL,
+    outcome_id text NOT NULL COLLATE pg_catalog."C",
+    delivery_id bigint NOT NULL,
+    task_id text NOT NULL COLLATE pg_catalog."C",
+    profile_id text NOT NULL COLLATE pg_catalog."C",
+    event_key text COLLATE pg_catalog."C",
+    outcome_type text NOT NULL,
+    outcome_value numeric,
+    occurred_at timestamp with time zone NOT NULL,
+    experiment_id text COLLATE pg_catalog."C",
+    variant text,
+    attribution_model text NOT NULL,
+    attribution_weight numeric DEFAULT 1 NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT activation_outcomes_attribution_model_check CHECK ((attribution_model <> ''::text)),
+    CONSTRAINT activation_outcomes_attribution_weight_check CHECK (((attribution_weight >= (0)::numeric) AND (attribution_weight <= (1)::numeric))),
+    CONSTRAINT activation_outcomes_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT activation_outcomes_outcome_id_check CHECK ((outcome_id <> ''::text)),
+    CONSTRAINT activation_outcomes_outcome_type_check CHECK ((outcome_type <> ''::text))
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.activation_outcomes FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.activation_outcomes OWNER TO leo_owner;
+
+--
+-- Name: TABLE activation_outcomes; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.activation_outcomes IS 'Interpreted attribution: which delivery led to which result';
+
+
+--
+-- Name: COLUMN activation_outcomes.outcome_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.outcome_id IS 'Hash over delivery, event and model';
+
+
+--
+-- Name: COLUMN activation_outcomes.delivery_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.delivery_id IS 'Row of the delivery that gets the credit';
+
+
+--
+-- Name: COLUMN activation_outcomes.task_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.task_id IS 'Decision behind it';
+
+
+--
+-- Name: COLUMN activation_outcomes.profile_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.profile_id IS 'Who';
+
+
+--
+-- Name: COLUMN activation_outcomes.event_key; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.event_key IS 'Behavioural event that is the outcome; NULL: none';
+
+
+--
+-- Name: COLUMN activation_outcomes.outcome_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.outcome_type IS 'What happened, e.g. conversion';
+
+
+--
+-- Name: COLUMN activation_outcomes.outcome_value; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.outcome_value IS 'Its worth, in the tenant''s currency';
+
+
+--
+-- Name: COLUMN activation_outcomes.occurred_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.occurred_at IS 'When';
+
+
+--
+-- Name: COLUMN activation_outcomes.experiment_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.experiment_id IS 'Experiment it counts for';
+
+
+--
+-- Name: COLUMN activation_outcomes.variant; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.variant IS 'Arm it counts for';
+
+
+--
+-- Name: COLUMN activation_outcomes.attribution_model; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.attribution_model IS 'Rule that gave the credit, e.g. last_touch';
+
+
+--
+-- Name: COLUMN activation_outcomes.attribution_weight; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.attribution_weight IS 'Share of the credit, 0 to 1';
+
+
+--
+-- Name: COLUMN activation_outcomes.metadata; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_outcomes.metadata IS 'Details of the attribution';
+
+
+--
+-- Name: agent_task; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.agent_task (
+    tenant_id uuid NOT NULL,
+    task_id text NOT NULL COLLATE pg_catalog."C",
+    agent_name text NOT NULL,
+    task_type text NOT NULL,
+    campaign_id text COLLATE pg_catalog."C",
+    marketing_event_id text COLLATE pg_catalog."C",
+    snapshot_id text COLLATE pg_catalog."C",
+    profile_id text COLLATE pg_catalog."C",
+    parent_task_id text COLLATE pg_catalog."C",
+    source_event_id text COLLATE pg_catalog."C",
+    event_type text COLLATE pg_catalog."C",
+    occurred_at timestamp with time zone,
+    decided_at timestamp with time zone,
+    input_sha256 text COLLATE pg_catalog."C",
+    rule_bundle_id text COLLATE pg_catalog."C",
+    outcome text,
+    reason_code text COLLATE pg_catalog."C",
+    reasoning_summary text,
+    reasoning_trace jsonb,
+    inputs jsonb DEFAULT '{}'::jsonb NOT NULL,
+    result jsonb,
+    output_sha256 text COLLATE pg_catalog."C",
+    related_news_id bigint,
+    status text DEFAULT 'pending'::text NOT NULL,
+    queue text COLLATE pg_catalog."C",
+    due_at timestamp with time zone,
+    lease_owner text,
+    lease_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT agent_task_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT agent_task_occurred_at CHECK (((occurred_at >= '1990-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at <= (now() + '1 day'::interval)))),
+    CONSTRAINT agent_task_outcome_check CHECK ((outcome = ANY (ARRAY['send'::text, 'suppressed'::text]))),
+    CONSTRAINT agent_task_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT agent_task_task_id_check CHECK ((task_id <> ''::text)),
+    CONSTRAINT agent_task_task_type_check CHECK ((task_type = ANY (ARRAY['plan'::text, 'execute'::text, 'evaluate'::text])))
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY public.agent_task FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.agent_task OWNER TO leo_owner;
+
+--
+-- Name: TABLE agent_task; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.agent_task IS 'The flight recorder: every decision, why it was made, and the work that follows from it';
+
+
+--
+-- Name: COLUMN agent_task.task_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.task_id IS 'Deterministic id, from the source event for decisions';
+
+
+--
+-- Name: COLUMN agent_task.agent_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.agent_name IS 'Who decided: rules, or a model''s agent';
+
+
+--
+-- Name: COLUMN agent_task.task_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.task_type IS 'plan, execute or evaluate';
+
+
+--
+-- Name: COLUMN agent_task.campaign_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.campaign_id IS 'Campaign of the selected marketing event';
+
+
+--
+-- Name: COLUMN agent_task.marketing_event_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.marketing_event_id IS 'Selected marketing event';
+
+
+--
+-- Name: COLUMN agent_task.snapshot_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.snapshot_id IS 'Audience that the decision froze';
+
+
+--
+-- Name: COLUMN agent_task.profile_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.profile_id IS 'Whom it is about; NULL for plans';
+
+
+--
+-- Name: COLUMN agent_task.parent_task_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.parent_task_id IS 'Plan that this task carries out';
+
+
+--
+-- Name: COLUMN agent_task.source_event_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.source_event_id IS 'The caller''s id of the event';
+
+
+--
+-- Name: COLUMN agent_task.event_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.event_type IS 'Type of the event';
+
+
+--
+-- Name: COLUMN agent_task.occurred_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.occurred_at IS 'When the event happened: cooldowns count in this time';
+
+
+--
+-- Name: COLUMN agent_task.decided_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.decided_at IS 'The clock that the decision saw';
+
+
+--
+-- Name: COLUMN agent_task.input_sha256; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.input_sha256 IS 'Fingerprint of the event''s body: the same id with another body is refused';
+
+
+--
+-- Name: COLUMN agent_task.rule_bundle_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.rule_bundle_id IS 'Rule bundle that the decision used: the plan task that stores it';
+
+
+--
+-- Name: COLUMN agent_task.outcome; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.outcome IS 'send or suppressed; NULL while open';
+
+
+--
+-- Name: COLUMN agent_task.reason_code; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.reason_code IS 'Why, as data';
+
+
+--
+-- Name: COLUMN agent_task.reasoning_summary; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.reasoning_summary IS 'Why, in words; written once';
+
+
+--
+-- Name: COLUMN agent_task.reasoning_trace; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.reasoning_trace IS 'Every candidate with its reason, or the model''s steps; written once';
+
+
+--
+-- Name: COLUMN agent_task.inputs; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.inputs IS 'Everything that the decision may have used, for replay';
+
+
+--
+-- Name: COLUMN agent_task.result; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.result IS 'What came of it; written once';
+
+
+--
+-- Name: COLUMN agent_task.output_sha256; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.output_sha256 IS 'Fingerprint of the result; written once';
+
+
+--
+-- Name: COLUMN agent_task.related_news_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.related_news_id IS 'News item behind the decision';
+
+
+--
+-- Name: COLUMN agent_task.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.status IS 'pending, completed, failed or cancelled';
+
+
+--
+-- Name: COLUMN agent_task.queue; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.queue IS 'Work queue; for sends the first channel''s name';
+
+
+--
+-- Name: COLUMN agent_task.due_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.due_at IS 'Not to be claimed before';
+
+
+--
+-- Name: COLUMN agent_task.lease_owner; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.lease_owner IS 'Worker that claimed it';
+
+
+--
+-- Name: COLUMN agent_task.lease_until; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.lease_until IS 'When another may claim it';
+
+
+--
+-- Name: COLUMN agent_task.attempts; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.attempts IS 'Claims so far';
+
+
+--
+-- Name: alert_rules; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.alert_rules (
+    tenant_id uuid NOT NULL,
+    rule_id text NOT NULL COLLATE pg_catalog."C",
+    profile_id text NOT NULL COLLATE pg_catalog."C",
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    shard smallint GENERATED ALWAYS AS (public.leo_symbol_shard(symbol)) STORED,
+    condition_logic jsonb NOT NULL,
+    source text NOT NULL,
+    marketing_event_id text COLLATE pg_catalog."C",
+    cooldown_seconds bigint DEFAULT 0 NOT NULL,
+    rearm boolean DEFAULT false NOT NULL,
+    expires_at timestamp with time zone,
+    generation bigint DEFAULT 1 NOT NULL,
+    last_triggered_at timestamp with time zone,
+    status text DEFAULT 'ACTIVE'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT alert_rules_condition_logic_check CHECK ((jsonb_typeof(condition_logic) = 'object'::text)),
+    CONSTRAINT alert_rules_cooldown_seconds_check CHECK ((cooldown_seconds >= 0)),
+    CONSTRAINT alert_rules_generation_check CHECK ((generation > 0)),
+    CONSTRAINT alert_rules_rule_id_check CHECK ((rule_id <> ''::text)),
+    CONSTRAINT alert_rules_source_check CHECK ((source = ANY (ARRAY['USER_MANUAL'::text, 'AI_AGENT'::text]))),
+    CONSTRAINT alert_rules_status_check CHECK ((status = ANY (ARRAY['ACTIVE'::text, 'TRIGGERED'::text, 'EXPIRED'::text, 'DISABLED'::text]))),
+    CONSTRAINT alert_rules_symbol_check CHECK ((symbol <> ''::text))
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.alert_rules FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.alert_rules OWNER TO leo_owner;
+
+--
+-- Name: TABLE alert_rules; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.alert_rules IS 'Monitoring rules of users and agents';
+
+
+--
+-- Name: COLUMN alert_rules.rule_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.rule_id IS 'Hash over owner, symbol and logic';
+
+
+--
+-- Name: COLUMN alert_rules.profile_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.profile_id IS 'Who is alerted';
+
+
+--
+-- Name: COLUMN alert_rules.symbol; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.symbol IS 'Symbol that is watched';
+
+
+--
+-- Name: COLUMN alert_rules.shard; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.shard IS 'Shard of the symbol, 0 to 63';
+
+
+--
+-- Name: COLUMN alert_rules.condition_logic; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.condition_logic IS 'e.g. {"operator": ">", "value": 150}';
+
+
+--
+-- Name: COLUMN alert_rules.source; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.source IS 'USER_MANUAL or AI_AGENT';
+
+
+--
+-- Name: COLUMN alert_rules.marketing_event_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.marketing_event_id IS 'What is sent when it fires';
+
+
+--
+-- Name: COLUMN alert_rules.cooldown_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.cooldown_seconds IS 'Least seconds between two firings';
+
+
+--
+-- Name: COLUMN alert_rules.rearm; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.rearm IS 'Whether it may fire again';
+
+
+--
+-- Name: COLUMN alert_rules.expires_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.expires_at IS 'Not from then on; NULL: no end';
+
+
+--
+-- Name: COLUMN alert_rules.generation; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.generation IS 'Raised when the rule is put again; a firing is claimed once per generation';
+
+
+--
+-- Name: COLUMN alert_rules.last_triggered_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.last_triggered_at IS 'When it last fired';
+
+
+--
+-- Name: COLUMN alert_rules.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.status IS 'ACTIVE, TRIGGERED, EXPIRED or DISABLED';
+
+
+--
+-- Name: behavioral_events; Type: TABLE; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE TABLE public.behavioral_events (
+    tenant_id uuid NOT NULL,
+    event_key text NOT NULL COLLATE pg_catalog."C",
+    profile_id text NOT NULL COLLATE pg_catalog."C",
+    source_event_id text NOT NULL COLLATE pg_catalog."C",
+    event_type text NOT NULL COLLATE pg_catalog."C",
+    entity_type text,
+    entity_id text COLLATE pg_catalog."C",
+    sentiment_val integer,
+    attributes jsonb DEFAULT '{}'::jsonb NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT behavioral_events_attributes_check CHECK ((jsonb_typeof(attributes) = 'object'::text)),
+    CONSTRAINT behavioral_events_event_key_check CHECK ((event_key <> ''::text)),
+    CONSTRAINT behavioral_events_event_type_check CHECK ((event_type <> ''::text)),
+    CONSTRAINT behavioral_events_occurred_at CHECK (((occurred_at >= '1990-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at <= (now() + '1 day'::interval)))),
+    CONSTRAINT behavioral_events_sentiment_val_check CHECK ((sentiment_val = ANY (ARRAY['-1'::integer, 0, 1])))
+)
+PARTITION BY RANGE (occurred_at);
+
+ALTER TABLE ONLY public.behavioral_events FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.behavioral_events OWNER TO leo_partition_maker;
+
+--
+-- Name: TABLE behavioral_events; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON TABLE public.behavioral_events IS 'What customers did: raw facts, one partition for each UTC month';
+
+
+--
+-- Name: COLUMN behavioral_events.event_key; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.event_key IS 'Hash of the source''s event id';
+
+
+--
+-- Name: COLUMN behavioral_events.profile_id; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.profile_id IS 'Who';
+
+
+--
+-- Name: COLUMN behavioral_events.source_event_id; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.source_event_id IS 'The caller''s id of the event';
+
+
+--
+-- Name: COLUMN behavioral_events.event_type; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.event_type IS 'What, e.g. VIEW, CLICK or purchase';
+
+
+--
+-- Name: COLUMN behavioral_events.entity_type; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.entity_type IS 'What kind of thing it was done to, e.g. NEWS or CAMPAIGN';
+
+
+--
+-- Name: COLUMN behavioral_events.entity_id; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.entity_id IS 'Which thing';
+
+
+--
+-- Name: COLUMN behavioral_events.sentiment_val; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.sentiment_val IS '-1 negative, 0 neutral, 1 positive';
+
+
+--
+-- Name: COLUMN behavioral_events.attributes; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.attributes IS 'Details of the event';
+
+
+--
+-- Name: COLUMN behavioral_events.occurred_at; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON COLUMN public.behavioral_events.occurred_at IS 'When it happened: 1990 to one day ahead';
+
+
+--
+-- Name: campaign; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.campaign (
+    tenant_id uuid NOT NULL,
+    campaign_id text NOT NULL COLLATE pg_catalog."C",
+    campaign_code text NOT NULL COLLATE pg_catalog."C",
+    campaign_name text NOT NULL,
+    objective text NOT NULL,
+    status text DEFAULT 'draft'::text NOT NULL,
+    start_at timestamp with time zone,
+    end_at timestamp with time zone,
+    audience jsonb,
+    frequency_caps jsonb DEFAULT '[]'::jsonb NOT NULL,
+    quiet_hours jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT campaign_audience_check CHECK ((audience ?& ARRAY['name'::text, 'condition'::text, 'version'::text])),
+    CONSTRAINT campaign_campaign_code_check CHECK ((campaign_code <> ''::text)),
+    CONSTRAINT campaign_campaign_id_check CHECK ((campaign_id <> ''::text)),
+    CONSTRAINT campaign_campaign_name_check CHECK ((campaign_name <> ''::text)),
+    CONSTRAINT campaign_frequency_caps_check CHECK ((jsonb_typeof(frequency_caps) = 'array'::text)),
+    CONSTRAINT campaign_period CHECK ((end_at > start_at)),
+    CONSTRAINT campaign_quiet_hours_check CHECK ((jsonb_typeof(quiet_hours) = 'object'::text)),
+    CONSTRAINT campaign_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'active'::text, 'paused'::text, 'completed'::text])))
+);
+
+ALTER TABLE ONLY public.campaign FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.campaign OWNER TO leo_owner;
+
+--
+-- Name: TABLE campaign; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.campaign IS 'Business intent: why activation exists. Sends nothing itself';
+
+
+--
+-- Name: COLUMN campaign.campaign_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.campaign_id IS 'Id of the campaign within its tenant';
+
+
+--
+-- Name: COLUMN campaign.campaign_code; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.campaign_code IS 'Business code, e.g. SUMMER-2026, unique per tenant';
+
+
+--
+-- Name: COLUMN campaign.campaign_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.campaign_name IS 'Human-readable name';
+
+
+--
+-- Name: COLUMN campaign.objective; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.objective IS 'What it is for, e.g. AWARENESS or CONVERSION';
+
+
+--
+-- Name: COLUMN campaign.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.status IS 'draft, active, paused or completed';
+
+
+--
+-- Name: COLUMN campaign.start_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.start_at IS 'Not before; NULL: no bound';
+
+
+--
+-- Name: COLUMN campaign.end_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.end_at IS 'Not from then on; NULL: no bound';
+
+
+--
+-- Name: COLUMN campaign.audience; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.audience IS 'Named segment: {"name", "condition", "version"}, version being the hash of the condition; NULL: everybody';
+
+
+--
+-- Name: COLUMN campaign.frequency_caps; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.frequency_caps IS 'Array of caps on sends per window';
+
+
+--
+-- Name: COLUMN campaign.quiet_hours; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.campaign.quiet_hours IS 'When nothing is sent, in the profile''s time zone; NULL: the tenant''s default';
+
+
+--
+-- Name: cdp_profiles; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.cdp_profiles (
+    tenant_id uuid NOT NULL,
+    profile_id text NOT NULL COLLATE pg_catalog."C",
+    ext_id text COLLATE pg_catalog."C",
+    identities jsonb DEFAULT '[]'::jsonb NOT NULL,
+    primary_email public.citext,
+    mobile_number text,
+    living_location text,
+    latitude double precision,
+    longitude double precision,
+    job_titles jsonb DEFAULT '[]'::jsonb NOT NULL,
+    interests jsonb DEFAULT '[]'::jsonb NOT NULL,
+    data_labels jsonb DEFAULT '[]'::jsonb NOT NULL,
+    segments jsonb DEFAULT '[]'::jsonb NOT NULL,
+    segment_snapshots jsonb DEFAULT '[]'::jsonb NOT NULL,
+    portfolio_snapshot jsonb DEFAULT '{}'::jsonb NOT NULL,
+    portfolio_risk_score numeric(3,2),
+    raw_attributes jsonb DEFAULT '{}'::jsonb NOT NULL,
+    channel_addresses jsonb DEFAULT '{}'::jsonb NOT NULL,
+    language text,
+    time_zone text,
+    interest_embedding public.vector(1536),
+    source_updated_at timestamp with time zone,
+    erased_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT cdp_profiles_channel_addresses_check CHECK ((jsonb_typeof(channel_addresses) = 'object'::text)),
+    CONSTRAINT cdp_profiles_data_labels_check CHECK ((jsonb_typeof(data_labels) = 'array'::text)),
+    CONSTRAINT cdp_profiles_identities_check CHECK ((jsonb_typeof(identities) = 'array'::text)),
+    CONSTRAINT cdp_profiles_interests_check CHECK ((jsonb_typeof(interests) = 'array'::text)),
+    CONSTRAINT cdp_profiles_job_titles_check CHECK ((jsonb_typeof(job_titles) = 'array'::text)),
+    CONSTRAINT cdp_profiles_latitude_check CHECK (((latitude >= ('-90'::integer)::double precision) AND (latitude <= (90)::double precision))),
+    CONSTRAINT cdp_profiles_longitude_check CHECK (((longitude >= ('-180'::integer)::double precision) AND (longitude <= (180)::double precision))),
+    CONSTRAINT cdp_profiles_portfolio_risk_score_check CHECK (((portfolio_risk_score >= (0)::numeric) AND (portfolio_risk_score <= (1)::numeric))),
+    CONSTRAINT cdp_profiles_portfolio_snapshot_check CHECK ((jsonb_typeof(portfolio_snapshot) = 'object'::text)),
+    CONSTRAINT cdp_profiles_profile_id_check CHECK ((profile_id <> ''::text)),
+    CONSTRAINT cdp_profiles_raw_attributes_check CHECK ((jsonb_typeof(raw_attributes) = 'object'::text)),
+    CONSTRAINT cdp_profiles_segment_snapshots_check CHECK ((jsonb_typeof(segment_snapshots) = 'array'::text)),
+    CONSTRAINT cdp_profiles_segments_check CHECK ((jsonb_typeof(segments) = 'array'::text))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.cdp_profiles FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.cdp_profiles OWNER TO leo_owner;
+
+--
+-- Name: TABLE cdp_profiles; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.cdp_profiles IS 'The unified snapshot of a customer: not a user, and evaluated anew rather than edited';
+
+
+--
+-- Name: COLUMN cdp_profiles.profile_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.profile_id IS 'The source''s id; must not itself be personal, since append-only rows keep it';
+
+
+--
+-- Name: COLUMN cdp_profiles.ext_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.ext_id IS 'Id in the CRM or ERP, by which the sync upserts';
+
+
+--
+-- Name: COLUMN cdp_profiles.identities; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.identities IS 'All known ids, e.g. ["email:a@b.com", "crm:123"]';
+
+
+--
+-- Name: COLUMN cdp_profiles.primary_email; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.primary_email IS 'E-mail address, compared without case';
+
+
+--
+-- Name: COLUMN cdp_profiles.mobile_number; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.mobile_number IS 'Telephone number, E.164';
+
+
+--
+-- Name: COLUMN cdp_profiles.living_location; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.living_location IS 'Place of living, in words';
+
+
+--
+-- Name: COLUMN cdp_profiles.latitude; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.latitude IS 'Degrees north, -90 to 90';
+
+
+--
+-- Name: COLUMN cdp_profiles.longitude; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.longitude IS 'Degrees east, -180 to 180';
+
+
+--
+-- Name: COLUMN cdp_profiles.job_titles; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.job_titles IS 'Array of titles';
+
+
+--
+-- Name: COLUMN cdp_profiles.interests; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.interests IS 'Array of interests';
+
+
+--
+-- Name: COLUMN cdp_profiles.data_labels; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.data_labels IS 'Array of classification labels';
+
+
+--
+-- Name: COLUMN cdp_profiles.segments; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.segments IS 'Array of the names of the segments that the profile is in now';
+
+
+--
+-- Name: COLUMN cdp_profiles.segment_snapshots; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.segment_snapshots IS 'Array of the ids of the snapshots that ever held the profile; only grows, at its end';
+
+
+--
+-- Name: COLUMN cdp_profiles.portfolio_snapshot; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.portfolio_snapshot IS 'Current holdings: cash and positions';
+
+
+--
+-- Name: COLUMN cdp_profiles.portfolio_risk_score; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.portfolio_risk_score IS 'Risk tolerance, 0.00 to 1.00';
+
+
+--
+-- Name: COLUMN cdp_profiles.raw_attributes; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.raw_attributes IS 'Whatever else the sources know';
+
+
+--
+-- Name: COLUMN cdp_profiles.channel_addresses; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.channel_addresses IS 'Channel to address, or to a list of addresses; e-mail falls back to primary_email';
+
+
+--
+-- Name: COLUMN cdp_profiles.language; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.language IS 'Preferred language, BCP 47';
+
+
+--
+-- Name: COLUMN cdp_profiles.time_zone; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.time_zone IS 'IANA time zone, for quiet hours';
+
+
+--
+-- Name: COLUMN cdp_profiles.interest_embedding; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.interest_embedding IS 'Semantic summary of the interests, 1,536 dimensions';
+
+
+--
+-- Name: COLUMN cdp_profiles.source_updated_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.source_updated_at IS 'When the source last changed the profile';
+
+
+--
+-- Name: COLUMN cdp_profiles.erased_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.erased_at IS 'When erase_profile redacted the profile; NULL: it did not';
+
+
+--
+-- Name: consent_management; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.consent_management (
+    tenant_id uuid NOT NULL,
+    profile_id text NOT NULL COLLATE pg_catalog."C",
+    channel text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL,
+    legal_basis text NOT NULL,
+    source text NOT NULL,
+    granted_at timestamp with time zone NOT NULL,
+    withdrawn_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT consent_management_channel_check CHECK ((channel <> ''::text)),
+    CONSTRAINT consent_management_legal_basis_check CHECK ((legal_basis <> ''::text)),
+    CONSTRAINT consent_management_source_check CHECK ((source <> ''::text)),
+    CONSTRAINT consent_management_status_check CHECK ((status = ANY (ARRAY['granted'::text, 'withdrawn'::text])))
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.consent_management FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.consent_management OWNER TO leo_owner;
+
+--
+-- Name: TABLE consent_management; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.consent_management IS 'What a customer agreed to, per channel: overrides campaigns, agents and rules';
+
+
+--
+-- Name: COLUMN consent_management.profile_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.profile_id IS 'Whose consent';
+
+
+--
+-- Name: COLUMN consent_management.channel; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.channel IS 'For which channel, lower case';
+
+
+--
+-- Name: COLUMN consent_management.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.status IS 'granted or withdrawn';
+
+
+--
+-- Name: COLUMN consent_management.legal_basis; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.legal_basis IS 'Legal ground, e.g. consent or contract (GDPR art. 6)';
+
+
+--
+-- Name: COLUMN consent_management.source; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.source IS 'Where it was given or withdrawn';
+
+
+--
+-- Name: COLUMN consent_management.granted_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.granted_at IS 'When it was granted';
+
+
+--
+-- Name: COLUMN consent_management.withdrawn_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.withdrawn_at IS 'When it was withdrawn';
+
+
+--
+-- Name: COLUMN consent_management.expires_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.expires_at IS 'Until when it holds; NULL: no end';
+
+
+--
+-- Name: data_sources; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.data_sources (
+    tenant_id uuid NOT NULL,
+    source_id text NOT NULL COLLATE pg_catalog."C",
+    source_name text NOT NULL,
+    source_type text NOT NULL,
+    connection jsonb DEFAULT '{}'::jsonb NOT NULL,
+    sync_frequency_seconds bigint,
+    sync_cursor jsonb DEFAULT '{}'::jsonb NOT NULL,
+    last_sync_at timestamp with time zone,
+    last_success_at timestamp with time zone,
+    last_error text,
+    ingested_count bigint DEFAULT 0 NOT NULL,
+    health text DEFAULT 'unknown'::text NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT data_sources_connection_check CHECK ((jsonb_typeof(connection) = 'object'::text)),
+    CONSTRAINT data_sources_health_check CHECK ((health = ANY (ARRAY['unknown'::text, 'healthy'::text, 'degraded'::text, 'failing'::text]))),
+    CONSTRAINT data_sources_ingested_count_check CHECK ((ingested_count >= 0)),
+    CONSTRAINT data_sources_source_name_check CHECK ((source_name <> ''::text)),
+    CONSTRAINT data_sources_source_type_check CHECK ((source_type <> ''::text)),
+    CONSTRAINT data_sources_status_check CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text]))),
+    CONSTRAINT data_sources_sync_cursor_check CHECK ((jsonb_typeof(sync_cursor) = 'object'::text)),
+    CONSTRAINT data_sources_sync_frequency_seconds_check CHECK ((sync_frequency_seconds > 0))
+);
+
+ALTER TABLE ONLY public.data_sources FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.data_sources OWNER TO leo_owner;
+
+--
+-- Name: TABLE data_sources; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.data_sources IS 'Where data originates, how often it is synchronised, and how well that goes';
+
+
+--
+-- Name: COLUMN data_sources.source_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.source_id IS 'Id of the source within its tenant';
+
+
+--
+-- Name: COLUMN data_sources.source_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.source_name IS 'Human-readable name';
+
+
+--
+-- Name: COLUMN data_sources.source_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.source_type IS 'Kind of source, e.g. arangodb or csv';
+
+
+--
+-- Name: COLUMN data_sources.connection; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.connection IS 'How to reach it; no secrets';
+
+
+--
+-- Name: COLUMN data_sources.sync_frequency_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.sync_frequency_seconds IS 'Seconds between two synchronisations; NULL: only on request';
+
+
+--
+-- Name: COLUMN data_sources.sync_cursor; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.sync_cursor IS 'How far the last synchronisation came: where the next one goes on';
+
+
+--
+-- Name: COLUMN data_sources.last_sync_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.last_sync_at IS 'When a synchronisation last ran';
+
+
+--
+-- Name: COLUMN data_sources.last_success_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.last_success_at IS 'When one last succeeded';
+
+
+--
+-- Name: COLUMN data_sources.last_error; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.last_error IS 'What went wrong last; NULL after a success';
+
+
+--
+-- Name: COLUMN data_sources.ingested_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.ingested_count IS 'Rows taken in so far';
+
+
+--
+-- Name: COLUMN data_sources.health; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.health IS 'unknown, healthy, degraded or failing';
+
+
+--
+-- Name: COLUMN data_sources.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.status IS 'active or paused';
+
+
+--
+-- Name: delivery_log; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.delivery_log (
+    tenant_id uuid NOT NULL,
+    delivery_id bigint NOT NULL,
+    delivery_key text NOT NULL COLLATE pg_catalog."C",
+    attempt integer DEFAULT 1 NOT NULL,
+    task_id text NOT NULL COLLATE pg_catalog."C",
+    marketing_event_id text NOT NULL COLLATE pg_catalog."C",
+    campaign_id text COLLATE pg_catalog."C",
+    profile_id text NOT NULL COLLATE pg_catalog."C",
+    snapshot_id text NOT NULL COLLATE pg_catalog."C",
+    channel text NOT NULL COLLATE pg_catalog."C",
+    destination text,
+    delivery_status text NOT NULL,
+    reason text,
+    subject text,
+    body text,
+    provider_message_id text COLLATE pg_catalog."C",
+    provider_response jsonb,
+    sent_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT delivery_log_attempt_check CHECK ((attempt >= 0)),
+    CONSTRAINT delivery_log_channel_check CHECK ((channel <> ''::text)),
+    CONSTRAINT delivery_log_delivery_key_check CHECK ((delivery_key <> ''::text)),
+    CONSTRAINT delivery_log_delivery_status_check CHECK ((delivery_status = ANY (ARRAY['queued'::text, 'suppressed'::text, 'sending'::text, 'deferred'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'bounced'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text])))
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.delivery_log FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.delivery_log OWNER TO leo_owner;
+
+--
+-- Name: TABLE delivery_log; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.delivery_log IS 'The single truth about outbound messages: if it is not here, it did not happen';
+
+
+--
+-- Name: COLUMN delivery_log.delivery_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.delivery_id IS 'Order of appending';
+
+
+--
+-- Name: COLUMN delivery_log.delivery_key; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.delivery_key IS 'Hash over task and channel: all rows of one delivery';
+
+
+--
+-- Name: COLUMN delivery_log.attempt; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.attempt IS 'Counts up from 1';
+
+
+--
+-- Name: COLUMN delivery_log.task_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.task_id IS 'Decision behind the message';
+
+
+--
+-- Name: COLUMN delivery_log.marketing_event_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.marketing_event_id IS 'Definition that was sent';
+
+
+--
+-- Name: COLUMN delivery_log.campaign_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.campaign_id IS 'Its campaign';
+
+
+--
+-- Name: COLUMN delivery_log.profile_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.profile_id IS 'Recipient';
+
+
+--
+-- Name: COLUMN delivery_log.snapshot_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.snapshot_id IS 'Frozen audience that holds the recipient';
+
+
+--
+-- Name: COLUMN delivery_log.channel; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.channel IS 'Channel, lower case';
+
+
+--
+-- Name: COLUMN delivery_log.destination; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.destination IS 'Address that was used';
+
+
+--
+-- Name: COLUMN delivery_log.delivery_status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.delivery_status IS 'queued, suppressed, sending, sent, delivered, read, bounced, failed, unknown or cancelled';
+
+
+--
+-- Name: COLUMN delivery_log.reason; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.reason IS 'Why suppressed, failed or cancelled';
+
+
+--
+-- Name: COLUMN delivery_log.subject; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.subject IS 'Subject as rendered';
+
+
+--
+-- Name: COLUMN delivery_log.body; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.body IS 'Body as rendered';
+
+
+--
+-- Name: COLUMN delivery_log.provider_message_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.provider_message_id IS 'The provider''s id of the message, by which its webhooks refer to it';
+
+
+--
+-- Name: COLUMN delivery_log.provider_response; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.provider_response IS 'The provider''s answer';
+
+
+--
+-- Name: COLUMN delivery_log.sent_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.sent_at IS 'When the provider accepted it';
+
+
+--
+-- Name: delivery_current; Type: VIEW; Schema: public; Owner: leo_owner
+--
+
+CREATE VIEW public.delivery_current WITH (security_invoker='true') AS
+ SELECT DISTINCT ON (tenant_id, profile_id, task_id, delivery_key) tenant_id,
+    delivery_id,
+    delivery_key,
+    attempt,
+    task_id,
+    marketing_event_id,
+    campaign_id,
+    profile_id,
+    snapshot_id,
+    channel,
+    destination,
+    delivery_status,
+    reason,
+    subject,
+    body,
+    provider_message_id,
+    provider_response,
+    sent_at,
+    created_at
+   FROM public.delivery_log
+  ORDER BY tenant_id, profile_id, task_id, delivery_key, (public.leo_delivery_rank(delivery_status)) DESC, attempt DESC, delivery_id DESC;
+
+
+ALTER VIEW public.delivery_current OWNER TO leo_owner;
+
+--
+-- Name: VIEW delivery_current; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON VIEW public.delivery_current IS 'One row for each delivery: the appended row of the highest rank; a status never goes backwards';
+
+
+--
+-- Name: delivery_log_delivery_id_seq; Type: SEQUENCE; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.delivery_log ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.delivery_log_delivery_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: embedding_job; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.embedding_job (
+    tenant_id uuid NOT NULL,
+    entity_type text NOT NULL COLLATE pg_catalog."C",
+    entity_id text NOT NULL COLLATE pg_catalog."C",
+    input_sha256 text COLLATE pg_catalog."C",
+    model text,
+    status text DEFAULT 'pending'::text NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    lease_owner text,
+    lease_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT embedding_job_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT embedding_job_entity_id_check CHECK ((entity_id <> ''::text)),
+    CONSTRAINT embedding_job_entity_type_check CHECK ((entity_type = ANY (ARRAY['profile'::text, 'marketing_event'::text, 'news'::text]))),
+    CONSTRAINT embedding_job_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.embedding_job FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.embedding_job OWNER TO leo_owner;
+
+--
+-- Name: TABLE embedding_job; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.embedding_job IS 'Queue of texts to embed: one job for each thing that has an embedding';
+
+
+--
+-- Name: COLUMN embedding_job.entity_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.entity_type IS 'profile, marketing_event or news';
+
+
+--
+-- Name: COLUMN embedding_job.entity_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.entity_id IS 'Which one';
+
+
+--
+-- Name: COLUMN embedding_job.input_sha256; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.input_sha256 IS 'Hash of the text that was embedded: unchanged text is not embedded again';
+
+
+--
+-- Name: COLUMN embedding_job.model; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.model IS 'Model that did it';
+
+
+--
+-- Name: COLUMN embedding_job.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.status IS 'pending, completed, failed or cancelled';
+
+
+--
+-- Name: COLUMN embedding_job.due_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.due_at IS 'Not to be claimed before';
+
+
+--
+-- Name: COLUMN embedding_job.lease_owner; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.lease_owner IS 'Worker that claimed it';
+
+
+--
+-- Name: COLUMN embedding_job.lease_until; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.lease_until IS 'When another may claim it';
+
+
+--
+-- Name: COLUMN embedding_job.attempts; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.attempts IS 'Claims so far';
+
+
+--
+-- Name: COLUMN embedding_job.last_error; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.last_error IS 'What went wrong last';
+
+
+--
+-- Name: instruments; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.instruments (
+    tenant_id uuid,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    instrument_name text NOT NULL,
+    type text NOT NULL,
+    currency text,
+    exchange text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT instruments_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT instruments_status_check CHECK ((status = ANY (ARRAY['active'::text, 'inactive'::text]))),
+    CONSTRAINT instruments_symbol_check CHECK ((symbol <> ''::text)),
+    CONSTRAINT instruments_type_check CHECK ((type = ANY (ARRAY['STOCK'::text, 'CRYPTO'::text, 'FX'::text, 'INDEX'::text, 'FUND'::text, 'COMMODITY'::text])))
+);
+
+ALTER TABLE ONLY public.instruments FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.instruments OWNER TO leo_owner;
+
+--
+-- Name: TABLE instruments; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.instruments IS 'Tradable assets; a row without a tenant is global';
+
+
+--
+-- Name: COLUMN instruments.symbol; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.instruments.symbol IS 'Ticker, e.g. AAPL or BTC-USD';
+
+
+--
+-- Name: COLUMN instruments.instrument_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.instruments.instrument_name IS 'Human-readable name';
+
+
+--
+-- Name: COLUMN instruments.type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.instruments.type IS 'STOCK, CRYPTO, FX, INDEX, FUND or COMMODITY';
+
+
+--
+-- Name: COLUMN instruments.currency; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.instruments.currency IS 'Currency of its prices, ISO 4217';
+
+
+--
+-- Name: COLUMN instruments.exchange; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.instruments.exchange IS 'Where it is traded';
+
+
+--
+-- Name: COLUMN instruments.metadata; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.instruments.metadata IS 'Other reference data';
+
+
+--
+-- Name: COLUMN instruments.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.instruments.status IS 'active or inactive';
+
+
+--
+-- Name: market_snapshot; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.market_snapshot (
+    tenant_id uuid,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    price_nanos bigint NOT NULL,
+    price numeric GENERATED ALWAYS AS (((price_nanos)::numeric * 0.000000001)) STORED,
+    change_percent numeric,
+    state jsonb DEFAULT '{}'::jsonb NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    observed_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT market_snapshot_price_nanos_check CHECK ((price_nanos >= 0)),
+    CONSTRAINT market_snapshot_state_check CHECK ((jsonb_typeof(state) = 'object'::text)),
+    CONSTRAINT market_snapshot_symbol_check CHECK ((symbol <> ''::text))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
+
+ALTER TABLE ONLY public.market_snapshot FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.market_snapshot OWNER TO leo_owner;
+
+--
+-- Name: TABLE market_snapshot; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.market_snapshot IS 'The current price of each symbol, and what the alert engine knows about it';
+
+
+--
+-- Name: COLUMN market_snapshot.symbol; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.symbol IS 'Ticker';
+
+
+--
+-- Name: COLUMN market_snapshot.price_nanos; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.price_nanos IS 'Price in 1e-9 units';
+
+
+--
+-- Name: COLUMN market_snapshot.price; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.price IS 'The same as a decimal';
+
+
+--
+-- Name: COLUMN market_snapshot.change_percent; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.change_percent IS 'Change over 24 h, percent';
+
+
+--
+-- Name: COLUMN market_snapshot.state; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.state IS 'The alert engine''s previous prices and windows';
+
+
+--
+-- Name: COLUMN market_snapshot.epoch; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.epoch IS 'Epoch of the shard owner that wrote it: fences an owner that lost the shard';
+
+
+--
+-- Name: COLUMN market_snapshot.observed_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.observed_at IS 'Time of the last tick';
+
+
+--
+-- Name: marketing_event; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.marketing_event (
+    tenant_id uuid NOT NULL,
+    marketing_event_id text NOT NULL COLLATE pg_catalog."C",
+    campaign_id text NOT NULL COLLATE pg_catalog."C",
+    event_name text NOT NULL COLLATE pg_catalog."C",
+    event_type text NOT NULL,
+    event_channel text NOT NULL,
+    channels jsonb DEFAULT '[]'::jsonb NOT NULL,
+    trigger_event_type text,
+    condition jsonb,
+    template_name text NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    cooldown_seconds bigint DEFAULT 0 NOT NULL,
+    start_at timestamp with time zone,
+    end_at timestamp with time zone,
+    description text DEFAULT ''::text NOT NULL,
+    embedding public.vector(1536),
+    status text DEFAULT 'planned'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT marketing_event_channels_check CHECK ((jsonb_typeof(channels) = 'array'::text)),
+    CONSTRAINT marketing_event_cooldown_seconds_check CHECK ((cooldown_seconds >= 0)),
+    CONSTRAINT marketing_event_event_channel_check CHECK ((event_channel <> ''::text)),
+    CONSTRAINT marketing_event_event_name_check CHECK ((event_name <> ''::text)),
+    CONSTRAINT marketing_event_event_type_check CHECK ((event_type = ANY (ARRAY['BROADCAST'::text, 'TRIGGER'::text, 'API'::text]))),
+    CONSTRAINT marketing_event_first_channel CHECK (((channels ->> 0) = event_channel)),
+    CONSTRAINT marketing_event_marketing_event_id_check CHECK ((marketing_event_id <> ''::text)),
+    CONSTRAINT marketing_event_period CHECK ((end_at > start_at)),
+    CONSTRAINT marketing_event_status_check CHECK ((status = ANY (ARRAY['planned'::text, 'active'::text, 'cancelled'::text, 'superseded'::text]))),
+    CONSTRAINT marketing_event_template_name_check CHECK ((template_name <> ''::text))
+)
+PARTITION BY HASH (tenant_id);
+
+ALTER TABLE ONLY public.marketing_event FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.marketing_event OWNER TO leo_owner;
+
+--
+-- Name: TABLE marketing_event; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.marketing_event IS 'What may happen: an action, its channels, timing and template. Content-addressed, never edited';
+
+
+--
+-- Name: COLUMN marketing_event.marketing_event_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.marketing_event_id IS 'Hash of the definition''s content';
+
+
+--
+-- Name: COLUMN marketing_event.campaign_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.campaign_id IS 'Campaign that it serves';
+
+
+--
+-- Name: COLUMN marketing_event.event_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.event_name IS 'Name, unique in its campaign among versions in use';
+
+
+--
+-- Name: COLUMN marketing_event.event_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.event_type IS 'BROADCAST, TRIGGER or API';
+
+
+--
+-- Name: COLUMN marketing_event.event_channel; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.event_channel IS 'First channel';
+
+
+--
+-- Name: COLUMN marketing_event.channels; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.channels IS 'Ordered channels: the first, then the fallbacks';
+
+
+--
+-- Name: COLUMN marketing_event.trigger_event_type; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.trigger_event_type IS 'Type of behavioural event that makes it a candidate; NULL: any, or dispatch only';
+
+
+--
+-- Name: COLUMN marketing_event.condition; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.condition IS 'Condition tree; NULL: always';
+
+
+--
+-- Name: COLUMN marketing_event.template_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.template_name IS 'Template, chosen per channel and language';
+
+
+--
+-- Name: COLUMN marketing_event.priority; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.priority IS 'The higher wins';
+
+
+--
+-- Name: COLUMN marketing_event.cooldown_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.cooldown_seconds IS 'Least seconds of event time between two sends to one profile';
+
+
+--
+-- Name: COLUMN marketing_event.start_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.start_at IS 'Not before; NULL: no bound';
+
+
+--
+-- Name: COLUMN marketing_event.end_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.end_at IS 'Not from then on; NULL: no bound';
+
+
+--
+-- Name: COLUMN marketing_event.description; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.description IS 'What it is, in words: the text that is embedded';
+
+
+--
+-- Name: COLUMN marketing_event.embedding; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.embedding IS 'Semantic vector of the description, 1,536 dimensions';
+
+
+--
+-- Name: COLUMN marketing_event.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.status IS 'planned, active, cancelled or superseded (by a changed definition)';
+
+
+--
+-- Name: message_templates; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.message_templates (
+    tenant_id uuid NOT NULL,
+    template_id uuid NOT NULL,
+    template_name text NOT NULL COLLATE pg_catalog."C",
+    channel text NOT NULL COLLATE pg_catalog."C",
+    language text DEFAULT 'default'::text NOT NULL COLLATE pg_catalog."C",
+    subject_template text,
+    body_template text NOT NULL,
+    template_engine text DEFAULT 'jinja2'::text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    version integer NOT NULL,
+    status text DEFAULT 'draft'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT message_templates_channel_check CHECK ((channel <> ''::text)),
+    CONSTRAINT message_templates_language_check CHECK ((language <> ''::text)),
+    CONSTRAINT message_templates_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT message_templates_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'active'::text, 'superseded'::text]))),
+    CONSTRAINT message_templates_template_engine_check CHECK ((template_engine = ANY (ARRAY['jinja2'::text, 'liquid'::text]))),
+    CONSTRAINT message_templates_template_name_check CHECK ((template_name <> ''::text)),
+    CONSTRAINT message_templates_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY public.message_templates FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.message_templates OWNER TO leo_owner;
+
+--
+-- Name: TABLE message_templates; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.message_templates IS 'Canonical message definitions: blueprints by channel and language, versioned';
+
+
+--
+-- Name: COLUMN message_templates.template_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.template_id IS 'First 16 bytes of the hash of the content';
+
+
+--
+-- Name: COLUMN message_templates.template_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.template_name IS 'Name that marketing events refer to';
+
+
+--
+-- Name: COLUMN message_templates.channel; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.channel IS 'Channel that it is written for';
+
+
+--
+-- Name: COLUMN message_templates.language; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.language IS 'BCP 47, or default';
+
+
+--
+-- Name: COLUMN message_templates.subject_template; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.subject_template IS 'Subject, where the channel has one';
+
+
+--
+-- Name: COLUMN message_templates.body_template; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.body_template IS 'Body';
+
+
+--
+-- Name: COLUMN message_templates.template_engine; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.template_engine IS 'jinja2 or liquid';
+
+
+--
+-- Name: COLUMN message_templates.metadata; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.metadata IS 'What the provider needs besides, e.g. its own template id';
+
+
+--
+-- Name: COLUMN message_templates.version; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.version IS 'Counts up from 1';
+
+
+--
+-- Name: COLUMN message_templates.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.status IS 'draft, active or superseded; one active per name, channel and language';
+
+
+--
+-- Name: news_feed; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.news_feed (
+    tenant_id uuid NOT NULL,
+    news_id bigint NOT NULL,
+    content_sha256 text NOT NULL COLLATE pg_catalog."C",
+    title text NOT NULL,
+    content text DEFAULT ''::text NOT NULL,
+    source_name text,
+    source_url text,
+    language text,
+    published_at timestamp with time zone NOT NULL,
+    related_symbols text[] DEFAULT '{}'::text[] NOT NULL,
+    sentiment_score numeric(3,2),
+    content_embedding public.vector(1536),
+    search_document tsvector GENERATED ALWAYS AS ((setweight(to_tsvector('simple'::regconfig, title), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, content), 'B'::"char"))) STORED,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT news_feed_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT news_feed_sentiment_score_check CHECK (((sentiment_score >= (0)::numeric) AND (sentiment_score <= (1)::numeric)))
+);
+
+ALTER TABLE ONLY public.news_feed FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.news_feed OWNER TO leo_owner;
+
+--
+-- Name: TABLE news_feed; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.news_feed IS 'Market news, enriched for search and for decisions';
+
+
+--
+-- Name: COLUMN news_feed.news_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.news_id IS 'Order of ingestion';
+
+
+--
+-- Name: COLUMN news_feed.content_sha256; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.content_sha256 IS 'Hash of the content: the same news once';
+
+
+--
+-- Name: COLUMN news_feed.title; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.title IS 'Headline';
+
+
+--
+-- Name: COLUMN news_feed.content; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.content IS 'Text';
+
+
+--
+-- Name: COLUMN news_feed.source_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.source_name IS 'Publisher';
+
+
+--
+-- Name: COLUMN news_feed.source_url; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.source_url IS 'Where it was published';
+
+
+--
+-- Name: COLUMN news_feed.language; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.language IS 'BCP 47';
+
+
+--
+-- Name: COLUMN news_feed.published_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.published_at IS 'When it was published';
+
+
+--
+-- Name: COLUMN news_feed.related_symbols; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.related_symbols IS 'Symbols that it mentions';
+
+
+--
+-- Name: COLUMN news_feed.sentiment_score; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.sentiment_score IS '0.00 (bad) to 1.00 (good)';
+
+
+--
+-- Name: COLUMN news_feed.content_embedding; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.content_embedding IS 'Semantic vector, 1,536 dimensions';
+
+
+--
+-- Name: COLUMN news_feed.search_document; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.search_document IS 'For full-text search, any language';
+
+
+--
+-- Name: COLUMN news_feed.metadata; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.metadata IS 'Other details';
+
+
+--
+-- Name: news_feed_news_id_seq; Type: SEQUENCE; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.news_feed ALTER COLUMN news_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.news_feed_news_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: reservation_epoch; Type: SEQUENCE; Schema: public; Owner: leo_owner
+--
+
+CREATE SEQUENCE public.reservation_epoch
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER SEQUENCE public.reservation_epoch OWNER TO leo_owner;
+
+--
+-- Name: SEQUENCE reservation_epoch; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON SEQUENCE public.reservation_epoch IS 'Epoch of the reservations; odd while Redis holds them, even while PostgreSQL does';
+
+
+--
+-- Name: schema_migrations; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.schema_migrations (
+    version character varying NOT NULL
+);
+
+
+ALTER TABLE public.schema_migrations OWNER TO leo_owner;
+
+--
+-- Name: segment_snapshot; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.segment_snapshot (
+    tenant_id uuid NOT NULL,
+    snapshot_id text NOT NULL COLLATE pg_catalog."C",
+    segment_name text NOT NULL COLLATE pg_catalog."C",
+    segment_version text NOT NULL COLLATE pg_catalog."C",
+    snapshot_reason text DEFAULT ''::text NOT NULL,
+    audience_sha256 text NOT NULL COLLATE pg_catalog."C",
+    member_count bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT segment_snapshot_member_count_check CHECK ((member_count >= 0)),
+    CONSTRAINT segment_snapshot_snapshot_id_check CHECK ((snapshot_id <> ''::text))
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.segment_snapshot FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.segment_snapshot OWNER TO leo_owner;
+
+--
+-- Name: TABLE segment_snapshot; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.segment_snapshot IS 'An audience, frozen when it was activated; immutable, and without its members';
+
+
+--
+-- Name: COLUMN segment_snapshot.snapshot_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot.snapshot_id IS 'Hash over segment, version and audience: an unchanged audience keeps its id';
+
+
+--
+-- Name: COLUMN segment_snapshot.segment_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot.segment_name IS 'Segment that was frozen';
+
+
+--
+-- Name: COLUMN segment_snapshot.segment_version; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot.segment_version IS 'Hash of the segment''s condition';
+
+
+--
+-- Name: COLUMN segment_snapshot.snapshot_reason; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot.snapshot_reason IS 'Why it was frozen first';
+
+
+--
+-- Name: COLUMN segment_snapshot.audience_sha256; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot.audience_sha256 IS 'Hash over the sorted members';
+
+
+--
+-- Name: COLUMN segment_snapshot.member_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot.member_count IS 'Number of members';
+
+
+--
+-- Name: segment_snapshot_member; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.segment_snapshot_member (
+    tenant_id uuid NOT NULL,
+    snapshot_id text NOT NULL COLLATE pg_catalog."C",
+    profile_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
+
+ALTER TABLE ONLY public.segment_snapshot_member FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.segment_snapshot_member OWNER TO leo_owner;
+
+--
+-- Name: TABLE segment_snapshot_member; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.segment_snapshot_member IS 'Who was in a snapshot: the source of truth for audits and attribution';
+
+
+--
+-- Name: COLUMN segment_snapshot_member.snapshot_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot_member.snapshot_id IS 'Snapshot';
+
+
+--
+-- Name: COLUMN segment_snapshot_member.profile_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.segment_snapshot_member.profile_id IS 'Member';
+
+
+--
+-- Name: tenant; Type: TABLE; Schema: public; Owner: leo_owner
+--
+
+CREATE TABLE public.tenant (
+    tenant_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant_name text NOT NULL,
+    keycloak_realm text NOT NULL,
+    keycloak_client_id text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    definitions_version bigint DEFAULT 0 NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenant_keycloak_client_id_check CHECK ((keycloak_client_id <> ''::text)),
+    CONSTRAINT tenant_keycloak_realm_check CHECK ((keycloak_realm <> ''::text)),
+    CONSTRAINT tenant_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT tenant_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'archived'::text]))),
+    CONSTRAINT tenant_tenant_name_check CHECK ((tenant_name <> ''::text))
+);
+
+ALTER TABLE ONLY public.tenant FORCE ROW LEVEL SECURITY;
+
+
+ALTER TABLE public.tenant OWNER TO leo_owner;
+
+--
+-- Name: TABLE tenant; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON TABLE public.tenant IS 'Root of the system: a company or workspace, the boundary of isolation; anchored in Keycloak';
+
+
+--
+-- Name: COLUMN tenant.tenant_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.tenant.tenant_name IS 'Human-readable name, unique in its realm';
+
+
+--
+-- Name: COLUMN tenant.keycloak_realm; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.tenant.keycloak_realm IS 'Keycloak realm that signs this tenant''s tokens';
+
+
+--
+-- Name: COLUMN tenant.keycloak_client_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.tenant.keycloak_client_id IS 'OIDC client whose tokens speak for this tenant';
+
+
+--
+-- Name: COLUMN tenant.metadata; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.tenant.metadata IS 'Limits, default caps and quiet hours, branding; channel_credentials hold ciphertext from store_credential';
+
+
+--
+-- Name: COLUMN tenant.definitions_version; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.tenant.definitions_version IS 'Raised by trigger with every change of a definition, so that a stale rule bundle is noticed';
+
+
+--
+-- Name: COLUMN tenant.status; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.tenant.status IS 'active, suspended or archived; only an active tenant resolves';
+
+
+--
+-- Name: activation_experiments activation_experiments_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.activation_experiments
+    ADD CONSTRAINT activation_experiments_pkey PRIMARY KEY (tenant_id, experiment_id);
+
+
+--
+-- Name: activation_outcomes activation_outcomes_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.activation_outcomes
+    ADD CONSTRAINT activation_outcomes_pkey PRIMARY KEY (tenant_id, outcome_id);
+
+
+--
+-- Name: agent_task agent_task_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.agent_task
+    ADD CONSTRAINT agent_task_pkey PRIMARY KEY (tenant_id, task_id);
+
+
+--
+-- Name: alert_rules alert_rules_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.alert_rules
+    ADD CONSTRAINT alert_rules_pkey PRIMARY KEY (tenant_id, rule_id);
+
+
+--
+-- Name: behavioral_events behavioral_events_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_partition_maker
+--
+
+ALTER TABLE ONLY public.behavioral_events
+    ADD CONSTRAINT behavioral_events_pkey PRIMARY KEY (tenant_id, occurred_at, event_key);
+
+
+--
+-- Name: campaign campaign_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.campaign
+    ADD CONSTRAINT campaign_pkey PRIMARY KEY (tenant_id, campaign_id);
+
+
+--
+-- Name: cdp_profiles cdp_profiles_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.cdp_profiles
+    ADD CONSTRAINT cdp_profiles_pkey PRIMARY KEY (tenant_id, profile_id);
+
+
+--
+-- Name: consent_management consent_management_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.consent_management
+    ADD CONSTRAINT consent_management_pkey PRIMARY KEY (tenant_id, profile_id, channel);
+
+
+--
+-- Name: data_sources data_sources_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.data_sources
+    ADD CONSTRAINT data_sources_pkey PRIMARY KEY (tenant_id, source_id);
+
+
+--
+-- Name: delivery_log delivery_log_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.delivery_log
+    ADD CONSTRAINT delivery_log_pkey PRIMARY KEY (tenant_id, delivery_id);
+
+
+--
+-- Name: embedding_job embedding_job_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.embedding_job
+    ADD CONSTRAINT embedding_job_pkey PRIMARY KEY (tenant_id, entity_type, entity_id);
+
+
+--
+-- Name: instruments instruments_symbol; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.instruments
+    ADD CONSTRAINT instruments_symbol UNIQUE NULLS NOT DISTINCT (tenant_id, symbol);
+
+
+--
+-- Name: market_snapshot market_snapshot_symbol; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.market_snapshot
+    ADD CONSTRAINT market_snapshot_symbol UNIQUE NULLS NOT DISTINCT (tenant_id, symbol);
+
+
+--
+-- Name: marketing_event marketing_event_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.marketing_event
+    ADD CONSTRAINT marketing_event_pkey PRIMARY KEY (tenant_id, marketing_event_id);
+
+
+--
+-- Name: message_templates message_templates_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.message_templates
+    ADD CONSTRAINT message_templates_pkey PRIMARY KEY (tenant_id, template_id);
+
+
+--
+-- Name: news_feed news_feed_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.news_feed
+    ADD CONSTRAINT news_feed_pkey PRIMARY KEY (tenant_id, news_id);
+
+
+--
+-- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: segment_snapshot_member segment_snapshot_member_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.segment_snapshot_member
+    ADD CONSTRAINT segment_snapshot_member_pkey PRIMARY KEY (tenant_id, snapshot_id, profile_id);
+
+
+--
+-- Name: segment_snapshot segment_snapshot_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.segment_snapshot
+    ADD CONSTRAINT segment_snapshot_pkey PRIMARY KEY (tenant_id, snapshot_id);
+
+
+--
+-- Name: tenant tenant_client; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.tenant
+    ADD CONSTRAINT tenant_client UNIQUE (keycloak_realm, keycloak_client_id);
+
+
+--
+-- Name: tenant tenant_name_in_realm; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.tenant
+    ADD CONSTRAINT tenant_name_in_realm UNIQUE (keycloak_realm, tenant_name);
+
+
+--
+-- Name: tenant tenant_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.tenant
+    ADD CONSTRAINT tenant_pkey PRIMARY KEY (tenant_id);
+
+
+--
+-- Name: activation_outcomes_delivery; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX activation_outcomes_delivery ON public.activation_outcomes USING btree (delivery_id, tenant_id);
+
+
+--
+-- Name: activation_outcomes_experiment; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX activation_outcomes_experiment ON public.activation_outcomes USING btree (experiment_id, tenant_id, occurred_at) WHERE (experiment_id IS NOT NULL);
+
+
+--
+-- Name: activation_outcomes_profile; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX activation_outcomes_profile ON public.activation_outcomes USING btree (profile_id, tenant_id, occurred_at);
+
+
+--
+-- Name: agent_task_claimable; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_claimable ON public.agent_task USING btree (queue, GREATEST(due_at, lease_until)) WHERE (status = 'pending'::text);
+
+
+--
+-- Name: agent_task_parent; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_parent ON public.agent_task USING btree (parent_task_id, tenant_id) WHERE (parent_task_id IS NOT NULL);
+
+
+--
+-- Name: agent_task_profile; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_profile ON public.agent_task USING btree (profile_id, tenant_id, created_at);
+
+
+--
+-- Name: agent_task_sends; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_sends ON public.agent_task USING btree (profile_id, tenant_id, occurred_at) WHERE (outcome = 'send'::text);
+
+
+--
+-- Name: alert_rules_profile; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX alert_rules_profile ON public.alert_rules USING btree (profile_id, tenant_id);
+
+
+--
+-- Name: alert_rules_shard; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX alert_rules_shard ON public.alert_rules USING btree (shard, tenant_id, rule_id) WHERE (status = 'ACTIVE'::text);
+
+
+--
+-- Name: behavioral_events_profile; Type: INDEX; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE INDEX behavioral_events_profile ON ONLY public.behavioral_events USING btree (profile_id, tenant_id, occurred_at);
+
+
+--
+-- Name: campaign_code; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX campaign_code ON public.campaign USING btree (campaign_code, tenant_id);
+
+
+--
+-- Name: cdp_profiles_attributes; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX cdp_profiles_attributes ON public.cdp_profiles USING gin (raw_attributes jsonb_path_ops);
+
+
+--
+-- Name: cdp_profiles_email; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX cdp_profiles_email ON public.cdp_profiles USING btree (primary_email, tenant_id) WHERE (primary_email IS NOT NULL);
+
+
+--
+-- Name: cdp_profiles_ext_id; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX cdp_profiles_ext_id ON public.cdp_profiles USING btree (ext_id, tenant_id);
+
+
+--
+-- Name: cdp_profiles_identities; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX cdp_profiles_identities ON public.cdp_profiles USING gin (identities);
+
+
+--
+-- Name: cdp_profiles_interest; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX cdp_profiles_interest ON public.cdp_profiles USING hnsw (interest_embedding public.vector_cosine_ops);
+
+
+--
+-- Name: cdp_profiles_segments; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX cdp_profiles_segments ON public.cdp_profiles USING gin (segments);
+
+
+--
+-- Name: delivery_log_key; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_key ON public.delivery_log USING btree (delivery_key, tenant_id);
+
+
+--
+-- Name: delivery_log_profile; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_profile ON public.delivery_log USING btree (profile_id, tenant_id, created_at);
+
+
+--
+-- Name: delivery_log_provider_message; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_provider_message ON public.delivery_log USING btree (provider_message_id, tenant_id) WHERE (provider_message_id IS NOT NULL);
+
+
+--
+-- Name: delivery_log_queued_once; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX delivery_log_queued_once ON public.delivery_log USING btree (delivery_key, tenant_id) WHERE (delivery_status = 'queued'::text);
+
+
+--
+-- Name: delivery_log_sending_once; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX delivery_log_sending_once ON public.delivery_log USING btree (delivery_key, attempt, tenant_id) WHERE (delivery_status = 'sending'::text);
+
+
+--
+-- Name: delivery_log_task; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_task ON public.delivery_log USING btree (task_id, tenant_id);
+
+
+--
+-- Name: embedding_job_claimable; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX embedding_job_claimable ON public.embedding_job USING btree (GREATEST(due_at, lease_until), tenant_id) WHERE (status = 'pending'::text);
+
+
+--
+-- Name: marketing_event_current; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX marketing_event_current ON ONLY public.marketing_event USING btree (campaign_id, event_name, tenant_id) WHERE (status <> 'superseded'::text);
+
+
+--
+-- Name: marketing_event_embedding; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX marketing_event_embedding ON ONLY public.marketing_event USING hnsw (embedding public.vector_cosine_ops);
+
+
+--
+-- Name: message_templates_active; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX message_templates_active ON public.message_templates USING btree (template_name, channel, language, tenant_id) WHERE (status = 'active'::text);
+
+
+--
+-- Name: message_templates_version; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX message_templates_version ON public.message_templates USING btree (template_name, channel, language, version, tenant_id);
+
+
+--
+-- Name: news_feed_content; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX news_feed_content ON public.news_feed USING btree (content_sha256, tenant_id);
+
+
+--
+-- Name: news_feed_embedding; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX news_feed_embedding ON public.news_feed USING hnsw (content_embedding public.vector_cosine_ops);
+
+
+--
+-- Name: news_feed_published; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX news_feed_published ON public.news_feed USING btree (published_at, tenant_id);
+
+
+--
+-- Name: news_feed_search; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX news_feed_search ON public.news_feed USING gin (search_document);
+
+
+--
+-- Name: news_feed_symbols; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX news_feed_symbols ON public.news_feed USING gin (related_symbols);
+
+
+--
+-- Name: segment_snapshot_created; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX segment_snapshot_created ON public.segment_snapshot USING btree (created_at, tenant_id, snapshot_id);
+
+
+--
+-- Name: segment_snapshot_segment; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX segment_snapshot_segment ON public.segment_snapshot USING btree (segment_name, tenant_id, created_at);
+
+
+--
+-- Name: activation_outcomes append_only; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.activation_outcomes FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+
+--
+-- Name: behavioral_events append_only; Type: TRIGGER; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.behavioral_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+
+--
+-- Name: delivery_log append_only; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.delivery_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+
+--
+-- Name: segment_snapshot append_only; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.segment_snapshot FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+
+--
+-- Name: segment_snapshot_member append_only; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.segment_snapshot_member FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+
+--
+-- Name: activation_experiments bump_version_on_delete; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_delete AFTER DELETE ON public.activation_experiments REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: campaign bump_version_on_delete; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_delete AFTER DELETE ON public.campaign REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: marketing_event bump_version_on_delete; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_delete AFTER DELETE ON public.marketing_event REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: message_templates bump_version_on_delete; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_delete AFTER DELETE ON public.message_templates REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: activation_experiments bump_version_on_insert; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_insert AFTER INSERT ON public.activation_experiments REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: campaign bump_version_on_insert; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_insert AFTER INSERT ON public.campaign REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: marketing_event bump_version_on_insert; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_insert AFTER INSERT ON public.marketing_event REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: message_templates bump_version_on_insert; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_insert AFTER INSERT ON public.message_templates REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: activation_experiments bump_version_on_update; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_update AFTER UPDATE ON public.activation_experiments REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: campaign bump_version_on_update; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_update AFTER UPDATE ON public.campaign REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: marketing_event bump_version_on_update; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_update AFTER UPDATE ON public.marketing_event REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: message_templates bump_version_on_update; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER bump_version_on_update AFTER UPDATE ON public.message_templates REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.bump_definitions_version();
+
+
+--
+-- Name: delivery_log delivery_log_consent; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER delivery_log_consent AFTER INSERT ON public.delivery_log REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.require_consent();
+
+
+--
+-- Name: tenant guard_metadata; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER guard_metadata BEFORE INSERT OR UPDATE OF metadata, status ON public.tenant FOR EACH ROW EXECUTE FUNCTION public.guard_tenant_metadata();
+
+
+--
+-- Name: agent_task immutable_columns; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER immutable_columns BEFORE UPDATE OF tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, profile_id, parent_task_id, source_event_id, event_type, occurred_at, decided_at, input_sha256, rule_bundle_id, outcome, reason_code, inputs, related_news_id, queue, created_at ON public.agent_task FOR EACH ROW WHEN ((((((((((((((((((((((old.tenant_id IS DISTINCT FROM new.tenant_id) OR (old.task_id IS DISTINCT FROM new.task_id)) OR (old.agent_name IS DISTINCT FROM new.agent_name)) OR (old.task_type IS DISTINCT FROM new.task_type)) OR (old.campaign_id IS DISTINCT FROM new.campaign_id)) OR (old.marketing_event_id IS DISTINCT FROM new.marketing_event_id)) OR (old.snapshot_id IS DISTINCT FROM new.snapshot_id)) OR (old.profile_id IS DISTINCT FROM new.profile_id)) OR (old.parent_task_id IS DISTINCT FROM new.parent_task_id)) OR (old.source_event_id IS DISTINCT FROM new.source_event_id)) OR (old.event_type IS DISTINCT FROM new.event_type)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.decided_at IS DISTINCT FROM new.decided_at)) OR (old.input_sha256 IS DISTINCT FROM new.input_sha256)) OR (old.rule_bundle_id IS DISTINCT FROM new.rule_bundle_id)) OR (old.outcome IS DISTINCT FROM new.outcome)) OR (old.reason_code IS DISTINCT FROM new.reason_code)) OR (old.inputs IS DISTINCT FROM new.inputs)) OR (old.related_news_id IS DISTINCT FROM new.related_news_id)) OR (old.queue IS DISTINCT FROM new.queue)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.refuse_task_rewrite();
+
+
+--
+-- Name: agent_task no_removal; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON public.agent_task FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewrite();
+
+
+--
+-- Name: campaign one_audience_per_name; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER one_audience_per_name AFTER INSERT OR UPDATE OF status, audience ON public.campaign FOR EACH ROW WHEN (((new.status = 'active'::text) AND (new.audience IS NOT NULL))) EXECUTE FUNCTION public.refuse_second_audience();
+
+
+--
+-- Name: cdp_profiles prevent_snapshot_removal; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER prevent_snapshot_removal BEFORE UPDATE OF segment_snapshots ON public.cdp_profiles FOR EACH ROW WHEN ((old.segment_snapshots IS DISTINCT FROM new.segment_snapshots)) EXECUTE FUNCTION public.prevent_snapshot_removal();
+
+
+--
+-- Name: activation_experiments set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.activation_experiments FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: agent_task set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.agent_task FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: alert_rules set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.alert_rules FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: campaign set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.campaign FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: cdp_profiles set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.cdp_profiles FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: consent_management set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.consent_management FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: data_sources set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.data_sources FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: embedding_job set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.embedding_job FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: instruments set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.instruments FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: market_snapshot set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.market_snapshot FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: marketing_event set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.marketing_event FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: message_templates set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.message_templates FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: news_feed set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.news_feed FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: tenant set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.tenant FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+
+
+--
+-- Name: agent_task write_once_columns; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER write_once_columns BEFORE UPDATE OF reasoning_summary, reasoning_trace, result, output_sha256 ON public.agent_task FOR EACH ROW WHEN ((((old.reasoning_summary IS NOT NULL) AND (new.reasoning_summary IS DISTINCT FROM old.reasoning_summary)) OR ((old.reasoning_trace IS NOT NULL) AND (new.reasoning_trace IS DISTINCT FROM old.reasoning_trace)) OR ((old.result IS NOT NULL) AND (new.result IS DISTINCT FROM old.result)) OR ((old.output_sha256 IS NOT NULL) AND (new.output_sha256 IS DISTINCT FROM old.output_sha256)))) EXECUTE FUNCTION public.refuse_task_rewrite();
+
+
+--
+-- Name: activation_experiments activation_experiments_tenant_id_campaign_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.activation_experiments
+    ADD CONSTRAINT activation_experiments_tenant_id_campaign_id_fkey FOREIGN KEY (tenant_id, campaign_id) REFERENCES public.campaign(tenant_id, campaign_id);
+
+
+--
+-- Name: activation_experiments activation_experiments_tenant_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.activation_experiments
+    ADD CONSTRAINT activation_experiments_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenant(tenant_id);
+
+
+--
+-- Name: activation_outcomes activation_outcomes_tenant_id_delivery_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.activation_outcomes
+    ADD CONSTRAINT activation_outcomes_tenant_id_delivery_id_fkey FOREIGN KEY (tenant_id, delivery_id) REFERENCES public.delivery_log(tenant_id, delivery_id);
+
+
+--
+-- Name: campaign campaign_tenant_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.campaign
+    ADD CONSTRAINT campaign_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenant(tenant_id);
+
+
+--
+-- Name: cdp_profiles cdp_profiles_tenant_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.cdp_profiles
+    ADD CONSTRAINT cdp_profiles_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenant(tenant_id);
+
+
+--
+-- Name: consent_management consent_management_tenant_id_profile_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.consent_management
+    ADD CONSTRAINT consent_management_tenant_id_profile_id_fkey FOREIGN KEY (tenant_id, profile_id) REFERENCES public.cdp_profiles(tenant_id, profile_id);
+
+
+--
+-- Name: data_sources data_sources_tenant_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.data_sources
+    ADD CONSTRAINT data_sources_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenant(tenant_id);
+
+
+--
+-- Name: delivery_log delivery_log_tenant_id_snapshot_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.delivery_log
+    ADD CONSTRAINT delivery_log_tenant_id_snapshot_id_fkey FOREIGN KEY (tenant_id, snapshot_id) REFERENCES public.segment_snapshot(tenant_id, snapshot_id);
+
+
+--
+-- Name: delivery_log delivery_log_tenant_id_task_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.delivery_log
+    ADD CONSTRAINT delivery_log_tenant_id_task_id_fkey FOREIGN KEY (tenant_id, task_id) REFERENCES public.agent_task(tenant_id, task_id);
+
+
+--
+-- Name: instruments instruments_tenant_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.instruments
+    ADD CONSTRAINT instruments_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenant(tenant_id);
+
+
+--
+-- Name: marketing_event marketing_event_tenant_id_campaign_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.marketing_event
+    ADD CONSTRAINT marketing_event_tenant_id_campaign_id_fkey FOREIGN KEY (tenant_id, campaign_id) REFERENCES public.campaign(tenant_id, campaign_id);
+
+
+--
+-- Name: message_templates message_templates_tenant_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.message_templates
+    ADD CONSTRAINT message_templates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenant(tenant_id);
+
+
+--
+-- Name: segment_snapshot_member segment_snapshot_member_tenant_id_snapshot_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE ONLY public.segment_snapshot_member
+    ADD CONSTRAINT segment_snapshot_member_tenant_id_snapshot_id_fkey FOREIGN KEY (tenant_id, snapshot_id) REFERENCES public.segment_snapshot(tenant_id, snapshot_id);
+
+
+--
+-- Name: activation_experiments; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.activation_experiments ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: activation_outcomes; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.activation_outcomes ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: agent_task; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.agent_task ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: alert_rules; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.alert_rules ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: behavioral_events; Type: ROW SECURITY; Schema: public; Owner: leo_partition_maker
+--
+
+ALTER TABLE public.behavioral_events ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: campaign; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.campaign ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: cdp_profiles; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.cdp_profiles ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: consent_management; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.consent_management ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: tenant credential_writer_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY credential_writer_policy ON public.tenant FOR UPDATE TO leo_credential_writer USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: data_sources; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.data_sources ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: tenant definition_versioner_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY definition_versioner_policy ON public.tenant TO leo_definition_versioner USING (true) WITH CHECK (true);
+
+
+--
+-- Name: delivery_log; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.delivery_log ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: embedding_job; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.embedding_job ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: instruments global_admin; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY global_admin ON public.instruments TO leo_admin USING ((tenant_id IS NULL)) WITH CHECK ((tenant_id IS NULL));
+
+
+--
+-- Name: instruments global_read; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY global_read ON public.instruments FOR SELECT USING (((tenant_id IS NULL) AND (( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif") IS NOT NULL)));
+
+
+--
+-- Name: market_snapshot global_read; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY global_read ON public.market_snapshot FOR SELECT USING (((tenant_id IS NULL) AND (( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif") IS NOT NULL)));
+
+
+--
+-- Name: market_snapshot global_ticks; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY global_ticks ON public.market_snapshot TO leo_app USING (((tenant_id IS NULL) AND (( SELECT current_setting('app.global_ticks'::text, true) AS current_setting) = 'on'::text))) WITH CHECK (((tenant_id IS NULL) AND (( SELECT current_setting('app.global_ticks'::text, true) AS current_setting) = 'on'::text)));
+
+
+--
+-- Name: instruments; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.instruments ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: market_snapshot; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.market_snapshot ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: marketing_event; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.marketing_event ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: message_templates; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.message_templates ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: news_feed; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.news_feed ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: alert_rules rule_loader_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY rule_loader_policy ON public.alert_rules FOR SELECT TO leo_rule_loader USING (true);
+
+
+--
+-- Name: segment_snapshot; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.segment_snapshot ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: segment_snapshot_member; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.segment_snapshot_member ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: agent_task task_claimer_select; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY task_claimer_select ON public.agent_task FOR SELECT TO leo_task_claimer USING (true);
+
+
+--
+-- Name: agent_task task_claimer_update; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY task_claimer_update ON public.agent_task FOR UPDATE TO leo_task_claimer USING (true) WITH CHECK (true);
+
+
+--
+-- Name: tenant; Type: ROW SECURITY; Schema: public; Owner: leo_owner
+--
+
+ALTER TABLE public.tenant ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: tenant tenant_admin_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_admin_policy ON public.tenant TO leo_admin USING (true) WITH CHECK (true);
+
+
+--
+-- Name: activation_experiments tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.activation_experiments USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: activation_outcomes tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.activation_outcomes USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: agent_task tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.agent_task USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: alert_rules tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.alert_rules USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: behavioral_events tenant_isolation; Type: POLICY; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE POLICY tenant_isolation ON public.behavioral_events USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: campaign tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.campaign USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: cdp_profiles tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.cdp_profiles USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: consent_management tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.consent_management USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: data_sources tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.data_sources USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: delivery_log tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.delivery_log USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: embedding_job tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.embedding_job USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: instruments tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.instruments USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: market_snapshot tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.market_snapshot USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: marketing_event tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.marketing_event USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: message_templates tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.message_templates USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: news_feed tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.news_feed USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: segment_snapshot tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.segment_snapshot USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: segment_snapshot_member tenant_isolation; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_isolation ON public.segment_snapshot_member USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: tenant tenant_lister_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_lister_policy ON public.tenant FOR SELECT TO leo_tenant_lister USING (true);
+
+
+--
+-- Name: tenant tenant_resolver_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_resolver_policy ON public.tenant FOR SELECT TO leo_tenant_resolver USING (true);
+
+
+--
+-- Name: tenant tenant_select_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY tenant_select_policy ON public.tenant FOR SELECT USING ((tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif")));
+
+
+--
+-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: leo_owner
+--
+
+GRANT CREATE ON SCHEMA public TO leo_partition_maker;
+
+
+--
+-- Name: FUNCTION begin_recording(); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.begin_recording() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.begin_recording() TO leo_app;
+GRANT ALL ON FUNCTION public.begin_recording() TO leo_worker;
+
+
+--
+-- Name: FUNCTION bump_definitions_version(); Type: ACL; Schema: public; Owner: leo_definition_versioner
+--
+
+REVOKE ALL ON FUNCTION public.bump_definitions_version() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION change_epoch(expected bigint, redis_reserves boolean); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolean) TO leo_app;
+GRANT ALL ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolean) TO leo_worker;
+
+
+--
+-- Name: FUNCTION claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) TO leo_worker;
+
+
+--
+-- Name: FUNCTION due_queues(); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.due_queues() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.due_queues() TO leo_app;
+GRANT ALL ON FUNCTION public.due_queues() TO leo_worker;
+
+
+--
+-- Name: FUNCTION ensure_month(p_month date); Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+REVOKE ALL ON FUNCTION public.ensure_month(p_month date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ensure_month(p_month date) TO leo_app;
+GRANT ALL ON FUNCTION public.ensure_month(p_month date) TO leo_worker;
+
+
+--
+-- Name: FUNCTION erase_profile(p_profile_id text); Type: ACL; Schema: public; Owner: leo_eraser
+--
+
+REVOKE ALL ON FUNCTION public.erase_profile(p_profile_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text) TO leo_app;
+GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text) TO leo_worker;
+
+
+--
+-- Name: FUNCTION leo_append_only(target regclass); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.leo_append_only(target regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.leo_append_only(target regclass) TO leo_partition_maker;
+
+
+--
+-- Name: FUNCTION leo_isolate(target regclass); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.leo_isolate(target regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.leo_isolate(target regclass) TO leo_partition_maker;
+
+
+--
+-- Name: FUNCTION leo_mutable(target regclass); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.leo_mutable(target regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION list_tenants(); Type: ACL; Schema: public; Owner: leo_tenant_lister
+--
+
+REVOKE ALL ON FUNCTION public.list_tenants() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.list_tenants() TO leo_app;
+GRANT ALL ON FUNCTION public.list_tenants() TO leo_worker;
+
+
+--
+-- Name: FUNCTION load_alert_rules(p_shard integer, p_after_tenant_id uuid, p_after_rule_id text, p_limit integer); Type: ACL; Schema: public; Owner: leo_rule_loader
+--
+
+REVOKE ALL ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid, p_after_rule_id text, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid, p_after_rule_id text, p_limit integer) TO leo_app;
+
+
+--
+-- Name: FUNCTION resolve_tenant(p_realm text, p_client text); Type: ACL; Schema: public; Owner: leo_tenant_resolver
+--
+
+REVOKE ALL ON FUNCTION public.resolve_tenant(p_realm text, p_client text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.resolve_tenant(p_realm text, p_client text) TO leo_app;
+
+
+--
+-- Name: FUNCTION store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb); Type: ACL; Schema: public; Owner: leo_credential_writer
+--
+
+REVOKE ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) TO leo_app;
+GRANT ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) TO leo_worker;
+GRANT ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) TO leo_admin;
+
+
+--
+-- Name: FUNCTION wait_for_recorders(); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.wait_for_recorders() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.wait_for_recorders() TO leo_app;
+GRANT ALL ON FUNCTION public.wait_for_recorders() TO leo_worker;
+
+
+--
+-- Name: TABLE activation_experiments; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.activation_experiments TO leo_app;
+GRANT SELECT ON TABLE public.activation_experiments TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.activation_experiments TO leo_proof;
+
+
+--
+-- Name: COLUMN activation_experiments.exposure_count; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(exposure_count) ON TABLE public.activation_experiments TO leo_worker;
+
+
+--
+-- Name: COLUMN activation_experiments.conversion_count; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(conversion_count) ON TABLE public.activation_experiments TO leo_worker;
+
+
+--
+-- Name: COLUMN activation_experiments.variant_counts; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(variant_counts) ON TABLE public.activation_experiments TO leo_worker;
+
+
+--
+-- Name: COLUMN activation_experiments.updated_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(updated_at) ON TABLE public.activation_experiments TO leo_worker;
+
+
+--
+-- Name: TABLE activation_outcomes; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT ON TABLE public.activation_outcomes TO leo_app;
+GRANT SELECT,INSERT ON TABLE public.activation_outcomes TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.activation_outcomes TO leo_proof;
+
+
+--
+-- Name: COLUMN activation_outcomes.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.activation_outcomes TO leo_eraser;
+
+
+--
+-- Name: COLUMN activation_outcomes.profile_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(profile_id) ON TABLE public.activation_outcomes TO leo_eraser;
+
+
+--
+-- Name: COLUMN activation_outcomes.metadata; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(metadata) ON TABLE public.activation_outcomes TO leo_eraser;
+
+
+--
+-- Name: TABLE agent_task; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT ON TABLE public.agent_task TO leo_app;
+GRANT SELECT,INSERT ON TABLE public.agent_task TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.agent_task TO leo_proof;
+
+
+--
+-- Name: COLUMN agent_task.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.agent_task TO leo_task_claimer;
+GRANT SELECT(tenant_id) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.task_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(task_id) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN agent_task.profile_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(profile_id) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.reasoning_summary; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_worker;
+GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.reasoning_trace; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(reasoning_trace) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(reasoning_trace) ON TABLE public.agent_task TO leo_worker;
+GRANT UPDATE(reasoning_trace) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.inputs; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(inputs) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.result; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(result) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(result) ON TABLE public.agent_task TO leo_worker;
+GRANT UPDATE(result) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.output_sha256; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(output_sha256) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(output_sha256) ON TABLE public.agent_task TO leo_worker;
+
+
+--
+-- Name: COLUMN agent_task.status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(status) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(status) ON TABLE public.agent_task TO leo_worker;
+GRANT SELECT(status) ON TABLE public.agent_task TO leo_task_claimer;
+GRANT SELECT(status),UPDATE(status) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.queue; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(queue) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN agent_task.due_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_worker;
+GRANT SELECT(due_at) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN agent_task.lease_owner; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(lease_owner) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(lease_owner) ON TABLE public.agent_task TO leo_worker;
+GRANT UPDATE(lease_owner) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN agent_task.lease_until; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(lease_until) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(lease_until) ON TABLE public.agent_task TO leo_worker;
+GRANT SELECT(lease_until),UPDATE(lease_until) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN agent_task.attempts; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(attempts) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(attempts) ON TABLE public.agent_task TO leo_worker;
+GRANT SELECT(attempts),UPDATE(attempts) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN agent_task.updated_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(updated_at) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(updated_at) ON TABLE public.agent_task TO leo_worker;
+
+
+--
+-- Name: TABLE alert_rules; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.alert_rules TO leo_app;
+GRANT SELECT ON TABLE public.alert_rules TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alert_rules TO leo_proof;
+GRANT SELECT ON TABLE public.alert_rules TO leo_rule_loader;
+
+
+--
+-- Name: COLUMN alert_rules.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.alert_rules TO leo_eraser;
+
+
+--
+-- Name: COLUMN alert_rules.profile_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(profile_id) ON TABLE public.alert_rules TO leo_eraser;
+
+
+--
+-- Name: COLUMN alert_rules.status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(status) ON TABLE public.alert_rules TO leo_eraser;
+
+
+--
+-- Name: TABLE behavioral_events; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT,INSERT ON TABLE public.behavioral_events TO leo_app;
+GRANT SELECT,INSERT ON TABLE public.behavioral_events TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.behavioral_events TO leo_proof;
+
+
+--
+-- Name: COLUMN behavioral_events.tenant_id; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.behavioral_events TO leo_eraser;
+
+
+--
+-- Name: COLUMN behavioral_events.profile_id; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(profile_id) ON TABLE public.behavioral_events TO leo_eraser;
+
+
+--
+-- Name: COLUMN behavioral_events.attributes; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT UPDATE(attributes) ON TABLE public.behavioral_events TO leo_eraser;
+
+
+--
+-- Name: TABLE campaign; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.campaign TO leo_app;
+GRANT SELECT ON TABLE public.campaign TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.campaign TO leo_proof;
+
+
+--
+-- Name: TABLE cdp_profiles; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT ON TABLE public.cdp_profiles TO leo_app;
+GRANT SELECT,INSERT ON TABLE public.cdp_profiles TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cdp_profiles TO leo_proof;
+
+
+--
+-- Name: COLUMN cdp_profiles.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.profile_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(profile_id) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.ext_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(ext_id) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(ext_id) ON TABLE public.cdp_profiles TO leo_worker;
+
+
+--
+-- Name: COLUMN cdp_profiles.identities; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(identities) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(identities) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(identities) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.primary_email; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.mobile_number; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(mobile_number) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(mobile_number) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(mobile_number) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.living_location; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(living_location) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(living_location) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(living_location) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.latitude; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(latitude) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(latitude) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(latitude) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.longitude; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(longitude) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(longitude) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(longitude) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.job_titles; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(job_titles) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(job_titles) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(job_titles) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.interests; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(interests) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(interests) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(interests) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.data_labels; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(data_labels) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(data_labels) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(data_labels) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.segments; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(segments) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(segments) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(segments) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.segment_snapshots; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(segment_snapshots) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(segment_snapshots) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT SELECT(segment_snapshots) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.portfolio_snapshot; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(portfolio_snapshot) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(portfolio_snapshot) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(portfolio_snapshot) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.portfolio_risk_score; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(portfolio_risk_score) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(portfolio_risk_score) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(portfolio_risk_score) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.raw_attributes; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(raw_attributes) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(raw_attributes) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(raw_attributes) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.channel_addresses; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(channel_addresses) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(channel_addresses) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(channel_addresses) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.language; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(language) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(language) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(language) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.time_zone; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(time_zone) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(time_zone) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(time_zone) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.interest_embedding; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(interest_embedding) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(interest_embedding) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(interest_embedding) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.source_updated_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(source_updated_at) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(source_updated_at) ON TABLE public.cdp_profiles TO leo_worker;
+
+
+--
+-- Name: COLUMN cdp_profiles.erased_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(erased_at),UPDATE(erased_at) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.updated_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(updated_at) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(updated_at) ON TABLE public.cdp_profiles TO leo_worker;
+
+
+--
+-- Name: TABLE consent_management; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.consent_management TO leo_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.consent_management TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.consent_management TO leo_proof;
+
+
+--
+-- Name: COLUMN consent_management.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
+-- Name: COLUMN consent_management.profile_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(profile_id) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
+-- Name: COLUMN consent_management.status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(status) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
+-- Name: COLUMN consent_management.source; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(source) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
+-- Name: COLUMN consent_management.withdrawn_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(withdrawn_at),UPDATE(withdrawn_at) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
+-- Name: TABLE data_sources; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.data_sources TO leo_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.data_sources TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.data_sources TO leo_proof;
+
+
+--
+-- Name: TABLE delivery_log; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT ON TABLE public.delivery_log TO leo_app;
+GRANT SELECT,INSERT ON TABLE public.delivery_log TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.delivery_log TO leo_proof;
+
+
+--
+-- Name: COLUMN delivery_log.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.profile_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(profile_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.destination; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(destination) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.reason; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(reason) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.subject; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(subject) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.body; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(body) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.provider_message_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(provider_message_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.provider_response; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(provider_response) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: TABLE delivery_current; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT ON TABLE public.delivery_current TO leo_app;
+GRANT SELECT ON TABLE public.delivery_current TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.delivery_current TO leo_proof;
+
+
+--
+-- Name: TABLE embedding_job; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.embedding_job TO leo_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.embedding_job TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.embedding_job TO leo_proof;
+
+
+--
+-- Name: COLUMN embedding_job.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.embedding_job TO leo_eraser;
+
+
+--
+-- Name: COLUMN embedding_job.entity_type; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(entity_type) ON TABLE public.embedding_job TO leo_eraser;
+
+
+--
+-- Name: COLUMN embedding_job.entity_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(entity_id) ON TABLE public.embedding_job TO leo_eraser;
+
+
+--
+-- Name: COLUMN embedding_job.status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(status) ON TABLE public.embedding_job TO leo_eraser;
+
+
+--
+-- Name: COLUMN embedding_job.last_error; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(last_error) ON TABLE public.embedding_job TO leo_eraser;
+
+
+--
+-- Name: TABLE instruments; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.instruments TO leo_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.instruments TO leo_admin;
+GRANT SELECT ON TABLE public.instruments TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.instruments TO leo_proof;
+
+
+--
+-- Name: TABLE market_snapshot; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.market_snapshot TO leo_app;
+GRANT SELECT ON TABLE public.market_snapshot TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_snapshot TO leo_proof;
+
+
+--
+-- Name: TABLE marketing_event; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.marketing_event TO leo_app;
+GRANT SELECT ON TABLE public.marketing_event TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.marketing_event TO leo_proof;
+
+
+--
+-- Name: COLUMN marketing_event.embedding; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(embedding) ON TABLE public.marketing_event TO leo_worker;
+
+
+--
+-- Name: COLUMN marketing_event.updated_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(updated_at) ON TABLE public.marketing_event TO leo_worker;
+
+
+--
+-- Name: TABLE message_templates; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.message_templates TO leo_app;
+GRANT SELECT ON TABLE public.message_templates TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.message_templates TO leo_proof;
+
+
+--
+-- Name: TABLE news_feed; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.news_feed TO leo_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.news_feed TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.news_feed TO leo_proof;
+
+
+--
+-- Name: SEQUENCE reservation_epoch; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,USAGE ON SEQUENCE public.reservation_epoch TO leo_app;
+GRANT SELECT,USAGE ON SEQUENCE public.reservation_epoch TO leo_worker;
+
+
+--
+-- Name: TABLE segment_snapshot; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT ON TABLE public.segment_snapshot TO leo_app;
+GRANT SELECT,INSERT ON TABLE public.segment_snapshot TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.segment_snapshot TO leo_proof;
+
+
+--
+-- Name: TABLE segment_snapshot_member; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT,INSERT ON TABLE public.segment_snapshot_member TO leo_app;
+GRANT SELECT,INSERT ON TABLE public.segment_snapshot_member TO leo_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.segment_snapshot_member TO leo_proof;
+
+
+--
+-- Name: TABLE tenant; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT ON TABLE public.tenant TO leo_app;
+GRANT SELECT ON TABLE public.tenant TO leo_worker;
+GRANT SELECT ON TABLE public.tenant TO leo_admin;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tenant TO leo_proof;
+
+
+--
+-- Name: COLUMN tenant.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(tenant_id) ON TABLE public.tenant TO leo_admin;
+GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_tenant_resolver;
+GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_tenant_lister;
+GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_credential_writer;
+GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_definition_versioner;
+
+
+--
+-- Name: COLUMN tenant.tenant_name; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(tenant_name),UPDATE(tenant_name) ON TABLE public.tenant TO leo_admin;
+
+
+--
+-- Name: COLUMN tenant.keycloak_realm; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(keycloak_realm),UPDATE(keycloak_realm) ON TABLE public.tenant TO leo_admin;
+GRANT SELECT(keycloak_realm) ON TABLE public.tenant TO leo_tenant_resolver;
+
+
+--
+-- Name: COLUMN tenant.keycloak_client_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(keycloak_client_id),UPDATE(keycloak_client_id) ON TABLE public.tenant TO leo_admin;
+GRANT SELECT(keycloak_client_id) ON TABLE public.tenant TO leo_tenant_resolver;
+
+
+--
+-- Name: COLUMN tenant.metadata; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(metadata),UPDATE(metadata) ON TABLE public.tenant TO leo_admin;
+GRANT SELECT(metadata),UPDATE(metadata) ON TABLE public.tenant TO leo_credential_writer;
+
+
+--
+-- Name: COLUMN tenant.definitions_version; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(definitions_version),UPDATE(definitions_version) ON TABLE public.tenant TO leo_definition_versioner;
+
+
+--
+-- Name: COLUMN tenant.status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(status),UPDATE(status) ON TABLE public.tenant TO leo_admin;
+GRANT SELECT(status) ON TABLE public.tenant TO leo_tenant_resolver;
+GRANT SELECT(status) ON TABLE public.tenant TO leo_tenant_lister;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+\unrestrict PW5Aj2FPm1XJx0Cb9It97UTXhFGCiPOtL2tyABxaJhfkW63XghxV3IRTOhHqNGQ

@@ -53,7 +53,7 @@ class Violations:
         """Note the faults of a document whose paths are relative to the field."""
         for violation in violations:
             inner = violation.field.removeprefix("$").removeprefix(".")
-            joint = "" if not inner or inner.startswith("[") else "."
+            joint = "" if not field or not inner or inner.startswith("[") else "."
             self.add(f"{field}{joint}{inner}", violation.description)
 
     def raise_if_any(self) -> None:

@@ -151,8 +151,8 @@ for key share
 insert into consent_management as stored (
     tenant_id, profile_id, channel, status, legal_basis, source, granted_at, withdrawn_at, expires_at
 )
-select $1, given.profile_id, given.channel, given.status, given.legal_basis, given.source, $2,
-       case when given.status = 'withdrawn' then $2 end,
+select $1, given.profile_id, given.channel, given.status, given.legal_basis, given.source, $2::timestamptz,
+       case when given.status = 'withdrawn' then $2::timestamptz end,
        given.expires_at
 from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
      as given (profile_id, channel, status, legal_basis, source, expires_at)

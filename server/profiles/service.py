@@ -154,7 +154,8 @@ def _refused_consents(consents: Sequence[Consent]) -> dict[int, WriteResult]:
             refused[place] = WriteResult(Outcome.REFUSED, faults)
         elif key in seen:
             refused[place] = _refused(f"consents[{place}]", "profile and channel are in the batch twice")
-        seen.add(key)
+        else:
+            seen.add(key)
     return refused
 
 

@@ -1,0 +1,409 @@
+-- Plans of dispatches, and the deliveries that workers carry out.
+
+-- name: find_dispatch_target
+-- What a dispatch refers to, one row: the marketing event's status and its campaign's ($2), whether the profile
+-- exists ($3, null for a snapshot), and the snapshot's size ($4, null for a profile). $1 tenant.
+SELECT
+    definition.campaign_id,
+    definition.status AS marketing_event_status,
+    campaign.status AS campaign_status,
+    EXISTS (
+        SELECT FROM cdp_profiles WHERE tenant_id = $1 AND profile_id = $3 AND erased_at IS NULL
+    ) AS profile_exists,
+    (SELECT member_count FROM segment_snapshot WHERE tenant_id = $1 AND snapshot_id = $4) AS member_count
+FROM (VALUES (1)) AS one (row)
+LEFT JOIN marketing_event AS definition
+    ON definition.tenant_id = $1 AND definition.marketing_event_id = $2
+LEFT JOIN campaign
+    ON campaign.tenant_id = $1 AND campaign.campaign_id = definition.campaign_id;
+
+-- name: freeze_profile
+-- Freezes an audience of one, unless it is frozen already. $1 tenant, $2 snapshot, $3 segment name, $4 segment
+-- version, $5 reason, $6 hash of the audience, $7 profile.
+WITH frozen AS (
+    INSERT INTO segment_snapshot (
+        tenant_id, snapshot_id, segment_name, segment_version, snapshot_reason, audience_sha256, member_count
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, 1)
+    ON CONFLICT (tenant_id, snapshot_id) DO NOTHING
+    RETURNING snapshot_id
+)
+INSERT INTO segment_snapshot_member (tenant_id, snapshot_id, profile_id)
+SELECT $1, frozen.snapshot_id, $7 FROM frozen
+ON CONFLICT (tenant_id, snapshot_id, profile_id) DO NOTHING;
+
+-- name: insert_plan
+-- Plans a dispatch; a row comes back when it is new. $1 tenant, $2 task, $3 campaign, $4 marketing event,
+-- $5 snapshot, $6 profile or null, $7 the caller's id, $8 as of when members are decided, $9 fingerprint of the
+-- body, $10 reason, $11 inputs.
+INSERT INTO agent_task (
+    tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, profile_id,
+    source_event_id, event_type, occurred_at, decided_at, input_sha256, reasoning_summary, inputs, status, queue,
+    due_at
+)
+VALUES ($1, $2, 'dispatch', 'plan', $3, $4, $5, $6, $7, 'dispatch', $8, $8, $9, $10, $11, 'pending', 'dispatch', $8)
+ON CONFLICT (tenant_id, task_id) DO NOTHING
+RETURNING task_id;
+
+-- name: find_plan
+-- A plan with what it has come to. $1 tenant, $2 task.
+SELECT
+    plan.task_id,
+    plan.status,
+    plan.marketing_event_id,
+    plan.snapshot_id,
+    plan.input_sha256,
+    plan.occurred_at,
+    plan.result,
+    snapshot.member_count
+FROM agent_task AS plan
+JOIN segment_snapshot AS snapshot ON snapshot.tenant_id = $1 AND snapshot.snapshot_id = plan.snapshot_id
+WHERE plan.tenant_id = $1 AND plan.task_id = $2 AND plan.task_type = 'plan' AND plan.queue = 'dispatch';
+
+-- name: count_plan
+-- How many members of a plan have been decided, and to how many something is sent. $1 tenant, $2 plan.
+SELECT
+    count(*) AS decided_count,
+    count(*) FILTER (WHERE outcome = 'send') AS send_count
+FROM agent_task
+WHERE tenant_id = $1 AND parent_task_id = $2;
+
+-- name: claim_tasks
+-- Leases due tasks of a queue, of any tenant, oldest first. $1 queue, $2 how many, $3 for how long, $4 by whom,
+-- $5 due from when on.
+SELECT tenant_id, task_id, attempts, due_at FROM claim_tasks($1, $2, $3, $4, $5);
+
+-- name: extend_lease
+-- Keeps a claimed task for longer; a row comes back while the claim still holds. $1 tenant, $2 task, $3 by whom,
+-- $4 for how long from now.
+UPDATE agent_task
+SET lease_until = now() + $4::interval
+WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending'
+RETURNING task_id;
+
+-- name: load_claimed_plan
+-- A plan that this claim still holds. $1 tenant, $2 task, $3 by whom.
+SELECT task_id, marketing_event_id, snapshot_id, occurred_at
+FROM agent_task
+WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending';
+
+-- name: resume_plan_after
+-- The member after which a plan goes on that somebody had begun: so many decided members are left out at the end
+-- that the page that was under way is decided again. $1 tenant, $2 plan, $3 size of a page.
+SELECT profile_id
+FROM agent_task
+WHERE tenant_id = $1 AND parent_task_id = $2
+ORDER BY profile_id DESC
+OFFSET $3
+LIMIT 1;
+
+-- name: list_members
+-- The next members of a frozen audience, in the order of their ids. $1 tenant, $2 snapshot, $3 after which
+-- profile, $4 how many.
+SELECT profile_id
+FROM segment_snapshot_member
+WHERE tenant_id = $1 AND snapshot_id = $2 AND profile_id > $3
+ORDER BY profile_id
+LIMIT $4;
+
+-- name: end_plan
+-- Ends a plan that this claim still holds. $1 tenant, $2 task, $3 by whom, $4 completed or failed, $5 result.
+UPDATE agent_task
+SET status = $4,
+    result = $5
+WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending'
+RETURNING task_id;
+
+-- name: load_deliveries
+-- All that it takes to send what this claim still holds: the decision, the profile as it is now, its consents
+-- now, the definitions now, and every fact about its deliveries. $1 tenant, $2 tasks, $3 by whom.
+SELECT
+    task.task_id,
+    task.profile_id,
+    task.campaign_id,
+    task.marketing_event_id,
+    task.snapshot_id,
+    task.inputs -> 'event' AS event,
+    task.result -> 'channels' AS channels,
+    definition.event_name,
+    definition.template_name,
+    definition.status AS marketing_event_status,
+    campaign.campaign_name,
+    campaign.campaign_code,
+    campaign.status AS campaign_status,
+    tenant.tenant_name,
+    tenant.definitions_version,
+    profile.ext_id,
+    profile.primary_email::text,
+    profile.mobile_number,
+    profile.living_location,
+    profile.job_titles,
+    profile.interests,
+    profile.segments,
+    profile.raw_attributes,
+    profile.channel_addresses,
+    profile.language,
+    profile.time_zone,
+    consent.channels AS consented,
+    log.facts
+FROM unnest($2::text[]) AS wanted (task_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM agent_task
+    WHERE tenant_id = $1 AND agent_task.task_id = wanted.task_id AND lease_owner = $3 AND status = 'pending'
+    LIMIT 1
+) AS task
+LEFT JOIN LATERAL (
+    SELECT * FROM cdp_profiles WHERE tenant_id = $1 AND profile_id = task.profile_id LIMIT 1
+) AS profile ON TRUE
+LEFT JOIN LATERAL (
+    SELECT array_agg(channel) AS channels
+    FROM consent_management
+    WHERE
+        tenant_id = $1
+        AND profile_id = task.profile_id
+        AND status = 'granted'
+        AND (expires_at IS NULL OR expires_at > now())
+) AS consent ON TRUE
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_array(channel, attempt, delivery_status, reason, provider_response ->> 'claim')) AS facts
+    FROM delivery_log
+    WHERE tenant_id = $1 AND delivery_log.task_id = task.task_id
+) AS log ON TRUE
+LEFT JOIN LATERAL (
+    SELECT * FROM marketing_event
+    WHERE tenant_id = $1 AND marketing_event_id = task.marketing_event_id
+    LIMIT 1
+) AS definition ON TRUE
+LEFT JOIN LATERAL (
+    SELECT * FROM campaign WHERE tenant_id = $1 AND campaign_id = definition.campaign_id LIMIT 1
+) AS campaign ON TRUE
+LEFT JOIN LATERAL (SELECT * FROM tenant WHERE tenant_id = $1 LIMIT 1) AS tenant ON TRUE;
+
+-- name: load_templates
+-- The active templates of these names, in every channel and language. $1 tenant, $2 names.
+SELECT
+    template_id,
+    template_name,
+    channel,
+    language,
+    subject_template,
+    body_template,
+    template_engine,
+    coalesce(metadata ->> 'content_type', 'text/plain') AS content_type
+FROM message_templates
+WHERE tenant_id = $1 AND template_name = ANY($2::text[]) AND status = 'active';
+
+-- name: insert_sending
+-- Records that messages are about to be sent; only those that come back may be. One that does not has been begun
+-- by another claimant of the same attempt. $1 tenant; the arrays have one element for each message.
+INSERT INTO delivery_log (
+    tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
+    destination, delivery_status, subject, body, provider_response
+)
+SELECT
+    $1, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
+    destination, 'sending', subject, body, jsonb_build_object('claim', claim, 'content_type', content_type)
+FROM unnest(
+    $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+    $11::text[], $12::text[], $13::text[], $14::text[]
+) AS given (
+    delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
+    destination, subject, body, claim, content_type
+)
+ORDER BY delivery_key
+ON CONFLICT (delivery_key, attempt, tenant_id) WHERE delivery_status = 'sending' DO NOTHING
+RETURNING delivery_key;
+
+-- name: load_sending
+-- What a claim had recorded when the answer to its commit was lost. $1 tenant, $2 tasks, $3 by whom.
+SELECT log.delivery_key, log.attempt
+FROM unnest($2::text[]) AS wanted (task_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM delivery_log
+    WHERE
+        tenant_id = $1
+        AND delivery_log.task_id = wanted.task_id
+        AND delivery_status = 'sending'
+        AND provider_response ->> 'claim' = $3
+    OFFSET 0
+) AS log;
+
+-- name: insert_facts
+-- Records what became of deliveries: sent, deferred, failed, suppressed, cancelled, unknown, or queued on their
+-- next channel. A fact that is there already is left alone, so that it may be recorded again after a lost commit.
+-- $1 tenant; the arrays have one element for each fact.
+INSERT INTO delivery_log (
+    tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
+    delivery_status, reason, provider_message_id, provider_response, sent_at
+)
+SELECT
+    $1, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
+    delivery_status, reason, provider_message_id, provider_response::jsonb, sent_at
+FROM unnest(
+    $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+    $11::text[], $12::text[], $13::text[], $14::timestamptz[]
+) AS given (
+    delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
+    delivery_status, reason, provider_message_id, provider_response, sent_at
+)
+WHERE NOT EXISTS (
+    SELECT
+    FROM delivery_log AS known
+    WHERE
+        known.task_id = given.task_id
+        AND known.tenant_id = $1
+        AND known.delivery_key = given.delivery_key
+        AND known.attempt = given.attempt
+        AND known.delivery_status = given.delivery_status
+    OFFSET 0
+)
+ORDER BY delivery_key;
+
+-- name: settle_tasks
+-- Moves tasks on, as long as the claim still holds: ended, or due again later. $1 tenant; for each task: $2 its id,
+-- $3 by whom it was claimed, $4 its status, $5 when it is due if it stays pending.
+UPDATE agent_task
+SET status = given.status,
+    due_at = coalesce(given.due_at, agent_task.due_at),
+    lease_until = CASE given.status WHEN 'pending' THEN NULL ELSE agent_task.lease_until END
+FROM (
+    SELECT *
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS given (task_id, owner, status, due_at)
+    ORDER BY task_id
+) AS given
+WHERE
+    agent_task.tenant_id = $1
+    AND agent_task.task_id = given.task_id
+    AND agent_task.lease_owner = given.owner
+    AND agent_task.status = 'pending';
+
+-- name: find_deliveries
+-- The deliveries of a task as they stand now, the last one first. $1 tenant, $2 task, $3 one delivery only, or null.
+SELECT
+    first.delivery_id AS position,
+    current.delivery_key, current.task_id, task.parent_task_id AS plan_task_id, current.marketing_event_id, current.campaign_id,
+    current.profile_id, current.snapshot_id, current.channel, current.delivery_status AS status, current.reason,
+    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
+    first.created_at AS queued_at
+FROM delivery_current AS current
+JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = current.task_id
+JOIN LATERAL (
+    SELECT delivery_id, created_at
+    FROM delivery_log
+    WHERE tenant_id = $1 AND delivery_log.task_id = current.task_id AND delivery_key = current.delivery_key
+    ORDER BY delivery_id
+    LIMIT 1
+) AS first ON TRUE
+WHERE current.tenant_id = $1 AND current.task_id = $2 AND ($3::text IS NULL OR current.delivery_key = $3)
+ORDER BY first.delivery_id DESC;
+
+-- name: find_task_of_delivery
+-- The decision that a delivery belongs to. $1 tenant, $2 delivery.
+SELECT task_id FROM delivery_log WHERE tenant_id = $1 AND delivery_key = $2 AND delivery_status = 'queued';
+
+-- name: list_records
+-- Everything that was recorded about the deliveries of a task, oldest first. $1 tenant, $2 task, $3 one delivery
+-- only, or null.
+SELECT
+    delivery_id, delivery_key, channel, delivery_status AS status, attempt, reason, destination, subject, body,
+    provider_message_id, provider_response, created_at AS recorded_at
+FROM delivery_log
+WHERE tenant_id = $1 AND task_id = $2 AND ($3::text IS NULL OR delivery_key = $3)
+ORDER BY delivery_id;
+
+-- name: list_deliveries
+-- Deliveries in the order in which they were queued, as they stand now. $1 tenant, $2 after which row, $3 how
+-- many; filters or null: $4 campaign, $5 marketing event, $6 status.
+SELECT
+    queued.delivery_id AS position,
+    queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
+    queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
+    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
+    queued.created_at AS queued_at
+FROM delivery_log AS queued
+JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = queued.task_id
+JOIN LATERAL (
+    SELECT *
+    FROM delivery_log AS fact
+    WHERE
+        fact.tenant_id = $1
+        AND fact.task_id = queued.task_id
+        AND fact.delivery_key = queued.delivery_key
+    ORDER BY leo_delivery_rank(fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    LIMIT 1
+) AS current ON TRUE
+WHERE
+    queued.tenant_id = $1
+    AND queued.delivery_id > $2
+    AND queued.delivery_status = 'queued'
+    AND ($4::text IS NULL OR queued.campaign_id = $4)
+    AND ($5::text IS NULL OR queued.marketing_event_id = $5)
+    AND ($6::text IS NULL OR current.delivery_status = $6)
+ORDER BY queued.delivery_id
+LIMIT $3;
+
+-- name: list_deliveries_of_profile
+-- As list_deliveries, from the index of one profile ($7).
+SELECT
+    queued.delivery_id AS position,
+    queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
+    queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
+    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
+    queued.created_at AS queued_at
+FROM (
+    SELECT * FROM delivery_log WHERE profile_id = $7 AND tenant_id = $1 AND delivery_status = 'queued' OFFSET 0
+) AS queued
+JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = queued.task_id
+JOIN LATERAL (
+    SELECT *
+    FROM delivery_log AS fact
+    WHERE
+        fact.tenant_id = $1
+        AND fact.task_id = queued.task_id
+        AND fact.delivery_key = queued.delivery_key
+    ORDER BY leo_delivery_rank(fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    LIMIT 1
+) AS current ON TRUE
+WHERE
+    queued.delivery_id > $2
+    AND ($4::text IS NULL OR queued.campaign_id = $4)
+    AND ($5::text IS NULL OR queued.marketing_event_id = $5)
+    AND ($6::text IS NULL OR current.delivery_status = $6)
+    AND ($8::text IS NULL OR task.parent_task_id = $8)
+ORDER BY queued.delivery_id
+LIMIT $3;
+
+-- name: list_deliveries_of_plan
+-- As list_deliveries, from the index of one plan ($7).
+SELECT
+    queued.delivery_id AS position,
+    queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
+    queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
+    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
+    queued.created_at AS queued_at
+FROM (
+    SELECT * FROM agent_task WHERE parent_task_id = $7 AND tenant_id = $1 AND outcome = 'send' OFFSET 0
+) AS task
+JOIN delivery_log AS queued
+    ON queued.task_id = task.task_id AND queued.tenant_id = $1 AND queued.delivery_status = 'queued'
+JOIN LATERAL (
+    SELECT *
+    FROM delivery_log AS fact
+    WHERE
+        fact.tenant_id = $1
+        AND fact.task_id = queued.task_id
+        AND fact.delivery_key = queued.delivery_key
+    ORDER BY leo_delivery_rank(fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    LIMIT 1
+) AS current ON TRUE
+WHERE
+    queued.delivery_id > $2
+    AND ($4::text IS NULL OR queued.campaign_id = $4)
+    AND ($5::text IS NULL OR queued.marketing_event_id = $5)
+    AND ($6::text IS NULL OR current.delivery_status = $6)
+ORDER BY queued.delivery_id
+LIMIT $3;

@@ -1,0 +1,1 @@
+"""The channels that messages leave by: one file each, behind one interface."""

@@ -1,0 +1,214 @@
+"""Claims and deliveries in PostgreSQL: one method for each statement of `db/queries/dispatch.sql`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from server.dispatch.claims import (
+    Attempt,
+    ClaimedTask,
+    Fact,
+    KnownFact,
+    Status,
+    Subject,
+    TaskEnd,
+    Template,
+)
+from server.platform.postgres import Connection
+from server.platform.queries import Queries
+
+BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
+"""Before every due time."""
+
+_PROFILE_TEXT: Final = (
+    "ext_id",
+    "primary_email",
+    "mobile_number",
+    "living_location",
+    "language",
+    "time_zone",
+)
+_PROFILE_LISTS: Final = ("job_titles", "interests", "segments")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One leased task. `due_at` may serve as the low-water mark of the next claim."""
+
+    tenant_id: UUID
+    task_id: str
+    due_at: datetime
+
+
+class DeliveryStore:
+    """One method for each statement, one round trip each."""
+
+    def __init__(self) -> None:
+        self._queries = Queries.load("dispatch")
+
+    async def claim_tasks(
+        self, connection: Connection, queue: str, *, limit: int, lease: timedelta, owner: str, since: datetime
+    ) -> list[Claim]:
+        """Lease due tasks of any tenant. No tenant needs to be in context."""
+        rows = await connection.fetch(self._queries["claim_tasks"], queue, limit, lease, owner, since)
+        return [Claim(row["tenant_id"], row["task_id"], row["due_at"]) for row in rows]
+
+    async def load_deliveries(
+        self, connection: Connection, tenant_id: UUID, task_ids: Sequence[str], owner: str
+    ) -> list[ClaimedTask]:
+        """The tasks of these that the claim still holds."""
+        rows = await connection.fetch(self._queries["load_deliveries"], tenant_id, list(task_ids), owner)
+        return [_claimed_task(row) for row in rows]
+
+    async def load_templates(
+        self, connection: Connection, tenant_id: UUID, names: Sequence[str]
+    ) -> list[Template]:
+        """The active templates of these names."""
+        rows = await connection.fetch(self._queries["load_templates"], tenant_id, list(names))
+        return [
+            Template(
+                template_name=row["template_name"],
+                channel=row["channel"],
+                language=row["language"],
+                subject_template=row["subject_template"],
+                body_template=row["body_template"],
+                engine=row["template_engine"],
+                content_type=row["content_type"],
+            )
+            for row in rows
+        ]
+
+    async def insert_sending(
+        self, connection: Connection, tenant_id: UUID, attempts: Sequence[Attempt], owner: str
+    ) -> set[str]:
+        """Record that messages are about to be sent; the deliveries that may be.
+
+        Raises:
+            asyncpg.PostgresError: LE002 when a consent ended after it was loaded.
+        """
+        rows = [
+            (
+                attempt.delivery_key,
+                attempt.attempt,
+                *_identity(attempt),
+                attempt.destination,
+                attempt.subject_line,
+                attempt.body,
+                owner,
+                attempt.content_type,
+            )
+            for attempt in attempts
+        ]
+        begun = await connection.fetch(self._queries["insert_sending"], tenant_id, *_columns(rows))
+        return {row["delivery_key"] for row in begun}
+
+    async def load_sending(
+        self, connection: Connection, tenant_id: UUID, task_ids: Sequence[str], owner: str
+    ) -> set[tuple[str, int]]:
+        """Delivery and attempt of what the claim has recorded as being sent."""
+        rows = await connection.fetch(self._queries["load_sending"], tenant_id, list(task_ids), owner)
+        return {(row["delivery_key"], row["attempt"]) for row in rows}
+
+    async def insert_facts(self, connection: Connection, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+        """Record facts; those that are there already stay as they are."""
+        rows = [
+            (
+                fact.delivery_key,
+                fact.attempt,
+                *_identity(fact),
+                fact.status,
+                fact.reason,
+                fact.provider_message_id,
+                None if fact.provider_response is None else orjson.dumps(fact.provider_response).decode(),
+                fact.sent_at,
+            )
+            for fact in facts
+        ]
+        if rows:
+            await connection.execute(self._queries["insert_facts"], tenant_id, *_columns(rows))
+
+    async def settle_tasks(
+        self, connection: Connection, tenant_id: UUID, ends: Sequence[tuple[TaskEnd, str]]
+    ) -> None:
+        """Move tasks on, each as long as the claim that is named beside it still holds it."""
+        rows = [(end.task_id, owner, end.status, end.due_at) for end, owner in ends]
+        if rows:
+            await connection.execute(self._queries["settle_tasks"], tenant_id, *_columns(rows))
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _identity(of: Attempt | Fact) -> tuple[str | None, ...]:
+    subject = of.subject
+    return (
+        subject.task_id,
+        subject.marketing_event_id,
+        subject.campaign_id,
+        subject.profile_id,
+        subject.snapshot_id,
+        of.channel,
+    )
+
+
+def _claimed_task(row: asyncpg.Record) -> ClaimedTask:
+    return ClaimedTask(
+        subject=Subject(
+            task_id=row["task_id"],
+            marketing_event_id=row["marketing_event_id"],
+            campaign_id=row["campaign_id"],
+            profile_id=row["profile_id"],
+            snapshot_id=row["snapshot_id"],
+        ),
+        channels=orjson.loads(row["channels"] or b"[]"),
+        template_name=row["template_name"],
+        campaign_status=row["campaign_status"],
+        marketing_event_status=row["marketing_event_status"],
+        definitions_version=row["definitions_version"],
+        profile=_profile(row),
+        addresses=orjson.loads(row["channel_addresses"] or b"{}"),
+        language=row["language"],
+        consented=frozenset(row["consented"] or ()),
+        event=_event(row["event"]),
+        definitions=_definitions(row),
+        facts=[
+            KnownFact(channel, attempt, Status(status), reason, claim)
+            for channel, attempt, status, reason, claim in orjson.loads(row["facts"] or b"[]")
+        ],
+    )
+
+
+def _profile(row: asyncpg.Record) -> dict[str, Any]:
+    """Raw attributes, and the columns over them; what is null is missing, so that templates notice."""
+    profile = dict(orjson.loads(row["raw_attributes"] or b"{}"))
+    profile["profile_id"] = row["profile_id"]
+    profile.update({name: row[name] for name in _PROFILE_TEXT})
+    profile.update({name: orjson.loads(row[name] or b"[]") for name in _PROFILE_LISTS})
+    return {name: value for name, value in profile.items() if value is not None}
+
+
+def _event(document: str | None) -> dict[str, Any]:
+    """The event's own attributes, with `type` and `occurred_at` as in conditions."""
+    event = orjson.loads(document or b"{}")
+    known = {"type": event.get("event_type"), "occurred_at": event.get("occurred_at")}
+    return {**event.get("attributes", {}), **{name: value for name, value in known.items() if value}}
+
+
+def _definitions(row: asyncpg.Record) -> dict[str, dict[str, Any]]:
+    return {
+        "campaign": {
+            "campaign_id": row["campaign_id"],
+            "campaign_code": row["campaign_code"],
+            "campaign_name": row["campaign_name"],
+        },
+        "marketing_event": {"event_name": row["event_name"]},
+        "tenant": {"tenant_name": row["tenant_name"]},
+    }

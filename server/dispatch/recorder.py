@@ -1,0 +1,107 @@
+"""Records results in groups: while one commit runs, the next results collect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server.dispatch.claims import Step
+from server.dispatch.delivery_store import DeliveryStore
+from server.errors import LeoError
+from server.platform.logging import get_logger
+from server.platform.postgres import Database
+
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    step: Step
+    owner: str
+    done: asyncio.Future[None]
+
+
+class StepRecorder:
+    """Writes facts and ends of tasks. What a provider answered is kept until it is committed, however long
+    PostgreSQL is away: it can not be asked for again.
+    """
+
+    def __init__(self, *, database: Database, store: DeliveryStore) -> None:
+        self._database = database
+        self._store = store
+        self._waiting: dict[UUID, list[_Entry]] = defaultdict(list)
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def record(self, tenant_id: UUID, step: Step, owner: str) -> None:
+        """Returns when the step is committed, together with those that were waiting; never raises for a
+        database that is away. Round trips: 4 for each tenant and group.
+
+        Args:
+            owner: the claim; a task that it lost in the meantime is left alone, the facts are recorded still.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._waiting[tenant_id].append(_Entry(step, owner, done))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        await done
+
+    async def _flush(self) -> None:
+        try:
+            # Whoever is ready in this turn of the loop joins the group.
+            await asyncio.sleep(0)
+            while self._waiting:
+                groups, self._waiting = self._waiting, defaultdict(list)
+                await asyncio.gather(*(self._write(tenant, group) for tenant, group in groups.items()))
+        finally:
+            self._flushing = None
+
+    async def _write(self, tenant_id: UUID, group: Sequence[_Entry]) -> None:
+        try:
+            await self._commit_until_done(tenant_id, group)
+        except (asyncpg.PostgresError, ValueError) as error:
+            await self._isolate(tenant_id, group, error)
+            return
+        for entry in group:
+            if not entry.done.done():
+                entry.done.set_result(None)
+
+    async def _isolate(self, tenant_id: UUID, group: Sequence[_Entry], error: Exception) -> None:
+        """One entry that can not be stored does not take its neighbours with it."""
+        if len(group) == 1:
+            get_logger().error("result_not_recorded", task_id=_task_of(group[0].step), exc_info=error)
+            group[0].done.set_result(None)
+            return
+        middle = len(group) // 2
+        await self._write(tenant_id, group[:middle])
+        await self._write(tenant_id, group[middle:])
+
+    async def _commit_until_done(self, tenant_id: UUID, group: Sequence[_Entry]) -> None:
+        """Repeating is harmless, also after a commit whose answer was lost: see `insert_facts`."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._commit(tenant_id, group)
+            except LeoError as error:
+                get_logger().warning("results_wait_for_database", reason=error.reason, count=len(group))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                return
+
+    async def _commit(self, tenant_id: UUID, group: Sequence[_Entry]) -> None:
+        facts = [fact for entry in group for fact in entry.step.facts]
+        ends = [(entry.step.end, entry.owner) for entry in group if entry.step.end is not None]
+        async with self._database.tenant_transaction(tenant_id) as connection:
+            await self._store.insert_facts(connection, tenant_id, facts)
+            await self._store.settle_tasks(connection, tenant_id, ends)
+
+
+def _task_of(step: Step) -> str | None:
+    return step.end.task_id if step.end else None

@@ -1,0 +1,42 @@
+"""Which Celery queue carries the wake-ups of which work. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class CeleryQueue(StrEnum):
+    """The queues of the fleet, in the order in which a worker prefers them."""
+
+    PRIORITY_HIGH = "priority_high"
+    DEFAULT = "default"
+    SYNC = "sync"
+    AI = "ai"
+    MAINTENANCE = "maintenance"
+
+
+class TaskName(StrEnum):
+    """The tasks of the fleet."""
+
+    DELIVER = "leo.deliver"
+    CARRY_OUT_PLANS = "leo.carry_out_plans"
+    SWEEP = "leo.sweep"
+    ENSURE_MONTHS = "leo.ensure_months"
+    APPEND_SNAPSHOTS = "leo.append_snapshots"
+
+
+PLANS: Final = "dispatch"
+"""The work queue of plans; every other one holds deliveries."""
+
+_URGENT: Final = frozenset({"push", "web_push", "pushalert", "telegram"})
+
+
+def celery_queue_of(work_queue: str) -> CeleryQueue:
+    """Where a wake-up for this work queue goes."""
+    return CeleryQueue.PRIORITY_HIGH if work_queue in _URGENT else CeleryQueue.DEFAULT
+
+
+def wake_up_of(work_queue: str) -> tuple[TaskName, tuple[str, ...]]:
+    """The task that serves this work queue, and its arguments."""
+    return (TaskName.CARRY_OUT_PLANS, ()) if work_queue == PLANS else (TaskName.DELIVER, (work_queue,))

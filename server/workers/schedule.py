@@ -1,0 +1,55 @@
+"""When what is looked after. The schedule runs in every worker process: each of its tasks may run twice."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any, Final
+
+from celery import Celery
+from celery.beat import Scheduler, Service
+
+from server.workers.routes import CeleryQueue, TaskName
+
+_EVERY: Final[dict[TaskName, timedelta]] = {
+    TaskName.SWEEP: timedelta(seconds=1),
+    TaskName.APPEND_SNAPSHOTS: timedelta(seconds=10),
+    TaskName.ENSURE_MONTHS: timedelta(hours=1),
+}
+_LONGEST_SLEEP_SECONDS: Final = 1
+
+
+def entries() -> dict[str, dict[str, Any]]:
+    """The schedule in Celery's terms. What waited longer than its interval is dropped: the next one is due."""
+    return {
+        task.value: {
+            "task": task.value,
+            "schedule": interval,
+            "options": {
+                "queue": CeleryQueue.MAINTENANCE.value,
+                "expires": max(interval.total_seconds(), 2.0),
+                "retry": False,
+            },
+        }
+        for task, interval in _EVERY.items()
+    }
+
+
+class ScheduleThread:
+    """Celery's beat in a thread of the worker process; it keeps its state in memory."""
+
+    def __init__(self, app: Celery) -> None:
+        app.conf.beat_schedule = entries()
+        self._service = Service(app, max_interval=_LONGEST_SLEEP_SECONDS, scheduler_cls=Scheduler)
+        self._thread = threading.Thread(target=self._run, name="leo-schedule", daemon=True)
+
+    def start(self) -> None:
+        """Publish what is due from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish nothing more."""
+        self._service.stop(wait=False)
+
+    def _run(self) -> None:
+        self._service.start(embedded_process=True)

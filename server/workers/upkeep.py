@@ -1,0 +1,99 @@
+"""Upkeep on the schedule: partitions ahead of time, and snapshot ids on the profiles that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from server.platform.clock import utc_now
+from server.platform.postgres import Database
+from server.platform.queries import Queries
+from server.platform.redis import RedisPool
+
+_MONTHS_AHEAD: Final = 3
+_PAGE: Final = 1_000
+_OVERLAP: Final = timedelta(minutes=2)
+_EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
+
+
+def months_from(day: date, count: int) -> list[date]:
+    """The first days of this month and of so many after it. Pure."""
+    first = day.year * 12 + day.month - 1
+    return [date(month // 12, month % 12 + 1, 1) for month in range(first, first + count + 1)]
+
+
+class MonthUpkeep:
+    """Makes the partitions of `behavioral_events` before a batch needs them."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+        self._queries = Queries.load("workers")
+
+    async def run(self) -> None:
+        """This month and three more. Idempotent; one transaction each, so that locks are short."""
+        for month in months_from(utc_now().date(), _MONTHS_AHEAD):
+            async with self._database.transaction() as connection:
+                await connection.fetchval(self._queries["ensure_month"], month)
+
+
+class SnapshotUpkeep:
+    """Appends the ids of new snapshots to the profiles that they hold.
+
+    How far it has come stands in Redis, for each tenant. When Redis lost it, everything is looked at again,
+    which changes nothing where the id is there already.
+    """
+
+    def __init__(self, *, database: Database, redis: RedisPool) -> None:
+        self._database = database
+        self._redis = redis
+        self._queries = Queries.load("workers")
+
+    async def run(self) -> None:
+        """Every tenant. Idempotent: an id is appended where it is missing, so several may run at once."""
+        async with self._database.transaction(readonly=True) as connection:
+            tenants = await connection.fetch(self._queries["list_tenants"])
+        for row in tenants:
+            await self._run_tenant(row["tenant_id"])
+
+    async def _run_tenant(self, tenant_id: UUID) -> None:
+        key = f"leo:snapshots_appended:{tenant_id}"
+        stored = await self._redis.command("GET", key)
+        since = datetime.fromisoformat(stored.decode()) if stored else _EARLIEST
+        begun = utc_now()
+        await self._append(tenant_id, since)
+        # A snapshot is dated by the beginning of its transaction, and seen at its end.
+        await self._redis.command("SET", key, (begun - _OVERLAP).isoformat())
+
+    async def _append(self, tenant_id: UUID, since: datetime) -> None:
+        """Page by page; audiences of one are appended many at a time."""
+        snapshot_id = ""
+        while True:
+            async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+                page = await connection.fetch(
+                    self._queries["list_new_snapshots"], tenant_id, since, snapshot_id, _PAGE
+                )
+            if not page:
+                return
+            since, snapshot_id = page[-1]["created_at"], page[-1]["snapshot_id"]
+            groups = [[row["snapshot_id"] for row in page if row["member_count"] <= 1]]
+            groups += [[row["snapshot_id"]] for row in page if row["member_count"] > 1]
+            for group in groups:
+                await self._append_group(tenant_id, group)
+
+    async def _append_group(self, tenant_id: UUID, snapshot_ids: Sequence[str]) -> None:
+        """Either one snapshot, whose members are paged, or snapshots that fit a page together."""
+        after, full = "", bool(snapshot_ids)
+        while full:
+            async with self._database.tenant_transaction(tenant_id) as connection:
+                members = await connection.fetch(
+                    self._queries["list_snapshot_members"], tenant_id, list(snapshot_ids), after, _PAGE
+                )
+                snapshots = [row["snapshot_id"] for row in members]
+                profiles = [row["profile_id"] for row in members]
+                await connection.execute(
+                    self._queries["append_snapshots"], tenant_id, snapshots, profiles
+                )
+            full = len(members) == _PAGE and len(snapshot_ids) == 1
+            after = profiles[-1] if profiles else ""

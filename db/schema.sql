@@ -3,7 +3,6 @@
 -- PostgreSQL database dump
 --
 
-\restrict PW5Aj2FPm1XJx0Cb9It97UTXhFGCiPOtL2tyABxaJhfkW63XghxV3IRTOhHqNGQ
 
 
 SET statement_timeout = 0;
@@ -5481,5 +5480,3 @@ GRANT SELECT(status) ON TABLE public.tenant TO leo_tenant_lister;
 --
 -- PostgreSQL database dump complete
 --
-
-\unrestrict PW5Aj2FPm1XJx0Cb9It97UTXhFGCiPOtL2tyABxaJhfkW63XghxV3IRTOhHqNGQ

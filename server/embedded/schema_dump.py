@@ -19,7 +19,7 @@ from server.embedded.state import StateDirectory
 from server.platform.queries import Queries
 
 _SHARED_BUFFERS_MB = 64
-_NOISE = re.compile(r"^(-- Dumped (from|by) |\\\\(un)?restrict ).*\n", re.MULTILINE)
+_NOISE = re.compile(r"^(-- Dumped (from|by) |\\(un)?restrict ).*\n", re.MULTILINE)
 
 
 _HEADER = "-- Written by `make migrate` from db/migrations, without partitions: they repeat their parents.\n"

@@ -33,12 +33,14 @@ class Profiles:
 
     async def results(self, *patches: dict[str, Any], region: str = "") -> list[wire.ProfileWriteResult]:
         """The result of each patch."""
-        request = wire.UpsertProfilesRequest(profiles=patches, default_region=region)
+        request = wire.UpsertProfilesRequest(
+            profiles=[wire.ProfilePatch(**patch) for patch in patches], default_region=region
+        )
         return list((await self.stub.UpsertProfiles(request, metadata=self.metadata)).results)
 
     async def consent(self, *consents: dict[str, Any]) -> list[wire.ProfileWriteResult]:
         """The result of each consent."""
-        request = wire.SetConsentsRequest(consents=consents)
+        request = wire.SetConsentsRequest(consents=[wire.Consent(**consent) for consent in consents])
         return list((await self.stub.SetConsents(request, metadata=self.metadata)).results)
 
     async def get(self, profile_id: str = "c1") -> wire.GetProfileResponse:

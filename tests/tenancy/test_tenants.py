@@ -8,7 +8,7 @@ from uuid import uuid4
 import grpc
 import orjson
 import pytest
-from leo.activation.v1 import contact_policy_pb2
+from leo.activation.v1 import contact_policy_pb2, types_pb2
 from leo.activation.v1 import tenant_service_pb2 as wire
 from leo.activation.v1.tenant_service_pb2_grpc import TenantServiceStub
 
@@ -41,7 +41,7 @@ class Tenants:
         return (await self._stub.UpdateTenant(request, metadata=self._metadata)).tenant
 
     async def list(self, size: int = 0, token: str = "") -> wire.ListTenantsResponse:
-        request = wire.ListTenantsRequest(page={"page_size": size, "page_token": token})
+        request = wire.ListTenantsRequest(page=types_pb2.PageRequest(page_size=size, page_token=token))
         return await self._stub.ListTenants(request, metadata=self._metadata)
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 _PREFIX = "LEO_"
+_SENDER = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")
 _LISTEN = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):(\d{1,5})$")
 
 
@@ -56,10 +58,18 @@ def _jwks(value: str) -> str:
     return value
 
 
+def _sender(value: str) -> str:
+    name, address = parseaddr(value)
+    if not value.isprintable() or not _SENDER.match(address) or (name and not value.endswith(">")):
+        raise ValueError("must be an e-mail address, or a name and one: LEO Activation <leo@example.com>")
+    return value
+
+
 PostgresUrl = Annotated[SecretStr, _url("postgresql", "postgres")]
 RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "redis+socket", "amqp", "amqps")]
 SmtpUrl = Annotated[SecretStr, _url("smtp", "smtps")]
+Sender = Annotated[str, AfterValidator(_sender)]
 ListenAddress = Annotated[str, AfterValidator(_listen)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Jwks = Annotated[str, AfterValidator(_jwks)]
@@ -81,9 +91,27 @@ class Settings(BaseSettings):
     )
     redis_url: RedisUrl | None = Field(None, description="Redis for reservations; holds nothing durable")
     broker_url: BrokerUrl | None = Field(None, description="Celery's broker: Redis or RabbitMQ")
-    smtp_url: SmtpUrl | None = Field(None, description="the mail relay")
+    smtp_url: SmtpUrl | None = Field(None, description="the mail relay; e-mail is sent only where it is set")
+    smtp_sender: Sender = Field(
+        "LEO Activation <leo@localhost>", description="From of every e-mail, and the sender of its envelope"
+    )
+    smtp_connections: int = Field(16, ge=1, le=500, description="connections to the relay of one worker")
     credential_key: SecretStr | None = Field(
         None, description="key that encrypts channel credentials at rest"
+    )
+
+    worker_threads: int = Field(
+        16, ge=2, le=1_000, description="wake-ups that one worker serves at once; each channel takes one"
+    )
+    lease_seconds: float = Field(
+        120.0, ge=1, le=86_400, description="after so long, what a dead worker had claimed is taken up again"
+    )
+    send_seconds: float = Field(
+        30.0, gt=0, le=3_600, description="how long one message may take; at most half of lease_seconds"
+    )
+    send_attempts: int = Field(10, ge=1, le=100, description="how often one message is tried at most")
+    retry_seconds: float = Field(
+        10.0, gt=0, le=3_600, description="about how long the second attempt waits; the next ones double it"
     )
 
     listen: ListenAddress = Field(
@@ -114,6 +142,13 @@ class Settings(BaseSettings):
         20.0, ge=0, le=3_600, description="how long running calls may finish at stop"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("send_seconds")
+    @classmethod
+    def _lease_outlasts_sending(cls, value: float, info: ValidationInfo) -> float:
+        if value * 2 > info.data.get("lease_seconds", value * 2):
+            raise ValueError("must be at most half of LEO_LEASE_SECONDS")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -13,6 +13,7 @@ from server.cli.run import run
 from server.cli.serve import serve
 from server.cli.token import token
 from server.cli.up import up
+from server.cli.worker import worker
 from server.config import ConfigurationError
 from server.embedded.errors import StackError
 from server.errors import LeoError
@@ -25,7 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (up, serve, run, token, migrate):
+for command in (up, serve, worker, run, token, migrate):
     app.command()(command)
 
 

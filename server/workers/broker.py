@@ -25,6 +25,7 @@ def celery_app(broker_url: str) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
+        result_expires=None,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=False,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from celery import Celery
 from celery.beat import Scheduler, Service
 
+from server.platform.logging import get_logger
 from server.workers.routes import CeleryQueue, TaskName
 
 _EVERY: Final[dict[TaskName, timedelta]] = {
@@ -17,6 +18,7 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.ENSURE_MONTHS: timedelta(hours=1),
 }
 _LONGEST_SLEEP_SECONDS: Final = 1
+_PAUSE_SECONDS: Final = 1.0
 
 
 def entries() -> dict[str, dict[str, Any]]:
@@ -28,7 +30,7 @@ def entries() -> dict[str, dict[str, Any]]:
             "options": {
                 "queue": CeleryQueue.MAINTENANCE.value,
                 "expires": max(interval.total_seconds(), 2.0),
-                "retry": False,
+                "retry_policy": {"max_retries": 2, "interval_start": 0, "interval_max": 1},
             },
         }
         for task, interval in _EVERY.items()
@@ -40,7 +42,9 @@ class ScheduleThread:
 
     def __init__(self, app: Celery) -> None:
         app.conf.beat_schedule = entries()
-        self._service = Service(app, max_interval=_LONGEST_SLEEP_SECONDS, scheduler_cls=Scheduler)
+        self._app = app
+        self._stopped = threading.Event()
+        self._service = self._new_service()
         self._thread = threading.Thread(target=self._run, name="leo-schedule", daemon=True)
 
     def start(self) -> None:
@@ -49,7 +53,18 @@ class ScheduleThread:
 
     def stop(self) -> None:
         """Publish nothing more."""
+        self._stopped.set()
         self._service.stop(wait=False)
 
     def _run(self) -> None:
-        self._service.start(embedded_process=True)
+        """A fault of the schedule ends one beat, not the schedule."""
+        while not self._stopped.is_set():
+            try:
+                self._service.start()
+            except Exception as error:
+                get_logger().error("schedule_failed", exc_info=error)
+                self._service = self._new_service()
+                self._stopped.wait(_PAUSE_SECONDS)
+
+    def _new_service(self) -> Service:
+        return Service(self._app, max_interval=_LONGEST_SLEEP_SECONDS, scheduler_cls=Scheduler)

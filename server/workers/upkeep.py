@@ -92,8 +92,6 @@ class SnapshotUpkeep:
                 )
                 snapshots = [row["snapshot_id"] for row in members]
                 profiles = [row["profile_id"] for row in members]
-                await connection.execute(
-                    self._queries["append_snapshots"], tenant_id, snapshots, profiles
-                )
+                await connection.execute(self._queries["append_snapshots"], tenant_id, snapshots, profiles)
             full = len(members) == _PAGE and len(snapshot_ids) == 1
             after = profiles[-1] if profiles else ""

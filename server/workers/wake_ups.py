@@ -67,7 +67,7 @@ class WakeUps:
                     args=arguments,
                     queue=celery_queue_of(queue),
                     expires=_EXPIRES_SECONDS,
-                    retry=False,
+                    retry_policy={"max_retries": 1, "interval_start": 0},
                 )
         except (OperationalError, OSError) as error:
             get_logger().warning("wake_up_lost", count=len(queues), exc_info=error)

@@ -1,0 +1,108 @@
+"""One worker process: Celery's threads take wake-ups, one event loop does the work."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from celery import Celery, signals
+
+from server.config import WorkerSettings
+from server.errors import LeoError
+from server.platform.logging import configure_logging, get_logger
+from server.workers.broker import celery_app
+from server.workers.composition import Worker, running_worker
+from server.workers.event_loop import EventLoopThread
+from server.workers.routes import CeleryQueue, TaskName
+from server.workers.schedule import ScheduleThread
+
+Work = Callable[..., Coroutine[Any, Any, None]]
+
+
+def work(settings: WorkerSettings) -> None:
+    """Serve wake-ups and run the schedule until SIGTERM or SIGINT. Blocks; finishes what it sends.
+
+    Raises:
+        UnsafeRole: the database role could bypass row-level security.
+        Unavailable: PostgreSQL or Redis can not be reached.
+    """
+    configure_logging(level=settings.log_level)
+    app = celery_app(settings.broker_url.get_secret_value())
+    loop = EventLoopThread()
+    loop.start()
+    running = running_worker(settings, app)
+    worker = loop.call(running.__aenter__())
+    try:
+        register_tasks(app, loop, worker)
+        _serve(app, loop, worker, settings.worker_threads)
+    finally:
+        loop.call(_leave(running))
+        loop.stop()
+        get_logger().info("worker_stopped", pid=os.getpid())
+
+
+def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
+    """Give the app its tasks."""
+    bodies: dict[TaskName, Work] = {
+        TaskName.DELIVER: worker.dispatch.deliver,
+        TaskName.CARRY_OUT_PLANS: worker.dispatch.carry_out_plans,
+        TaskName.SWEEP: worker.sweep.run,
+        TaskName.ENSURE_MONTHS: worker.months.run,
+        TaskName.APPEND_SNAPSHOTS: worker.snapshots.run,
+    }
+    for name, body in bodies.items():
+        app.task(name=name.value)(_on_loop(name, loop, body))
+
+
+def _on_loop(name: TaskName, loop: EventLoopThread, body: Work) -> Callable[..., None]:
+    """The task's body: it holds one of Celery's threads until the loop has done the work.
+
+    No fault ends the worker. What was left undone is still in PostgreSQL, and the next sweep finds it.
+    """
+
+    def run(*arguments: str) -> None:
+        try:
+            loop.call(body(*arguments))
+        except LeoError as error:
+            get_logger().warning("work_waits", job=name.value, reason=error.reason)
+        except Exception as error:
+            get_logger().error("work_failed", job=name.value, exc_info=error)
+
+    return run
+
+
+def _serve(app: Celery, loop: EventLoopThread, worker: Worker, threads: int) -> None:
+    def stop(**_: Any) -> None:
+        schedule.stop()
+        loop.tell(worker.dispatch.stop)
+
+    def announce(**_: Any) -> None:
+        get_logger().info("working", pid=os.getpid())
+
+    schedule = ScheduleThread(app)
+    signals.setup_logging.connect(_keep_our_logging)
+    signals.worker_ready.connect(announce, weak=False)
+    signals.worker_shutting_down.connect(stop, weak=False)
+    consumer = app.Worker(
+        hostname=f"leo-{os.getpid()}@{socket.gethostname()}",
+        pool="threads",
+        concurrency=threads,
+        queues=[queue.value for queue in CeleryQueue],
+        beat=False,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    schedule.start()
+    consumer.start()
+
+
+def _keep_our_logging(**_: Any) -> None:
+    """With a receiver on `setup_logging`, Celery leaves logging as it is."""
+
+
+async def _leave(running: Any) -> None:
+    await running.__aexit__(None, None, None)

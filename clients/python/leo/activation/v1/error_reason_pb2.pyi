@@ -64,13 +64,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The request refers to something that does not exist or is not in the needed state (named in
     the metadata). Create or change that first.
     """
-    CONCURRENT_CHANGE: _ErrorReason.ValueType  # 23
-    """ABORTED. Another call changed the same rows at the same time; nothing was done. Repeat the call."""
-    RULE_VIOLATED: _ErrorReason.ValueType  # 24
+    RULE_VIOLATED: _ErrorReason.ValueType  # 23
     """FAILED_PRECONDITION. A rule of the data forbids the change, whoever asks (append-only rows, a delivery without
     consent). Do not retry.
     """
-    EVENT_BODY_CHANGED: _ErrorReason.ValueType  # 25
+    EVENT_BODY_CHANGED: _ErrorReason.ValueType  # 24
     """ALREADY_EXISTS. The same `source_event_id` was decided with another body; the first answer stands. Use a new id
     for a new event.
     """
@@ -80,21 +78,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. PostgreSQL can not be reached or refused the connection. Repeat idempotent calls with backoff; when
     the call was a write, it may or may not have been done.
     """
-    REDIS_UNAVAILABLE: _ErrorReason.ValueType  # 32
+    DATABASE_BUSY: _ErrorReason.ValueType  # 32
+    """UNAVAILABLE. Other calls held the same rows for too long, or the statement took too long; nothing was done. Repeat
+    the call with backoff.
+    """
+    REDIS_UNAVAILABLE: _ErrorReason.ValueType  # 33
     """UNAVAILABLE. Redis can not be reached. Repeat idempotent calls with backoff."""
-    KEYS_UNAVAILABLE: _ErrorReason.ValueType  # 33
+    KEYS_UNAVAILABLE: _ErrorReason.ValueType  # 34
     """UNAVAILABLE. The issuer's keys can not be fetched, so that no new token can be verified. Repeat with backoff."""
-    DEADLINE_PASSED: _ErrorReason.ValueType  # 34
+    DEADLINE_PASSED: _ErrorReason.ValueType  # 35
     """DEADLINE_EXCEEDED. The deadline passed before an answer was there; the work may or may not have been done. Repeat
     idempotent calls with a longer deadline.
     """
-    DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 35
+    DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 36
     """UNAVAILABLE. Another service that this call needs can not be reached. Repeat idempotent calls with backoff."""
     INTERNAL_FAULT: _ErrorReason.ValueType  # 40
     """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""
-    METHOD_NOT_SERVED: _ErrorReason.ValueType  # 41
-    """UNIMPLEMENTED. This server does not offer the method as it is configured."""
-    UNSAFE_DATABASE_ROLE: _ErrorReason.ValueType  # 42
+    UNSAFE_DATABASE_ROLE: _ErrorReason.ValueType  # 41
     """Never sent. The server refuses to start: its database role could bypass row-level security. Use the role that
     db/bootstrap.sql makes for it.
     """
@@ -147,13 +147,11 @@ REFERENCE_MISSING: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION. The request refers to something that does not exist or is not in the needed state (named in
 the metadata). Create or change that first.
 """
-CONCURRENT_CHANGE: ErrorReason.ValueType  # 23
-"""ABORTED. Another call changed the same rows at the same time; nothing was done. Repeat the call."""
-RULE_VIOLATED: ErrorReason.ValueType  # 24
+RULE_VIOLATED: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION. A rule of the data forbids the change, whoever asks (append-only rows, a delivery without
 consent). Do not retry.
 """
-EVENT_BODY_CHANGED: ErrorReason.ValueType  # 25
+EVENT_BODY_CHANGED: ErrorReason.ValueType  # 24
 """ALREADY_EXISTS. The same `source_event_id` was decided with another body; the first answer stands. Use a new id
 for a new event.
 """
@@ -163,21 +161,23 @@ DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 31
 """UNAVAILABLE. PostgreSQL can not be reached or refused the connection. Repeat idempotent calls with backoff; when
 the call was a write, it may or may not have been done.
 """
-REDIS_UNAVAILABLE: ErrorReason.ValueType  # 32
+DATABASE_BUSY: ErrorReason.ValueType  # 32
+"""UNAVAILABLE. Other calls held the same rows for too long, or the statement took too long; nothing was done. Repeat
+the call with backoff.
+"""
+REDIS_UNAVAILABLE: ErrorReason.ValueType  # 33
 """UNAVAILABLE. Redis can not be reached. Repeat idempotent calls with backoff."""
-KEYS_UNAVAILABLE: ErrorReason.ValueType  # 33
+KEYS_UNAVAILABLE: ErrorReason.ValueType  # 34
 """UNAVAILABLE. The issuer's keys can not be fetched, so that no new token can be verified. Repeat with backoff."""
-DEADLINE_PASSED: ErrorReason.ValueType  # 34
+DEADLINE_PASSED: ErrorReason.ValueType  # 35
 """DEADLINE_EXCEEDED. The deadline passed before an answer was there; the work may or may not have been done. Repeat
 idempotent calls with a longer deadline.
 """
-DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 35
+DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 36
 """UNAVAILABLE. Another service that this call needs can not be reached. Repeat idempotent calls with backoff."""
 INTERNAL_FAULT: ErrorReason.ValueType  # 40
 """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""
-METHOD_NOT_SERVED: ErrorReason.ValueType  # 41
-"""UNIMPLEMENTED. This server does not offer the method as it is configured."""
-UNSAFE_DATABASE_ROLE: ErrorReason.ValueType  # 42
+UNSAFE_DATABASE_ROLE: ErrorReason.ValueType  # 41
 """Never sent. The server refuses to start: its database role could bypass row-level security. Use the role that
 db/bootstrap.sql makes for it.
 """

@@ -1,0 +1,171 @@
+"""One valid request for each RPC: the start of every test that spoils requests. A new RPC needs its line here.
+
+A sample gets what the earlier samples of its service were answered, so that it can name what exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from google.protobuf.message import Message
+from leo.activation.v1 import catalog_service_pb2 as catalog
+from leo.activation.v1 import contact_policy_pb2 as policy
+from leo.activation.v1 import profile_service_pb2 as profile
+from leo.activation.v1 import snapshot_service_pb2 as snapshot
+from leo.activation.v1 import tenant_service_pb2 as tenant
+from leo.activation.v1 import trace_service_pb2 as trace
+
+from tests.fixtures import planted
+
+Answers: TypeAlias = Mapping[str, Any]
+Sample: TypeAlias = Callable[[Answers], Message]
+
+MARK: Final = "sample-of-tenant-a"
+"""Part of what the samples store; no other tenant may ever read it."""
+
+_CONDITION: Final = b'{"attribute": "event.amount", "operator": ">=", "value": 100}'
+_CAPS: Final = [policy.FrequencyCap(channel="email", window_seconds=86_400, maximum=3)]
+_QUIET: Final = policy.QuietHours(start="22:00", end="07:00")
+
+_CATALOG: Final[Mapping[str, Sample]] = {
+    "PutCampaign": lambda _: catalog.PutCampaignRequest(
+        campaign=catalog.Campaign(
+            campaign_id=f"{MARK}-campaign",
+            campaign_code=f"{MARK}-code",
+            campaign_name=f"{MARK} name",
+            objective="test",
+            status=catalog.CAMPAIGN_STATUS_ACTIVE,
+            frequency_caps=_CAPS,
+            quiet_hours=_QUIET,
+        )
+    ),
+    "GetCampaign": lambda _: catalog.GetCampaignRequest(campaign_id=f"{MARK}-campaign"),
+    "ListCampaigns": lambda _: catalog.ListCampaignsRequest(),
+    "PutMessageTemplate": lambda _: catalog.PutMessageTemplateRequest(
+        message_template=catalog.MessageTemplate(
+            template_name=f"{MARK}-template",
+            channel="email",
+            language="en",
+            subject_template="Hello",
+            body_template=f"{planted.TEXT} {{{{ profile.profile_id }}}}",
+            metadata=b'{"content_type": "text/plain"}',
+        )
+    ),
+    "GetMessageTemplate": lambda answers: catalog.GetMessageTemplateRequest(
+        template_id=answers["PutMessageTemplate"].message_template.template_id
+    ),
+    "ListMessageTemplates": lambda _: catalog.ListMessageTemplatesRequest(),
+    "PreviewMessageTemplate": lambda _: catalog.PreviewMessageTemplateRequest(
+        draft=catalog.DraftMessageTemplate(body_template="Hello {{ profile.name }}"),
+        variables=b'{"profile": {"name": "A"}}',
+    ),
+    "PutMarketingEvent": lambda answers: catalog.PutMarketingEventRequest(
+        marketing_event=catalog.MarketingEvent(
+            campaign_id=answers["PutCampaign"].campaign.campaign_id,
+            event_name=f"{MARK}-event",
+            event_type=catalog.MARKETING_EVENT_TYPE_TRIGGER,
+            channels=["email"],
+            trigger_event_type="purchase",
+            condition=_CONDITION,
+            template_name=f"{MARK}-template",
+            cooldown_seconds=3_600,
+        )
+    ),
+    "GetMarketingEvent": lambda answers: catalog.GetMarketingEventRequest(
+        marketing_event_id=answers["PutMarketingEvent"].marketing_event.marketing_event_id
+    ),
+    "ListMarketingEvents": lambda _: catalog.ListMarketingEventsRequest(),
+    "CancelMarketingEvent": lambda answers: catalog.CancelMarketingEventRequest(
+        marketing_event_id=answers["PutMarketingEvent"].marketing_event.marketing_event_id
+    ),
+    "PutInstruments": lambda _: catalog.PutInstrumentsRequest(
+        instruments=[
+            catalog.Instrument(
+                symbol="SAMPLE",
+                instrument_name=f"{MARK} share",
+                type=catalog.INSTRUMENT_TYPE_STOCK,
+                currency="USD",
+                exchange="NYSE",
+                metadata=b"{}",
+            )
+        ]
+    ),
+    "ListInstruments": lambda _: catalog.ListInstrumentsRequest(),
+}
+
+_PROFILES: Final[Mapping[str, Sample]] = {
+    "UpsertProfiles": lambda _: profile.UpsertProfilesRequest(
+        profiles=[
+            profile.ProfilePatch(
+                profile_id=f"{MARK}-profile",
+                ext_id=f"{MARK}-ext",
+                primary_email=planted.EMAIL,
+                mobile_number=planted.PHONE,
+                living_location=planted.ADDRESS,
+                latitude=10.5,
+                longitude=106.7,
+                segments=profile.TextList(values=["vip"]),
+                raw_attributes=b'{"total_spent": 12.5}',
+                portfolio_risk_score=0.5,
+            )
+        ],
+        default_region="VN",
+    ),
+    "SetConsents": lambda _: profile.SetConsentsRequest(
+        consents=[
+            profile.Consent(
+                profile_id=f"{MARK}-profile",
+                channel="email",
+                status=profile.CONSENT_STATUS_GRANTED,
+                legal_basis="consent",
+                source="test",
+            )
+        ]
+    ),
+    "GetProfile": lambda _: profile.GetProfileRequest(profile_id=f"{MARK}-profile"),
+}
+
+_TENANTS: Final[Mapping[str, Sample]] = {
+    "CreateTenant": lambda _: tenant.CreateTenantRequest(
+        tenant_name=f"{MARK}-tenant",
+        keycloak_realm="sample",
+        keycloak_client_id="sample-client",
+        defaults=tenant.TenantDefaults(frequency_caps=_CAPS, quiet_hours=_QUIET),
+        settings=b"{}",
+    ),
+    "GetTenant": lambda answers: tenant.GetTenantRequest(tenant_id=answers["CreateTenant"].tenant.tenant_id),
+    "ListTenants": lambda _: tenant.ListTenantsRequest(),
+    "UpdateTenant": lambda answers: tenant.UpdateTenantRequest(
+        tenant_id=answers["CreateTenant"].tenant.tenant_id, tenant_name=f"{MARK}-renamed", settings=b"{}"
+    ),
+}
+
+_SNAPSHOTS: Final[Mapping[str, Sample]] = {
+    "Snapshot": lambda _: snapshot.SnapshotRequest(label="vip", reason=f"{MARK} reason"),
+    "GetSnapshot": lambda answers: snapshot.GetSnapshotRequest(
+        snapshot_id=answers["Snapshot"].snapshot.snapshot_id
+    ),
+    "ListSnapshotMembers": lambda answers: snapshot.ListSnapshotMembersRequest(
+        snapshot_id=answers["Snapshot"].snapshot.snapshot_id
+    ),
+}
+
+_TRACE: Final[Mapping[str, Sample]] = {
+    "GetJourney": lambda _: trace.GetJourneyRequest(profile_id=f"{MARK}-profile"),
+}
+
+SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
+    "leo.activation.v1.CatalogService": _CATALOG,
+    "leo.activation.v1.ProfileService": _PROFILES,
+    "leo.activation.v1.SnapshotService": _SNAPSHOTS,
+    "leo.activation.v1.TenantService": _TENANTS,
+    "leo.activation.v1.TraceService": _TRACE,
+}
+"""By service, then by RPC, in an order in which they can be called."""
+
+BUILDS_ON: Final[Mapping[str, Sequence[str]]] = {
+    "leo.activation.v1.SnapshotService": ["leo.activation.v1.ProfileService"],
+    "leo.activation.v1.TraceService": ["leo.activation.v1.ProfileService"],
+}
+"""The services whose samples must be there before those of a service."""

@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -75,6 +77,8 @@ def main() -> None:
     )
     parser.add_argument("--tenants", type=int, nargs="+", default=[1], help="tenants in each batch")
     arguments = parser.parse_args()
+    # Also when told to stop, what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with _superuser_url(arguments.database_url) as url:
         figures = asyncio.run(_measure(url, list(_cases(arguments)), arguments.rounds))
     _report(figures)

@@ -28,6 +28,7 @@ from server.conditions import (
     parse,
 )
 from server.embedded.database_setup import DatabaseUrls
+from tests.conditions.grid import every_leaf_of_json, every_leaf_of_windows, one_of_each
 from tests.conditions.strategies import AT, INSTANTS, Person, markets, people, trees
 from tests.fixtures.tenants import Tenant
 
@@ -173,3 +174,11 @@ def test_closure_and_sql_agree(world: tuple[asyncio.Runner, World]) -> None:
     print(f"{compared.pairs} pairs of condition and profile, {compared.true} of them true")
     assert compared.pairs >= LEAST_PAIRS
     assert 0.1 < compared.true / compared.pairs < 0.9
+
+
+def test_every_operator_agrees_on_every_kind_of_value(world: tuple[asyncio.Runner, World]) -> None:
+    runner, compared = world
+    leaves = [*every_leaf_of_json("profile.a"), *every_leaf_of_windows()]
+    negated = [{"not": leaf} for leaf in leaves[::7]]
+    runner.run(compared.compare(one_of_each(), [], {}, [*leaves, *negated]))
+    assert compared.pairs > 50_000

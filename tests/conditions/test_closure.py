@@ -13,15 +13,12 @@ from hypothesis import given, settings
 
 from server.conditions import Facts, PastEvent, compile_predicate, measure, parse
 from server.conditions.windows import parse_window
+from tests.conditions.grid import leaf
 from tests.conditions.strategies import AT, documents, json_attributes, trees
 
 
 def holds(document: dict[str, Any], **facts: Any) -> bool:
     return compile_predicate(parse(document))(Facts(**{"occurred_at": AT, **facts}))
-
-
-def leaf(attribute: str, operator: str, value: object) -> dict[str, Any]:
-    return {"attribute": attribute, "operator": operator, "value": value}
 
 
 def renamed(document: Any) -> Any:

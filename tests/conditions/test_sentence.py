@@ -8,12 +8,8 @@ from typing import Any
 import pytest
 
 from server.conditions import Facts, describe, explain, parse
+from tests.conditions.grid import leaf
 from tests.conditions.strategies import AT
-
-
-def leaf(attribute: str, operator: str, value: object) -> dict[str, Any]:
-    return {"attribute": attribute, "operator": operator, "value": value}
-
 
 VIP = leaf("segment", "contains", "vip")
 BASKET = leaf("event.basket", ">=", 100)

@@ -13,14 +13,11 @@ from server.conditions.geography import centre_cosine, haversine, haversine_sql
 from server.conditions.values import Circle
 from server.embedded.database_setup import DatabaseUrls
 from server.errors import InvalidInput
+from tests.conditions.grid import leaf
 from tests.conditions.strategies import AT
 from tests.fixtures.tenants import Tenant
 
 NANOS = 1_000_000_000
-
-
-def leaf(attribute: str, operator: str, value: object) -> dict[str, object]:
-    return {"attribute": attribute, "operator": operator, "value": value}
 
 
 async def enter(connection: asyncpg.Connection, tenant: UUID) -> None:

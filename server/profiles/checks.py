@@ -61,7 +61,7 @@ class PatchCheck:
 
     def _check_profile_id(self, profile_id: str, violations: Violations) -> None:
         violations.text("profile_id", profile_id, maximum=_LONGEST_ID)
-        if looks_personal(profile_id, self._region):
+        if len(profile_id) <= _LONGEST_ID and looks_personal(profile_id, self._region):
             violations.add(
                 "profile_id",
                 "looks like an e-mail address or a phone number, and would stay in records that never change:"

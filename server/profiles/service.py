@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,7 @@ from server.validation import Violations
 
 _MOST_ITEMS: Final = 1_000
 _MOST_TRIES: Final = 3
+_CHECKED_AT_ONCE: Final = 50
 _AHEAD: Final = timedelta(days=1)
 
 
@@ -54,7 +56,7 @@ class ProfileService:
             raise InvalidInput(
                 [FieldViolation("default_region", 'must be an ISO 3166 code in capitals, such as "VN"')]
             )
-        results, checked = self._check_patches(patches, region)
+        results, checked = await self._check_patches(patches, region)
         written = await self._upsert(tenant_id, checked) if checked else {}
         return [results.get(place) or written[place] for place in range(len(patches))]
 
@@ -88,7 +90,7 @@ class ProfileService:
                 raise NotFound("profile", profile_id)
             return profile, await self._store.list_consents(connection, tenant_id, profile_id)
 
-    def _check_patches(
+    async def _check_patches(
         self, patches: Sequence[ProfilePatch], region: str
     ) -> tuple[dict[int, WriteResult], list[CheckedPatch]]:
         """The refused ones by place, and the good ones."""
@@ -96,6 +98,9 @@ class ProfileService:
         refused: dict[int, WriteResult] = {}
         good: dict[str, CheckedPatch] = {}
         for place, patch in enumerate(patches):
+            if place % _CHECKED_AT_ONCE == 0:
+                # Addresses and numbers take ~50 µs an item: other calls get their turn in between.
+                await asyncio.sleep(0)
             checked = check.check(place, patch)
             if not isinstance(checked, CheckedPatch):
                 refused[place] = WriteResult(Outcome.REFUSED, checked)

@@ -9,6 +9,7 @@
 | `mailbox`, `smtp_url` | an SMTP server, and what it received |
 | `token_for(tenant, scopes)` | a signed token; `jwks_path`, `issuer` and `audience` verify it |
 | `running_server`, `channel` | the address of the real server, in this process, and a channel to it |
+| `client_for(tenant, scopes)` | a `LeoClient` of it |
 | `settings` | the configuration that it starts with; override it to change one value |
 | `logged` | what the test has logged so far |
 

@@ -12,6 +12,7 @@ from server.cli.migrate import migrate
 from server.cli.run import run
 from server.cli.serve import serve
 from server.cli.token import token
+from server.cli.trace import trace
 from server.cli.up import up
 from server.cli.worker import worker
 from server.config import ConfigurationError
@@ -26,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (up, serve, worker, run, token, migrate):
+for command in (up, serve, worker, run, token, trace, migrate):
     app.command()(command)
 
 

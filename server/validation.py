@@ -20,6 +20,7 @@ LARGEST_DOCUMENT: Final = 64 * 1024
 _DEEPEST_DOCUMENT: Final = 32
 _LARGEST_NUMBER: Final = 1e100
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:-]+")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -134,6 +135,20 @@ class Violations:
     def _field(self, field: str) -> str:
         joint = "." if self._path and field and not field.startswith("[") else ""
         return f"{self._path}{joint}{field}"
+
+
+def normal_language(tag: str) -> str | None:
+    """The BCP 47 tag in its usual case, e.g. "en-GB"; None where it is none."""
+    if not _LANGUAGE.fullmatch(tag):
+        return None
+    first, *others = tag.split("-")
+    return "-".join([first.lower(), *map(_usual_case, others)])
+
+
+def _usual_case(subtag: str) -> str:
+    if len(subtag) == 4 and subtag.isalpha():
+        return subtag.title()
+    return subtag.upper() if len(subtag) == 2 else subtag.lower()
 
 
 def _document_fault(data: bytes, maximum: int) -> str | None:

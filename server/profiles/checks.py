@@ -11,11 +11,10 @@ from server.profiles.contact_points import (
     is_time_zone,
     looks_personal,
     normal_email,
-    normal_language,
     normal_number,
 )
 from server.profiles.model import CheckedPatch, Consent, ProfilePatch
-from server.validation import Violations
+from server.validation import Violations, normal_language
 
 CLEARABLE: Final = (
     *("ext_id", "primary_email", "mobile_number", "living_location", "latitude", "longitude"),

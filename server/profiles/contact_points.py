@@ -1,4 +1,4 @@
-"""E-mail addresses, phone numbers, languages and zones in their normal form. Pure."""
+"""E-mail addresses and phone numbers in their normal form, and time zones. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from email_validator import EmailNotValidError, validate_email
 
 _LONGEST_NUMBER: Final = 64
 _LONGEST_EMAIL: Final = 254
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _EMAIL_LIKE: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _NUMBER_LIKE: Final = re.compile(r"\+?[\d\s().-]{8,24}")
 _HOME_REGION: Final = "VN"
@@ -48,20 +47,6 @@ def normal_number(number: str, region: str) -> str | None:
 def is_region(region: str) -> bool:
     """Whether phone numbers of this country are known."""
     return region in phonenumbers.SUPPORTED_REGIONS
-
-
-def normal_language(tag: str) -> str | None:
-    """The BCP 47 tag in its usual case, e.g. "en-GB"; None where it is none."""
-    if not _LANGUAGE.fullmatch(tag):
-        return None
-    first, *others = tag.split("-")
-    return "-".join([first.lower(), *map(_usual_case, others)])
-
-
-def _usual_case(subtag: str) -> str:
-    if len(subtag) == 4 and subtag.isalpha():
-        return subtag.title()
-    return subtag.upper() if len(subtag) == 2 else subtag.lower()
 
 
 def is_time_zone(name: str) -> bool:

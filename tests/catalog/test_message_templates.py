@@ -48,6 +48,7 @@ async def test_a_draft_leaves_the_version_in_use(catalog: Catalog) -> None:
 async def test_languages_and_channels_have_versions_of_their_own(catalog: Catalog) -> None:
     for fields in ({}, {"language": "vi"}, {"language": "en-GB"}, {"channel": "zalo"}):
         assert (await catalog.put_template(**fields)).message_template.version == 1
+    assert not (await catalog.put_template(language="EN-gb")).changed
     listed: list[tuple[str, str]] = []
     token = ""
     while not listed or token:

@@ -10,9 +10,9 @@ from server.profiles.contact_points import (
     is_time_zone,
     looks_personal,
     normal_email,
-    normal_language,
     normal_number,
 )
+from server.validation import normal_language
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from server.templates import DEFAULT_ENGINE, TemplateFault, UnknownEngine, check
-from server.validation import Violations
+from server.validation import Violations, normal_language
 
 DEFAULT_LANGUAGE: Final = "default"
 _CONTENT_TYPES: Final = ("text/plain", "text/html")
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _LONGEST_SUBJECT: Final = 1_000
 _LONGEST_BODY: Final = 200_000
 
@@ -41,11 +39,15 @@ class MessageTemplate:
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
+    def normal_language(self) -> str | None:
+        """The language in its one spelling, so that "EN-gb" and "en-GB" are one; None where it is none."""
+        return DEFAULT_LANGUAGE if self.language == DEFAULT_LANGUAGE else normal_language(self.language)
+
     def check(self, violations: Violations) -> dict[str, Any]:
         """Note every fault; returns the metadata."""
         violations.text("template_name", self.template_name, maximum=200)
         violations.channel("channel", self.channel)
-        if self.language != DEFAULT_LANGUAGE and not _LANGUAGE.fullmatch(self.language):
+        if self.normal_language() is None:
             violations.add("language", 'must be a BCP 47 tag such as "vi" or "en-GB", or "default"')
         violations.one_of("status", self.status, ("draft", "active"))
         return self.check_text(violations)

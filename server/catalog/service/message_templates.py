@@ -108,15 +108,17 @@ class MessageTemplates:
 
 
 def _identified(tenant_id: UUID, template: MessageTemplate) -> MessageTemplate:
-    """The template with its metadata in canonical form and the id of its content."""
+    """The template with its language and metadata in their normal form and the id of its content."""
     violations = Violations("message_template")
     metadata = template.check(violations)
     violations.raise_if_any()
-    return replace(
+    spelled = replace(
         template,
+        language=template.normal_language() or template.language,
         metadata=canonical_json(metadata).encode(),
-        template_id=UUID(content_id("template", tenant_id, template.content(metadata))[:32]),
     )
+    key = content_id("template", tenant_id, spelled.content(metadata))
+    return replace(spelled, template_id=UUID(key[:32]))
 
 
 def _rendered(template: MessageTemplate, variables: bytes) -> Rendered:

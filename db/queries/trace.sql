@@ -1,5 +1,10 @@
 -- The chain from behaviour to message, for people who ask why.
 
+-- name: keep_plan
+-- Lets the open transaction plan get_journey once for a connection, whatever its parameters: each part is a lookup by
+-- key in any case, and planning over all months of events takes ten times as long as reading.
+SELECT set_config('plan_cache_mode', 'force_generic_plan', TRUE);
+
 -- name: get_journey
 -- One page of a profile's journey, newest decision first: event, decision, snapshot, definition, template and all
 -- rows of the delivery log, one row for each decision. Without a decision it answers one row, which says whether the

@@ -28,7 +28,7 @@ class TraceService:
         self._store = store
 
     async def get_journey(self, tenant_id: UUID, profile_id: str, page: PageRequest) -> Page[Step]:
-        """What was decided for a profile, newest first, page by page. PostgreSQL: 3 round trips.
+        """What was decided for a profile, newest first, page by page. PostgreSQL: 4 round trips.
 
         Raises:
             InvalidInput: the id can not be one, or the page is not one of this journey.

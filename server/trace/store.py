@@ -34,7 +34,7 @@ class JourneyRows:
 
 
 class TraceStore:
-    """Every method is one statement and one round trip, inside the caller's open transaction."""
+    """Runs inside the caller's open transaction."""
 
     def __init__(self) -> None:
         self._queries = Queries.load("trace")
@@ -48,7 +48,8 @@ class TraceStore:
         before: Position,
         limit: int,
     ) -> JourneyRows:
-        """The steps before a point, the newest first."""
+        """The steps before a point, the newest first: one statement, and a round trip to have its plan kept."""
+        await connection.execute(self._queries["keep_plan"])
         rows = await connection.fetch(
             self._queries["get_journey"],
             tenant_id,

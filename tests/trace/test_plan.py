@@ -66,9 +66,11 @@ async def _add_others(app: asyncpg.Connection, tenant: UUID, first: int, last: i
 
 async def _explain(app: asyncpg.Connection, tenant: UUID, profile_id: str) -> dict[str, Any]:
     after = START.replace(year=9999)
+    queries = Queries.load("trace")
     async with acting_for(app, tenant):
+        await app.execute(queries["keep_plan"])
         plan = await app.fetchval(
-            f"explain (analyze, buffers, format json) {Queries.load('trace')['get_journey']}",
+            f"explain (analyze, buffers, format json) {queries['get_journey']}",
             UUID(int=tenant.int),
             profile_id,
             after,

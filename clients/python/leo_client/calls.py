@@ -15,13 +15,14 @@ Metadata: TypeAlias = Sequence[tuple[str, str]]
 
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _SAFE: Final = (MethodOptions.IDEMPOTENT, MethodOptions.NO_SIDE_EFFECTS)
-# An overloaded server sends the delay to wait along with RESOURCE_EXHAUSTED; gRPC's retry obeys it.
+# An overloaded server sends the delay to wait along with RESOURCE_EXHAUSTED; gRPC's retry obeys it. CANCELLED is what
+# a server that stops makes of calls that it no longer takes up; a call that its caller cancels is not repeated.
 _RETRY_POLICY: Final = {
     "maxAttempts": 5,
     "initialBackoff": "0.1s",
     "maxBackoff": "2s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
 }
 
 

@@ -231,7 +231,7 @@ CROSS JOIN LATERAL (
 -- name: insert_facts
 -- Records what became of deliveries: sent, deferred, failed, suppressed, cancelled, unknown, or queued on their
 -- next channel. A fact that is there already is left alone, so that it may be recorded again after a lost commit.
--- $1 tenant; the arrays have one element for each fact.
+-- Facts of one task keep their order. $1 tenant; the arrays have one element for each fact.
 INSERT INTO delivery_log (
     tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
     delivery_status, reason, provider_message_id, provider_response, sent_at
@@ -242,9 +242,9 @@ SELECT
 FROM unnest(
     $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
     $11::text[], $12::text[], $13::text[], $14::timestamptz[]
-) AS given (
+) WITH ORDINALITY AS given (
     delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    delivery_status, reason, provider_message_id, provider_response, sent_at
+    delivery_status, reason, provider_message_id, provider_response, sent_at, position
 )
 WHERE NOT EXISTS (
     SELECT
@@ -257,7 +257,7 @@ WHERE NOT EXISTS (
         AND known.delivery_status = given.delivery_status
     OFFSET 0
 )
-ORDER BY delivery_key;
+ORDER BY task_id, position;
 
 -- name: settle_tasks
 -- Moves tasks on, as long as the claim still holds: ended, or due again later. $1 tenant; for each task: $2 its id,

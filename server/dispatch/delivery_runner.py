@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from server.dispatch.channels.channel import Channel, ErrorClass, Message, Refused, SendResult
-from server.dispatch.claims import Attempt
+from server.dispatch.claims import Attempt, Step
 from server.dispatch.delivery_store import BEGINNING, Claim, DeliveryStore
 from server.dispatch.preparation import Preparation, Prepared
 from server.dispatch.recorder import StepRecorder
@@ -207,6 +207,8 @@ class DeliveryRunner:
                     jitter=self._jitter,
                 )
             await self._recorder.record(tenant_id, step, owner)
+            # On its next channel a delivery is due at once.
+            self._wanted = self._wanted or _due_now(step)
         finally:
             self._release()
 
@@ -229,6 +231,11 @@ class DeliveryRunner:
     def _left(self, deadline: float) -> float:
         """Seconds in which sending may still begin."""
         return deadline - self._limits.send_seconds - asyncio.get_running_loop().time()
+
+
+def _due_now(step: Step) -> bool:
+    end = step.end
+    return end is not None and end.due_at is not None and end.due_at <= utc_now()
 
 
 def _by_tenant(claims: Sequence[Claim]) -> dict[UUID, list[str]]:

@@ -14,6 +14,7 @@ from typing import cast
 import grpc
 import uvloop
 from leo.activation.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
+from leo.activation.v1.dispatch_service_pb2_grpc import add_DispatchServiceServicer_to_server
 from leo.activation.v1.profile_service_pb2_grpc import add_ProfileServiceServicer_to_server
 from leo.activation.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from leo.activation.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
@@ -24,6 +25,10 @@ from server import conditions
 from server.catalog.rpc import CatalogServicer
 from server.catalog.service import CatalogService
 from server.config import ServerSettings
+from server.dispatch.rpc import DispatchServicer
+from server.dispatch.service import DispatchService
+from server.dispatch.store import DispatchStore
+from server.dispatch.wake_up import WakeUp
 from server.platform.clock import utc_now
 from server.platform.logging import configure_logging, get_logger
 from server.platform.postgres import Database
@@ -46,6 +51,8 @@ from server.tenancy.store import TenantStore
 from server.trace.rpc import TraceServicer
 from server.trace.service import TraceService
 from server.trace.store import TraceStore
+from server.workers.broker import celery_app
+from server.workers.wake_ups import SweepOnly, WakeUps
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +62,12 @@ class Resources:
     Args:
         database: the pool of the serving role.
         admin_database: the pool of leo_admin, where the configuration names one.
+        wake_up: tells workers that there is work.
     """
 
     database: Database
     admin_database: Database | None
+    wake_up: WakeUp
 
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
@@ -69,6 +78,8 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     add_CatalogServiceServicer_to_server(
         CatalogServicer(service=CatalogService(database=database, conditions=conditions)), server
     )
+    dispatch = DispatchService(database=database, store=DispatchStore(), wake_up=resources.wake_up)
+    add_DispatchServiceServicer_to_server(DispatchServicer(service=dispatch), server)
     add_ProfileServiceServicer_to_server(
         ProfileServicer(service=ProfileService(database=database, store=ProfileStore(), clock=utc_now)),
         server,
@@ -187,7 +198,17 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
     if settings.admin_database_url is not None:
         admin_database = await connect(settings.admin_database_url.get_secret_value())
         stack.push_async_callback(admin_database.close)
-    return Resources(database=database, admin_database=admin_database)
+    wake_up = _open_wake_ups(settings, stack)
+    return Resources(database=database, admin_database=admin_database, wake_up=wake_up)
+
+
+def _open_wake_ups(settings: ServerSettings, stack: AsyncExitStack) -> WakeUp:
+    """Through the broker, where the configuration names one."""
+    if settings.broker_url is None:
+        return SweepOnly()
+    wake_ups = WakeUps(celery_app(settings.broker_url.get_secret_value()))
+    stack.push_async_callback(wake_ups.close)
+    return wake_ups
 
 
 def _deadlines(settings: ServerSettings) -> Deadlines:

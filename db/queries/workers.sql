@@ -20,24 +20,19 @@ WHERE tenant_id = $1 AND created_at >= $2 AND (created_at, snapshot_id) > ($2, $
 ORDER BY created_at, snapshot_id
 LIMIT $4;
 
--- name: list_snapshot_members
--- Members of snapshots, with the snapshot. $1 tenant, $2 snapshots, $3 after which profile, $4 how many.
-SELECT snapshot_id, profile_id
-FROM segment_snapshot_member
-WHERE tenant_id = $1 AND snapshot_id = ANY($2::text[]) AND profile_id > $3
-ORDER BY profile_id
-LIMIT $4;
-
--- name: append_snapshots
--- Appends snapshot ids to profiles, each where it is missing. The profiles are locked first and in order, so that
--- what is missing is read from the row as it will be changed. $1 tenant; pairs of $2 snapshot and $3 profile.
+-- name: append_single_snapshots
+-- Appends the ids of snapshots to their members' profiles, each where it is missing: for audiences of one. The
+-- profiles are locked first and in order, so that what is missing is read from the row as it will be changed.
+-- $1 tenant, $2 snapshots.
 WITH pair AS (
-    SELECT * FROM unnest($2::text[], $3::text[]) AS pair (snapshot_id, profile_id)
+    SELECT snapshot_id, profile_id
+    FROM segment_snapshot_member
+    WHERE tenant_id = $1 AND snapshot_id = ANY($2::text[])
 ),
 locked AS MATERIALIZED (
     SELECT profile_id, segment_snapshots
     FROM cdp_profiles
-    WHERE tenant_id = $1 AND profile_id = ANY($3::text[])
+    WHERE tenant_id = $1 AND profile_id IN (SELECT profile_id FROM pair) AND erased_at IS NULL
     ORDER BY profile_id
     FOR NO KEY UPDATE
 ),

@@ -11,6 +11,7 @@ from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.platform.queries import Queries
 from server.platform.redis import RedisPool
+from server.snapshots.jobs import append_snapshot_to_profiles
 
 _MONTHS_AHEAD: Final = 3
 _PAGE: Final = 1_000
@@ -67,7 +68,6 @@ class SnapshotUpkeep:
         await self._redis.command("SET", key, (begun - _OVERLAP).isoformat())
 
     async def _append(self, tenant_id: UUID, since: datetime) -> None:
-        """Page by page; audiences of one are appended many at a time."""
         snapshot_id = ""
         while True:
             async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
@@ -77,21 +77,14 @@ class SnapshotUpkeep:
             if not page:
                 return
             since, snapshot_id = page[-1]["created_at"], page[-1]["snapshot_id"]
-            groups = [[row["snapshot_id"] for row in page if row["member_count"] <= 1]]
-            groups += [[row["snapshot_id"]] for row in page if row["member_count"] > 1]
-            for group in groups:
-                await self._append_group(tenant_id, group)
+            await self._append_single(
+                tenant_id, [row["snapshot_id"] for row in page if row["member_count"] == 1]
+            )
+            for row in page:
+                if row["member_count"] > 1:
+                    await append_snapshot_to_profiles(self._database, tenant_id, row["snapshot_id"])
 
-    async def _append_group(self, tenant_id: UUID, snapshot_ids: Sequence[str]) -> None:
-        """Either one snapshot, whose members are paged, or snapshots that fit a page together."""
-        after, full = "", bool(snapshot_ids)
-        while full:
-            async with self._database.tenant_transaction(tenant_id) as connection:
-                members = await connection.fetch(
-                    self._queries["list_snapshot_members"], tenant_id, list(snapshot_ids), after, _PAGE
-                )
-                snapshots = [row["snapshot_id"] for row in members]
-                profiles = [row["profile_id"] for row in members]
-                await connection.execute(self._queries["append_snapshots"], tenant_id, snapshots, profiles)
-            full = len(members) == _PAGE and len(snapshot_ids) == 1
-            after = profiles[-1] if profiles else ""
+    async def _append_single(self, tenant_id: UUID, snapshot_ids: Sequence[str]) -> None:
+        """Audiences of one are as many as decisions: a page of them in one commit."""
+        async with self._database.tenant_transaction(tenant_id) as connection:
+            await connection.execute(self._queries["append_single_snapshots"], tenant_id, list(snapshot_ids))

@@ -16,6 +16,13 @@ _PAUSE_SECONDS: Final = 0.05
 _EXPIRES_SECONDS: Final = 30
 
 
+class SweepOnly:
+    """Sends nothing: without a broker of its own, a server leaves its work to the sweep of the workers."""
+
+    async def notify(self, queue: str) -> None:
+        """Returns at once."""
+
+
 class WakeUps:
     """Tells workers that a work queue has work.
 

@@ -62,7 +62,7 @@ class ScriptedSmtp:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         answer = self.on_recipient(address)
@@ -70,13 +70,14 @@ class ScriptedSmtp:
             envelope.rcpt_tos.append(address)
         return answer or "250 fine"
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         recipient = envelope.rcpt_tos[0]
         self.arrived.append(recipient)
         self.data_arrived.set()
         if self.hold:
             await asyncio.Event().wait()
         if self.hang_up_after_data:
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
             return "250 never heard"
         answer = self.on_data(recipient)

@@ -450,6 +450,42 @@ COMMENT ON FUNCTION public.leo_append_only(target regclass) IS 'Makes a table or
 
 
 --
+-- Name: leo_audience_digest(text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_audience_digest(members text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN encode(sha256(convert_to(COALESCE(members, ''::text), 'UTF8'::name)), 'hex'::text);
+
+
+ALTER FUNCTION public.leo_audience_digest(members text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_audience_digest(members text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_audience_digest(members text) IS 'Lower-case hex SHA-256 over what all members add, in code-point order; NULL stands for an audience of nobody';
+
+
+--
+-- Name: leo_audience_member(text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_audience_member(profile_id text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((octet_length(profile_id) || ':'::text) || profile_id);
+
+
+ALTER FUNCTION public.leo_audience_member(profile_id text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_audience_member(profile_id text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_audience_member(profile_id text) IS 'What one member adds to the hash of an audience: <length in bytes>:<UTF-8 bytes>';
+
+
+--
 -- Name: leo_audience_sha256(text[]); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -457,9 +493,7 @@ CREATE FUNCTION public.leo_audience_sha256(profile_ids text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT encode(sha256(convert_to(
-        coalesce(string_agg(octet_length(profile_id) || ':' || profile_id, '' ORDER BY profile_id), ''), 'UTF8'
-    )), 'hex')
+    SELECT public.leo_audience_digest(string_agg(public.leo_audience_member(profile_id), '' ORDER BY profile_id))
     FROM (SELECT DISTINCT member COLLATE "C" AS profile_id FROM unnest(profile_ids) AS member) AS audience
 $$;
 

@@ -2,11 +2,10 @@
 
 -- name: prepare_freeze
 -- Gives the open transaction the time that a large audience takes: statements of at most $1 milliseconds, also when
--- they wait for another freeze of the same audience, and memory to sort the members in.
+-- they wait for another freeze of the same audience.
 SELECT
     set_config('statement_timeout', $1::bigint::text, TRUE),
-    set_config('lock_timeout', $1::bigint::text, TRUE),
-    set_config('work_mem', '64MB', TRUE);
+    set_config('lock_timeout', $1::bigint::text, TRUE);
 
 -- name: find_segment
 -- The definitions of a named segment: those of active campaigns where there are any, else all that there are.
@@ -34,7 +33,9 @@ WITH member AS MATERIALIZED (
     ORDER BY p.profile_id
 ),
 audience AS MATERIALIZED (
-    SELECT count(*) AS member_count, leo_audience_sha256(array_agg(profile_id)) AS audience_sha256
+    SELECT
+        count(*) AS member_count,
+        leo_audience_digest(string_agg(leo_audience_member(profile_id), '' ORDER BY profile_id)) AS audience_sha256
     FROM member
 ),
 named AS (

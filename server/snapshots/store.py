@@ -50,7 +50,7 @@ class SnapshotStore:
         return [SegmentDefinition(row["segment_version"], row["condition"].encode()) for row in rows]
 
     async def prepare_freeze(self, connection: Connection) -> None:
-        """Allow the transaction's next statements the time and memory that a large audience takes."""
+        """Allow the transaction's next statements the time that a large audience takes."""
         await connection.execute(self._queries["prepare_freeze"], int(_FREEZE_SECONDS * 1000))
 
     async def freeze_audience(

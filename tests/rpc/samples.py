@@ -5,17 +5,21 @@ A sample gets what the earlier samples of its service were answered, so that it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
+from uuid import UUID, uuid4
 
+import asyncpg
 from google.protobuf.message import Message
 from leo.activation.v1 import catalog_service_pb2 as catalog
 from leo.activation.v1 import contact_policy_pb2 as policy
+from leo.activation.v1 import dispatch_service_pb2 as dispatch
 from leo.activation.v1 import profile_service_pb2 as profile
 from leo.activation.v1 import snapshot_service_pb2 as snapshot
 from leo.activation.v1 import tenant_service_pb2 as tenant
 from leo.activation.v1 import trace_service_pb2 as trace
 
+from tests.dispatch.decided import Decisions
 from tests.fixtures import planted
 
 Answers: TypeAlias = Mapping[str, Any]
@@ -155,8 +159,20 @@ _TRACE: Final[Mapping[str, Sample]] = {
     "GetJourney": lambda _: trace.GetJourneyRequest(profile_id=f"{MARK}-profile"),
 }
 
+_DISPATCH: Final[Mapping[str, Sample]] = {
+    "Dispatch": lambda answers: dispatch.DispatchRequest(
+        source_request_id=f"{MARK}-request",
+        marketing_event_id=answers["marketing_event_id"],
+        profile_id=answers["profile_id"],
+        reason=f"{MARK} reason",
+    ),
+    "GetDelivery": lambda answers: dispatch.GetDeliveryRequest(delivery_key=answers["delivery_key"]),
+    "ListDeliveries": lambda answers: dispatch.ListDeliveriesRequest(profile_id=answers["profile_id"]),
+}
+
 SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
     "leo.activation.v1.CatalogService": _CATALOG,
+    "leo.activation.v1.DispatchService": _DISPATCH,
     "leo.activation.v1.ProfileService": _PROFILES,
     "leo.activation.v1.SnapshotService": _SNAPSHOTS,
     "leo.activation.v1.TenantService": _TENANTS,
@@ -169,3 +185,22 @@ BUILDS_ON: Final[Mapping[str, Sequence[str]]] = {
     "leo.activation.v1.TraceService": ["leo.activation.v1.ProfileService"],
 }
 """The services whose samples must be there before those of a service."""
+
+
+async def _plant_delivery(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
+    """A marketing event in use, and a delivery of it that is queued."""
+    decisions = Decisions(app)
+    definitions = await decisions.define(tenant_id)
+    profile_id = await decisions.profile(tenant_id, f"{MARK}-{uuid4().hex}", email=planted.EMAIL)
+    decided = await decisions.send(definitions, profile_id)
+    return {
+        "marketing_event_id": definitions.marketing_event_id,
+        "profile_id": profile_id,
+        "delivery_key": decided.delivery_key,
+    }
+
+
+PLANTED: Final[Mapping[str, Callable[[asyncpg.Connection, UUID], Awaitable[Answers]]]] = {
+    "leo.activation.v1.DispatchService": _plant_delivery,
+}
+"""What a service's samples need and no RPC of it makes; it counts as answers of earlier samples."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +27,14 @@ from server.embedded.token_issuer import AUDIENCE, ISSUER, TokenIssuer
 from tests.fixtures.logs import LogReader
 from tests.fixtures.server import bearer
 from tests.fixtures.tenants import Tenant
-from tests.rpc.samples import BUILDS_ON, MARK, SAMPLES
+from tests.rpc.samples import BUILDS_ON, MARK, PLANTED, SAMPLES
 from tests.rpc.spoiling import spoiled, stretched
 
 Code = grpc.StatusCode
 REFUSED = {Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.RESOURCE_EXHAUSTED}
 FOR_EXTREMES = {Code.OK, *REFUSED, Code.FAILED_PRECONDITION, Code.ALREADY_EXISTS}
 GARBAGE = (b"\xff\xff\xff\xff", b"\x0a\xff\x01", b"\x0a\x02\xc3\x28", bytes(range(256)))
+Plant = Callable[[str], Awaitable[Mapping[str, Any]]]
 each_service = pytest.mark.parametrize("service", SAMPLES)
 
 
@@ -57,10 +58,12 @@ class Caller:
         channel: to the running server.
         token: of the tenant that the samples belong to.
         log: what the server logs meanwhile.
+        plant: writes what the samples of a service need and no RPC makes.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, token: str, log: LogReader) -> None:
+    def __init__(self, channel: grpc.aio.Channel, token: str, log: LogReader, plant: Plant) -> None:
         self._channel = channel
+        self.plant = plant
         self.token = token
         self.log = log
 
@@ -101,16 +104,23 @@ def scope_of(method: MethodDescriptor) -> str:
 
 @pytest.fixture
 async def caller(
-    channel: grpc.aio.Channel, token_issuer: TokenIssuer, tenant_a: Tenant, logged: LogReader
+    channel: grpc.aio.Channel,
+    token_issuer: TokenIssuer,
+    tenant_a: Tenant,
+    logged: LogReader,
+    app: asyncpg.Connection,
 ) -> Caller:
+    async def plant(service: str) -> Mapping[str, Any]:
+        return await PLANTED[service](app, tenant_a) if service in PLANTED else {}
+
     token = token_issuer.issue(client_id=tenant_a.client_id, scopes=all_scopes())
-    return Caller(channel, token, logged)
+    return Caller(channel, token, logged, plant)
 
 
 async def put_samples(caller: Caller, service: str) -> dict[str, Message]:
     """Calls every sample of what the service builds on, then its own; they must be good. Returns its requests."""
     requests: dict[str, Message] = {}
-    answers: dict[str, Any] = {}
+    answers: dict[str, Any] = dict(await caller.plant(service))
     for method in [m for name in (*BUILDS_ON.get(service, ()), service) for m in methods_of(name)]:
         request = SAMPLES[method.containing_service.full_name][method.name](answers)
         answer = await caller.call(method, request.SerializeToString())

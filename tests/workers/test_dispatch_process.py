@@ -1,0 +1,90 @@
+"""A dispatch from the call to the mailbox: server, workers, Decide, SMTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import grpc
+from leo.activation.v1 import dispatch_service_pb2 as wire
+from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceStub
+
+from server.platform.ids import audience_sha256, key_id
+from tests.dispatch.decided import Decisions
+from tests.dispatch.scripted_smtp import ScriptedSmtp
+from tests.fixtures.server import bearer
+from tests.fixtures.tenants import Tenant
+from tests.fixtures.tokens import TokenFor
+from tests.workers.conftest import Workers, until
+
+MEMBERS = 1100
+SCOPES = ("dispatch.read", "dispatch.write")
+
+
+async def test_every_member_is_decided_and_those_who_agreed_get_one_mail(
+    workers: Workers,
+    decisions: Decisions,
+    smtp: ScriptedSmtp,
+    channel: grpc.aio.Channel,
+    token_for: TokenFor,
+    app: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: Tenant,
+) -> None:
+    """Three pages; the first worker is killed in the middle, the second one goes on."""
+    definitions = await decisions.define(tenant_a, body="Dear {{ profile.first_name }}")
+    snapshot_id = await _audience(decisions, app, tenant_a)
+    stub: Any = DispatchServiceStub(channel)
+    metadata = bearer(token_for(tenant_a, SCOPES))
+    request = wire.DispatchRequest(
+        source_request_id="spring",
+        marketing_event_id=definitions.marketing_event_id,
+        snapshot_id=snapshot_id,
+    )
+    plan = (await stub.Dispatch(request, metadata=metadata)).plan
+    assert plan.member_count == MEMBERS
+
+    async def begun() -> bool:
+        return bool(await proof.fetchval("select exists (select from agent_task where outcome is not null)"))
+
+    first = workers.start(smtp_url=smtp.url)
+    await until(begun)
+    first.kill()
+    await proof.execute("update agent_task set lease_until = now() where status = 'pending'")
+    workers.start(smtp_url=smtp.url)
+
+    async def done() -> bool:
+        pending = await proof.fetchval("select count(*) from agent_task where status = 'pending'")
+        return bool(pending == 0)
+
+    await until(done)
+    plan = (await stub.Dispatch(request, metadata=metadata)).plan
+    assert plan.status == wire.DISPATCH_STATUS_COMPLETED
+    assert (plan.decided_count, plan.send_count) == (MEMBERS, MEMBERS * 4 // 5)
+    assert plan.duplicate
+    statuses = dict(await proof.fetch("select delivery_status, count(*) from delivery_current group by 1"))
+    assert sum(statuses.values()) == MEMBERS * 4 // 5
+    assert set(statuses) <= {"sent", "unknown"}
+    assert len(smtp.arrived) == len(set(smtp.arrived))
+
+
+async def _audience(decisions: Decisions, app: asyncpg.Connection, tenant: Tenant) -> str:
+    """Members of whom four in five agreed to e-mail, frozen."""
+    members = [f"p{number:05}" for number in range(MEMBERS)]
+    snapshot_id = key_id("snapshot", tenant, "vip", "v1", audience_sha256(members))
+    async with decisions.tenant(tenant):
+        await app.execute(
+            "insert into cdp_profiles (tenant_id, profile_id, primary_email, raw_attributes)"
+            " select $1, member, member || '@example.com', '{\"first_name\": \"Lan\"}' from unnest($2::text[]) member",
+            tenant,
+            members,
+        )
+        await app.execute(
+            "insert into consent_management (tenant_id, profile_id, channel, status, legal_basis, source, granted_at)"
+            " select $1, member, 'email', 'granted', 'consent', 'test', now()"
+            " from unnest($2::text[]) with ordinality as m (member, n) where n % 5 <> 0",
+            tenant,
+            members,
+        )
+        await decisions.freeze(tenant, snapshot_id, "vip", "v1", members)
+    return snapshot_id

@@ -62,7 +62,8 @@ async def test_every_member_is_decided_and_those_who_agreed_get_one_mail(
     assert plan.status == wire.DISPATCH_STATUS_COMPLETED
     assert (plan.decided_count, plan.send_count) == (MEMBERS, MEMBERS * 4 // 5)
     assert plan.duplicate
-    statuses = dict(await proof.fetch("select delivery_status, count(*) from delivery_current group by 1"))
+    rows = await proof.fetch("select delivery_status, count(*) from delivery_current group by 1")
+    statuses = {row["delivery_status"]: row["count"] for row in rows}
     assert sum(statuses.values()) == MEMBERS * 4 // 5
     assert set(statuses) <= {"sent", "unknown"}
     assert len(smtp.arrived) == len(set(smtp.arrived))

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
@@ -17,7 +17,6 @@ from server.cli.stopping import ends_on_signal
 from server.cli.token import TENANT_SCOPES
 from server.cli.up import print_addresses
 from server.config import Settings, load_settings
-from server.embedded.addresses import StackAddresses
 from server.embedded.first_tenant import FIRST_TENANT
 from server.embedded.ports import free_port
 from server.embedded.stack import Stack
@@ -52,7 +51,11 @@ def run() -> None:
         stack = Stack(options)
         with stack as addresses:
             print_addresses(console, options, addresses)
-            with _server(addresses, listen) as server:
+            server_environment = {**addresses.server_environment(), "LEO_LISTEN": listen}
+            with (
+                _command("serve", server_environment) as server,
+                _command("worker", addresses.worker_environment()),
+            ):
                 if _serves(server, listen):
                     console.print(_calls(stack, listen), markup=True, highlight=False)
                 status = server.wait()
@@ -60,11 +63,11 @@ def run() -> None:
 
 
 @contextmanager
-def _server(addresses: StackAddresses, listen: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`leo serve` in a session of its own, so that Ctrl-C reaches it after us, as a request to drain."""
+def _command(name: str, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A `leo` command in a session of its own, so that Ctrl-C reaches it after us, as a request to drain."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "server.cli.main", "serve"],
-        env=environment_with({**addresses.server_environment(), "LEO_LISTEN": listen}),
+        [sys.executable, "-m", "server.cli.main", name],
+        env=environment_with(variables),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -101,7 +102,8 @@ def _serve(app: Celery, loop: EventLoopThread, worker: Worker, threads: int) -> 
 
 
 def _keep_our_logging(**_: Any) -> None:
-    """With a receiver on `setup_logging`, Celery leaves logging as it is."""
+    """With a receiver on `setup_logging`, Celery leaves logging as it is. Wake-ups are too many to be told."""
+    logging.getLogger("celery").setLevel(logging.WARNING)
 
 
 async def _leave(running: Any) -> None:

@@ -1,21 +1,18 @@
 -- Plans of dispatches, and the deliveries that workers carry out.
 
 -- name: find_dispatch_target
--- What a dispatch refers to, one row: the marketing event's status and its campaign's ($2), whether the profile
--- exists ($3, null for a snapshot), and the snapshot's size ($4, null for a profile). $1 tenant.
+-- What a dispatch refers to, one row: the marketing event ($2), whether the profile exists ($3, null for a
+-- snapshot), and the snapshot's size ($4, null for a profile). $1 tenant.
 SELECT
     definition.campaign_id,
     definition.status AS marketing_event_status,
-    campaign.status AS campaign_status,
     EXISTS (
         SELECT FROM cdp_profiles WHERE tenant_id = $1 AND profile_id = $3 AND erased_at IS NULL
     ) AS profile_exists,
     (SELECT member_count FROM segment_snapshot WHERE tenant_id = $1 AND snapshot_id = $4) AS member_count
 FROM (VALUES (1)) AS one (row)
 LEFT JOIN marketing_event AS definition
-    ON definition.tenant_id = $1 AND definition.marketing_event_id = $2
-LEFT JOIN campaign
-    ON campaign.tenant_id = $1 AND campaign.campaign_id = definition.campaign_id;
+    ON definition.tenant_id = $1 AND definition.marketing_event_id = $2;
 
 -- name: freeze_profile
 -- Freezes an audience of one, unless it is frozen already. $1 tenant, $2 snapshot, $3 segment name, $4 segment
@@ -165,7 +162,7 @@ LEFT JOIN LATERAL (
         AND (expires_at IS NULL OR expires_at > now())
 ) AS consent ON TRUE
 LEFT JOIN LATERAL (
-    SELECT jsonb_agg(jsonb_build_array(channel, attempt, delivery_status, reason, provider_response ->> 'claim')) AS facts
+    SELECT jsonb_agg(jsonb_build_array(channel, attempt, delivery_status)) AS facts
     FROM delivery_log
     WHERE tenant_id = $1 AND delivery_log.task_id = task.task_id
 ) AS log ON TRUE

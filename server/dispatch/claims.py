@@ -47,17 +47,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class KnownFact:
-    """A row of the log, as far as the next step depends on it.
-
-    Args:
-        claim: who was about to send; None but in `sending` rows.
-    """
+    """A row of the log, as far as the next step depends on it."""
 
     channel: str
     attempt: int
     status: Status
-    reason: str | None
-    claim: str | None
 
 
 @dataclass(frozen=True, slots=True)

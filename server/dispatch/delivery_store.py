@@ -180,8 +180,8 @@ def _claimed_task(row: asyncpg.Record) -> ClaimedTask:
         event=_event(row["event"]),
         definitions=_definitions(row),
         facts=[
-            KnownFact(channel, attempt, Status(status), reason, claim)
-            for channel, attempt, status, reason, claim in orjson.loads(row["facts"] or b"[]")
+            KnownFact(channel, attempt, Status(status))
+            for channel, attempt, status in orjson.loads(row["facts"] or b"[]")
         ],
     )
 

@@ -66,7 +66,6 @@ class Target:
 
     campaign_id: str | None
     marketing_event_status: str | None
-    campaign_status: str | None
     profile_exists: bool
     member_count: int | None
 

@@ -24,7 +24,7 @@ class ScriptedSmtp:
         hang_up_after_data: close the connection instead of answering the text.
         received: the messages that were answered with 250.
         arrived: recipients whose text arrived, whatever the answer was.
-        data_arrived: set at the first text; with `hold`, the worker then waits for its answer for ever.
+        data_arrived: set at the first text; with `hold`, the answer waits for `release`.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class ScriptedSmtp:
         self.arrived: list[str] = []
         self.connections = 0
         self.data_arrived = threading.Event()
+        self._released = asyncio.Event()
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -56,6 +57,10 @@ class ScriptedSmtp:
         """Close the port and every connection."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
 
+    def release(self) -> None:
+        """Answer what is held."""
+        self._loop.call_soon_threadsafe(self._released.set)
+
     def end(self) -> None:
         """Stop, and end the thread."""
         self.stop()
@@ -75,7 +80,7 @@ class ScriptedSmtp:
         self.arrived.append(recipient)
         self.data_arrived.set()
         if self.hold:
-            await asyncio.Event().wait()
+            await self._released.wait()
         if self.hang_up_after_data:
             assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()

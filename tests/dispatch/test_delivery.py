@@ -366,8 +366,10 @@ async def test_a_claim_that_ran_out_while_it_sent_is_unknown_until_its_answer_co
         await second.drain()
     assert (await log.facts(decided))[-1] == ("unknown", 1, "WORKER_LOST")
 
-    smtp.stop()
+    smtp.release()
     await first
 
     assert smtp.arrived == ["lan@example.com"]
-    assert await log.status(decided) == "unknown"
+    assert (await log.facts(decided))[-1] == ("sent", 1, None)
+    assert await log.status(decided) == "sent"
+    assert await log.task_status(decided) == "completed"

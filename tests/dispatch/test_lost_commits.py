@@ -56,7 +56,8 @@ async def test_a_lost_answer_changes_nothing(
 ) -> None:
     definitions = await decisions.define(tenant_a)
     decided = await decisions.send(definitions, await decisions.profile(tenant_a, "lan"))
-    async with CommitLosingProxy(database.worker_url, which=which) as proxy:
+    proxy = CommitLosingProxy(database.worker_url, which=which)
+    async with proxy:
         pool = await Database.connect(
             proxy.url, minimum_connections=1, maximum_connections=1, application_name="test-worker"
         )

@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 from server.dispatch.channels.channel import Channel, ErrorClass, Message, Refused, SendResult
 from server.dispatch.claims import Attempt, Step
 from server.dispatch.delivery_store import BEGINNING, Claim, DeliveryStore
+from server.dispatch.outcomes import RetryPolicy, after_send
 from server.dispatch.preparation import Preparation, Prepared
 from server.dispatch.recorder import StepRecorder
-from server.dispatch.steps import RetryPolicy, after_send
 from server.errors import LeoError
 from server.platform.clock import utc_now
 from server.platform.logging import get_logger

@@ -20,11 +20,11 @@ from server.dispatch.channels.smtp_pool import Relay, SmtpPool
 from server.dispatch.delivery_runner import DeliveryLimits, DeliveryRunner
 from server.dispatch.delivery_store import DeliveryStore
 from server.dispatch.jobs import DispatchJobs
+from server.dispatch.outcomes import RetryPolicy
 from server.dispatch.plan_runner import Decider, PlanRunner
 from server.dispatch.plan_store import PlanStore
 from server.dispatch.preparation import Preparation
 from server.dispatch.recorder import StepRecorder
-from server.dispatch.steps import RetryPolicy
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.sweep import Sweep
@@ -59,7 +59,9 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
         stack.push_async_callback(redis.close)
         wake_ups = WakeUps(app)
         stack.push_async_callback(wake_ups.close)
-        decisions = await stack.enter_async_context(running_decisions(database=database, redis=redis))
+        decisions = await stack.enter_async_context(
+            running_decisions(database=database, redis=redis, wake_up=wake_ups)
+        )
         months = MonthUpkeep(database=database)
         await months.run()
         yield Worker(

@@ -16,9 +16,9 @@ from server.dispatch.channels.email_smtp import EmailSmtp
 from server.dispatch.channels.smtp_pool import Relay, SmtpPool
 from server.dispatch.delivery_runner import DeliveryLimits, DeliveryRunner
 from server.dispatch.delivery_store import DeliveryStore
+from server.dispatch.outcomes import RetryPolicy
 from server.dispatch.preparation import Preparation
 from server.dispatch.recorder import StepRecorder
-from server.dispatch.steps import RetryPolicy
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.postgres import Database
 from tests.dispatch.decided import Decided, Decisions

@@ -167,6 +167,7 @@ class ServerSettings(Settings):
     """What `leo serve` needs."""
 
     database_url: PostgresUrl = Field(description="PostgreSQL as leo_app")
+    redis_url: RedisUrl = Field(description="Redis for reservations and rate limits")
     auth_issuer: Issuer = Field(description="trusted issuer")
     auth_audience: str = Field(min_length=1, description="what `aud` or `azp` of a token must name")
     auth_jwks: Jwks = Field(description="JWKS file or URL")

@@ -14,6 +14,7 @@ from typing import cast
 import grpc
 import uvloop
 from leo.activation.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
+from leo.activation.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
 from leo.activation.v1.dispatch_service_pb2_grpc import add_DispatchServiceServicer_to_server
 from leo.activation.v1.profile_service_pb2_grpc import add_ProfileServiceServicer_to_server
 from leo.activation.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
@@ -25,6 +26,9 @@ from server import conditions
 from server.catalog.rpc import CatalogServicer
 from server.catalog.service import CatalogService
 from server.config import ServerSettings
+from server.decisions.assembly import running_decisions
+from server.decisions.rpc import DecisionServicer
+from server.decisions.service import DecisionService
 from server.dispatch.rpc import DispatchServicer
 from server.dispatch.service import DispatchService
 from server.dispatch.store import DispatchStore
@@ -32,6 +36,7 @@ from server.dispatch.wake_up import WakeUp
 from server.platform.clock import utc_now
 from server.platform.logging import configure_logging, get_logger
 from server.platform.postgres import Database
+from server.platform.redis import RedisPool
 from server.platform.telemetry import RpcTelemetry
 from server.profiles.rpc import ProfileServicer
 from server.profiles.service import ProfileService
@@ -63,11 +68,13 @@ class Resources:
         database: the pool of the serving role.
         admin_database: the pool of leo_admin, where the configuration names one.
         wake_up: tells workers that there is work.
+        decisions: Decide, with its caches and its lanes running.
     """
 
     database: Database
     admin_database: Database | None
     wake_up: WakeUp
+    decisions: DecisionService
 
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
@@ -78,6 +85,7 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     add_CatalogServiceServicer_to_server(
         CatalogServicer(service=CatalogService(database=database, conditions=conditions)), server
     )
+    add_DecisionServiceServicer_to_server(DecisionServicer(service=resources.decisions), server)
     dispatch = DispatchService(database=database, store=DispatchStore(), wake_up=resources.wake_up)
     add_DispatchServiceServicer_to_server(DispatchServicer(service=dispatch), server)
     add_ProfileServiceServicer_to_server(
@@ -199,7 +207,15 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
         admin_database = await connect(settings.admin_database_url.get_secret_value())
         stack.push_async_callback(admin_database.close)
     wake_up = _open_wake_ups(settings, stack)
-    return Resources(database=database, admin_database=admin_database, wake_up=wake_up)
+    # Without Redis a server starts as well: PostgreSQL decides until Redis is there.
+    redis = await RedisPool.connect(
+        settings.redis_url.get_secret_value(), client_name="leo-server", required=False
+    )
+    stack.push_async_callback(redis.close)
+    decisions = await stack.enter_async_context(
+        running_decisions(database=database, redis=redis, wake_up=wake_up)
+    )
+    return Resources(database=database, admin_database=admin_database, wake_up=wake_up, decisions=decisions)
 
 
 def _open_wake_ups(settings: ServerSettings, stack: AsyncExitStack) -> WakeUp:

@@ -189,7 +189,7 @@ JOIN marketing_event AS definition
 -- name: lock_profiles
 -- Locks profiles for the rest of the transaction, in one order for everybody; used while Redis is away.
 -- $1 tenant, $2 profile ids.
-SELECT pg_advisory_xact_lock(hashtextextended($1::text || '/' || wanted.profile_id, 7))
+SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text || '/' || wanted.profile_id, 7))
 FROM (SELECT DISTINCT profile_id FROM unnest($2::text[]) AS given (profile_id) ORDER BY profile_id) AS wanted;
 
 -- name: ensure_month

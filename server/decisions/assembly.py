@@ -13,15 +13,21 @@ from server.decisions.holding import Holding
 from server.decisions.isolation import IsolatingPipeline
 from server.decisions.pipeline import DecisionPipeline
 from server.decisions.reservation import RedisReservations, ReservationSettings
-from server.decisions.service import DecisionService
+from server.decisions.service import DecisionService, WakeUp
 from server.decisions.store import DecisionStore
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 
 
 @asynccontextmanager
-async def running_decisions(*, database: Database, redis: RedisPool) -> AsyncIterator[DecisionService]:
-    """Decide, ready to use while the block runs."""
+async def running_decisions(
+    *, database: Database, redis: RedisPool, wake_up: WakeUp
+) -> AsyncIterator[DecisionService]:
+    """Decide, ready to use while the block runs.
+
+    Args:
+        wake_up: is told of the channels that have new deliveries.
+    """
     store = DecisionStore()
     reservations = RedisReservations(redis, ReservationSettings())
     epochs = ReservationEpochs(database=database, store=store, reservations=reservations)
@@ -38,7 +44,9 @@ async def running_decisions(*, database: Database, redis: RedisPool) -> AsyncIte
     await epochs.start()
     await collector.start()
     try:
-        yield DecisionService(database=database, store=store, pipeline=isolating, collector=collector)
+        yield DecisionService(
+            database=database, store=store, pipeline=isolating, collector=collector, wake_up=wake_up
+        )
     finally:
         await collector.stop()
         await pipeline.close()

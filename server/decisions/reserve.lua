@@ -63,7 +63,8 @@ local function broken(limit, at, sends)
 end
 
 -- What no window and no kept lateness can reach is forgotten, and said to be: memory stays bounded.
-local function trim(key, complete_from, longest)
+local function trim(key, longest)
+  local complete_from = tonumber(redis.call('ZSCORE', key, '~'))
   local newest = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
   local keep_from = tonumber(newest[2]) - longest - lateness
   if keep_from <= complete_from then return end
@@ -93,17 +94,22 @@ local function reserve(key, at, task, longest, candidates)
     if verdict == 'h' then
       local stamp = string.format('%013.0f', now_ms + lease_ms)
       redis.call('ZADD', key, whole(at), 'p' .. stamp .. task .. candidate[1] .. candidate[2] .. candidate[3])
-      trim(key, complete_from, longest)
-      redis.call('PEXPIRE', key, ttl_ms)
       break
     end
   end
   return verdicts
 end
 
-local answers = {}
+local answers, held = {}, {}
 for position = 5, #ARGV do
-  local event = cjson.decode(ARGV[position])
-  answers[#answers + 1] = reserve(KEYS[position - 3], event[1], event[2], event[3], event[4])
+  local key, event = KEYS[position - 3], cjson.decode(ARGV[position])
+  local answer = reserve(key, event[1], event[2], event[3], event[4])
+  answers[#answers + 1] = answer
+  if string.sub(answer, -1) == 'h' then held[key] = event[3] end
+end
+-- Only now: a late event of the same batch may need what an earlier one makes old.
+for key, longest in pairs(held) do
+  trim(key, longest)
+  redis.call('PEXPIRE', key, ttl_ms)
 end
 return answers

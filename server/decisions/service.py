@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from server.decisions.collector import BatchCollector
@@ -34,11 +34,20 @@ class DecisionDetails:
     row: Any
 
 
+class WakeUp(Protocol):
+    """What decisions need of the fleet."""
+
+    async def notify(self, queue: str) -> None:
+        """Tell workers that a queue has work; returns at once, and may be lost."""
+        ...
+
+
 class DecisionService:
     """Decides one event, a batch, or the members of a dispatch; answers only what is committed.
 
     Args:
         batches: batches of callers that may be under way at once.
+        wake_up: is told of the channels that have new deliveries.
         waiting_batches: further ones that may wait; one more is refused.
     """
 
@@ -49,6 +58,7 @@ class DecisionService:
         store: DecisionStore,
         pipeline: IsolatingPipeline,
         collector: BatchCollector,
+        wake_up: WakeUp,
         batches: int = 3,
         waiting_batches: int = 64,
     ) -> None:
@@ -56,6 +66,7 @@ class DecisionService:
         self._store = store
         self._pipeline = pipeline
         self._collector = collector
+        self._wake_up = wake_up
         self._places = asyncio.Semaphore(batches)
         self._waiting = 0
         self._waiting_batches = waiting_batches
@@ -69,7 +80,10 @@ class DecisionService:
             Overloaded: too many events wait.
             Unavailable: the database is away; nothing is recorded.
         """
-        return await self._collector.decide(tenant_id, accept(tenant_id, incoming, "event", utc_now()))
+        event = accept(tenant_id, incoming, "event", utc_now())
+        record = await self._collector.decide(tenant_id, event)
+        await self._announce([record])
+        return record
 
     async def decide_batch(self, tenant_id: UUID, incoming: Sequence[IncomingEvent]) -> list[Answer]:
         """Decide events in their order, each answered on its own. One transaction; round trips as `pipeline`.
@@ -141,9 +155,21 @@ class DecisionService:
         finally:
             self._waiting -= 1
         try:
-            return await self._pipeline.run({tenant_id: events})
+            answers = await self._pipeline.run({tenant_id: events})
         finally:
             self._places.release()
+        await self._announce(answers.values())
+        return answers
+
+    async def _announce(self, answers: Iterable[Answer]) -> None:
+        """Wake the workers of every channel that has something new to send."""
+        channels = {
+            answer.channels[0]
+            for answer in answers
+            if isinstance(answer, DecisionRecord) and answer.channels and not answer.duplicate
+        }
+        for channel in channels:
+            await self._wake_up.notify(channel)
 
 
 def _accept(tenant_id: UUID, incoming: IncomingEvent, position: int, now: datetime) -> Event | InvalidInput:

@@ -46,16 +46,18 @@ class RedisPool:
         client_name: str,
         maximum_connections: int = 32,
         timeout_seconds: float = 2.0,
+        required: bool = True,
     ) -> RedisPool:
-        """Open the pool and ask for one PING.
+        """Open the pool and ask for one PING, unless the caller can do without Redis for now.
 
         Args:
             url: `redis://`, `rediss://` or `unix:///path/to/socket`.
             client_name: shown by CLIENT LIST.
+            required: whether no answer is an error; otherwise the pool connects once Redis is there.
             timeout_seconds: for connecting, for one answer, and for a connection to become free.
 
         Raises:
-            Unavailable: no answer.
+            Unavailable: Redis is required and does not answer.
             ValueError: the URL has another scheme.
         """
         pool = BlockingConnectionPool.from_url(
@@ -69,6 +71,8 @@ class RedisPool:
             retry=Retry(NoBackoff(), 0),
         )
         opened = cls(Redis(connection_pool=pool))
+        if not required:
+            return opened
         try:
             await opened.ping()
         except BaseException:

@@ -11,8 +11,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from leo.activation.v1 import catalog_service_pb2 as catalog
 from leo.activation.v1 import contact_policy_pb2 as policy
+from leo.activation.v1 import decision_service_pb2 as decision
 from leo.activation.v1 import dispatch_service_pb2 as dispatch
 from leo.activation.v1 import profile_service_pb2 as profile
 from leo.activation.v1 import snapshot_service_pb2 as snapshot
@@ -159,6 +161,24 @@ _TRACE: Final[Mapping[str, Sample]] = {
     "GetJourney": lambda _: trace.GetJourneyRequest(profile_id=f"{MARK}-profile"),
 }
 
+
+def _purchase() -> decision.Event:
+    return decision.Event(
+        source_event_id=f"{MARK}-order",
+        profile_id=f"{MARK}-profile",
+        event_type="purchase",
+        occurred_at=Timestamp(seconds=1_700_000_000),
+        attributes=b'{"amount": 120}',
+    )
+
+
+_DECISIONS: Final[Mapping[str, Sample]] = {
+    "Decide": lambda _: decision.DecideRequest(event=_purchase(), include_candidates=True),
+    "DecideBatch": lambda _: decision.DecideBatchRequest(events=[_purchase()]),
+    "DecideStream": lambda _: decision.DecideStreamRequest(events=[_purchase()]),
+    "GetDecision": lambda _: decision.GetDecisionRequest(source_event_id=f"{MARK}-order"),
+}
+
 _DISPATCH: Final[Mapping[str, Sample]] = {
     "Dispatch": lambda answers: dispatch.DispatchRequest(
         source_request_id=f"{MARK}-request",
@@ -172,6 +192,7 @@ _DISPATCH: Final[Mapping[str, Sample]] = {
 
 SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
     "leo.activation.v1.CatalogService": _CATALOG,
+    "leo.activation.v1.DecisionService": _DECISIONS,
     "leo.activation.v1.DispatchService": _DISPATCH,
     "leo.activation.v1.ProfileService": _PROFILES,
     "leo.activation.v1.SnapshotService": _SNAPSHOTS,
@@ -181,6 +202,10 @@ SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
 """By service, then by RPC, in an order in which they can be called."""
 
 BUILDS_ON: Final[Mapping[str, Sequence[str]]] = {
+    "leo.activation.v1.DecisionService": [
+        "leo.activation.v1.CatalogService",
+        "leo.activation.v1.ProfileService",
+    ],
     "leo.activation.v1.SnapshotService": ["leo.activation.v1.ProfileService"],
     "leo.activation.v1.TraceService": ["leo.activation.v1.ProfileService"],
 }

@@ -27,6 +27,7 @@ def good(tmp_path: Path) -> Good:
     keys.write_text("{}")
     return {
         "LEO_DATABASE_URL": f"postgresql://leo_app:{PASSWORD}@localhost/leo",
+        "LEO_REDIS_URL": "redis://localhost/0",
         "LEO_AUTH_ISSUER": "https://id.example.com/realms/",
         "LEO_AUTH_AUDIENCE": "leo",
         "LEO_AUTH_JWKS": str(keys),

@@ -55,11 +55,17 @@ class RpcServer:
         try:
             port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
+            await self._discard()
             raise PortNotFree(f"can not listen on {listen}") from error
         for service in self._registry.handlers:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         return f"{host}:{port}"
+
+    async def _discard(self) -> None:
+        """End a server without a port. One that never ran crashes the process when it is collected."""
+        await self._server.start()
+        await self._server.stop(None)
 
     async def drain(self, seconds: float) -> None:
         """Says NOT_SERVING, accepts nothing new, and lets running calls finish for at most this long."""

@@ -72,6 +72,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS. The same `source_event_id` was decided with another body; the first answer stands. Use a new id
     for a new event.
     """
+    SHARD_OWNED_ELSEWHERE: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION. Another process owns the shards of these symbols; the metadata names its address for each
+    ("shard.17": "10.0.0.5:50051"). Send the ticks there.
+    """
     SERVER_OVERLOADED: _ErrorReason.ValueType  # 30
     """RESOURCE_EXHAUSTED. Too much is waiting; nothing was done. Repeat after the delay in google.rpc.RetryInfo."""
     DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 31
@@ -92,6 +96,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 36
     """UNAVAILABLE. Another service that this call needs can not be reached. Repeat idempotent calls with backoff."""
+    SHARD_CHANGING_HANDS: _ErrorReason.ValueType  # 37
+    """UNAVAILABLE. No process owns the shard of a symbol at this moment, or the owner just changed; nothing was done.
+    Repeat after a second.
+    """
     INTERNAL_FAULT: _ErrorReason.ValueType  # 40
     """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""
     UNSAFE_DATABASE_ROLE: _ErrorReason.ValueType  # 41
@@ -155,6 +163,10 @@ EVENT_BODY_CHANGED: ErrorReason.ValueType  # 24
 """ALREADY_EXISTS. The same `source_event_id` was decided with another body; the first answer stands. Use a new id
 for a new event.
 """
+SHARD_OWNED_ELSEWHERE: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION. Another process owns the shards of these symbols; the metadata names its address for each
+("shard.17": "10.0.0.5:50051"). Send the ticks there.
+"""
 SERVER_OVERLOADED: ErrorReason.ValueType  # 30
 """RESOURCE_EXHAUSTED. Too much is waiting; nothing was done. Repeat after the delay in google.rpc.RetryInfo."""
 DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 31
@@ -175,6 +187,10 @@ idempotent calls with a longer deadline.
 """
 DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 36
 """UNAVAILABLE. Another service that this call needs can not be reached. Repeat idempotent calls with backoff."""
+SHARD_CHANGING_HANDS: ErrorReason.ValueType  # 37
+"""UNAVAILABLE. No process owns the shard of a symbol at this moment, or the owner just changed; nothing was done.
+Repeat after a second.
+"""
 INTERNAL_FAULT: ErrorReason.ValueType  # 40
 """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""
 UNSAFE_DATABASE_ROLE: ErrorReason.ValueType  # 41

@@ -120,7 +120,7 @@ async def test_a_broker_that_is_emptied_loses_nothing(
     with redis.Redis.from_url(broker_url) as broker:
         for number in range(60):
             await decisions.send(definitions, await decisions.profile(tenant_a, f"p{number}"))
-            broker.flushall()
+            broker.flushdb()
 
     await until(lambda: _all_sent(proof, 60))
 

@@ -1,0 +1,77 @@
+"""The benchmark suite: `python -m loadtest.bench [NAME …]`, or `make bench`.
+
+Prints a table, and one line of JSON at the end. Every benchmark runs against servers and databases of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtest.bench.benchmark import SHORT, Figure, Sizes, figure_of
+from loadtest.bench.stage import Stage, open_stage
+from loadtest.bench.suite import BENCHMARKS
+
+_ROUNDS = 5
+
+
+def main() -> None:
+    """Run what the arguments name."""
+    arguments = _arguments()
+    # Also when told to stop, what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    sizes = SHORT if arguments.short else Sizes()
+    with open_stage() as stage:
+        figures = asyncio.run(_run(stage, arguments.names or list(BENCHMARKS), sizes, arguments.rounds))
+    Console(width=max(110, Console().width)).print(_table(figures))
+    print(f"load average {os.getloadavg()[0]:.1f}; what was acknowledged is what is stored, in every run")
+    print(json.dumps({figure.name: figure.document() for figure in figures}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="interleaved rounds; figures are medians")
+    parser.add_argument("--short", action="store_true", help="tiny sizes: shows that it works, measures nothing")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in BENCHMARKS]
+    if unknown or arguments.rounds < 1:
+        parser.error(f"no such benchmark: {', '.join(unknown)}" if unknown else "--rounds is 1 or more")
+    return arguments
+
+
+async def _run(stage: Stage, names: Sequence[str], sizes: Sizes, rounds: int) -> list[Figure]:
+    figures = []
+    for name in names:
+        print(f"running {name}", file=sys.stderr, flush=True)
+        figures.append(await figure_of(BENCHMARKS[name], stage, sizes, rounds))
+    return figures
+
+
+def _table(figures: Sequence[Figure]) -> Table:
+    table = Table(title="medians of interleaved rounds")
+    for heading in ("benchmark", "value", "unit", "baseline", "ratio", "p50 ms", "p99 ms", "rounds"):
+        table.add_column(heading, justify="left" if heading in {"benchmark", "unit"} else "right")
+    for figure in figures:
+        shown = figure.document()
+        cells = ("value", "unit", "baseline", "ratio", "p50_ms", "p99_ms", "rounds")
+        table.add_row(figure.name, *(_cell(shown.get(cell)) for cell in cells))
+    return table
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Starts client processes, and holds what they were told against what the database holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from loadtest.bench.stage import environment
+from server.embedded.database_setup import DatabaseUrls
+from server.embedded.state import checkout_directory
+
+_RECORDED = """
+select
+    (select count(*) from agent_task where task_type = 'execute') as tasks,
+    (select count(*) from agent_task where outcome = 'send') as sends,
+    (select count(*) from delivery_log where delivery_status = 'queued') as queued,
+    (select count(*) from behavioral_events) as events,
+    (select round(avg(octet_length(reasoning_trace::text)))::int from agent_task where task_type = 'execute')
+        as trace_bytes
+"""
+
+
+class NotReconciled(SystemExit):
+    """What was acknowledged is not what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Rows of decisions, and how long a trace is on average, in bytes."""
+
+    tasks: int
+    sends: int
+    queued: int
+    events: int
+    trace_bytes: int
+
+
+async def drive(job: Mapping[str, Any]) -> dict[str, float]:
+    """Run a client process to its end; what it reports.
+
+    Raises:
+        SystemExit: a call failed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "loadtest.bench.client",
+        cwd=checkout_directory(),
+        env=environment(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(json.dumps(job).encode())
+    if process.returncode != 0:
+        raise SystemExit(f"the client failed:\n{errors.decode()[-2000:]}")
+    report: dict[str, float] = json.loads(output)
+    return report
+
+
+async def reconcile(database: DatabaseUrls, report: Mapping[str, float]) -> Recorded:
+    """What is recorded, which has to be exactly what was acknowledged.
+
+    Raises:
+        NotReconciled: it is not.
+    """
+    connection = await asyncpg.connect(database.proof_url)
+    row = await connection.fetchrow(_RECORDED)
+    await connection.close()
+    recorded = Recorded(**row)
+    expected = (report["acknowledged"], report["sends"], report["sends"], report["acknowledged"])
+    if (recorded.tasks, recorded.sends, recorded.queued, recorded.events) != expected:
+        raise NotReconciled(f"acknowledged {dict(report)}, but recorded {recorded}")
+    return recorded

@@ -1,0 +1,39 @@
+"""CPU time of processes and of their children."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """CPU seconds since the start of each: the server, PostgreSQL with its backends, Redis."""
+
+    server: float
+    postgres: float
+    redis: float
+
+    def since(self, earlier: Consumption) -> dict[str, float]:
+        """What was used after an earlier reading, in seconds."""
+        before = asdict(earlier)
+        return {name: round(value - before[name], 2) for name, value in asdict(self).items()}
+
+
+def cpu_of(pid: int | None) -> float:
+    """CPU seconds of a process and its children, also of those that have ended."""
+    if pid is None:
+        return 0.0
+    root = psutil.Process(pid)
+    times = root.cpu_times()
+    ended = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    return times.user + times.system + ended + sum(_own(child) for child in root.children(recursive=True))
+
+
+def _own(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system

@@ -1,0 +1,8 @@
+"""Every benchmark by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from loadtest.bench import decisions
+from loadtest.bench.benchmark import Benchmark
+
+BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in decisions.BENCHMARKS}

@@ -13,10 +13,13 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PROTO_OUT := clients/python
 
-.PHONY: help run test lint proto migrate lock clean
+.PHONY: help demo run test lint proto migrate lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 12
+
+demo: $(INSTALLED) ## Play the main job on 6,919 real purchases, from nothing to the mailbox
+	@exec $(BIN)/python -m loadtest.demo
 
 run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 	@exec $(BIN)/python -m server.cli.main run

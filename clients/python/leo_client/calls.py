@@ -57,6 +57,9 @@ def channel_options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, An
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", 30_000),
+        # A connection for each client: gRPC would let all clients of one target share one, and with it one server
+        # process of those that share a port.
+        ("grpc.use_local_subchannel_pool", 1),
     ]
 
 

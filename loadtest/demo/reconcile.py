@@ -1,0 +1,117 @@
+"""Counts what happened, from the tables and from the mailbox, and holds the two against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from server.embedded.mailbox import Mailbox
+from server.platform.postgres import Database
+from server.platform.queries import Queries
+
+_QUERIES: Final = Path(__file__).with_name("reconcile.sql")
+# Half of the delivery's key tells messages apart in the Message-ID.
+_KEY_DIGITS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What happened.
+
+    Args:
+        outcomes: decisions by (outcome, reason).
+        candidates: all candidates by reason.
+        deliveries: by status.
+        orphans: by kind; each must be 0.
+        mailbox_messages: messages in the mailbox.
+        mail_faults: messages that are not what their row says, and rows without their message.
+    """
+
+    outcomes: Mapping[tuple[str, str], int]
+    candidates: Mapping[str, int]
+    deliveries: Mapping[str, int]
+    orphans: Mapping[str, int]
+    mailbox_messages: int
+    mail_faults: list[str] = field(default_factory=list)
+
+    @property
+    def decisions(self) -> int:
+        """All decisions."""
+        return sum(self.outcomes.values())
+
+    @property
+    def send(self) -> int:
+        """Decisions to send."""
+        return sum(number for (outcome, _), number in self.outcomes.items() if outcome == "send")
+
+    @property
+    def suppressed(self) -> dict[str, int]:
+        """Decisions to send nothing, by reason."""
+        return {reason: n for (outcome, reason), n in self.outcomes.items() if outcome == "suppressed"}
+
+
+async def reconcile(database_url: str, tenant_id: UUID, mailbox_directory: Path) -> Figures:
+    """Read everything, as leo_app in the tenant's context. One transaction, five statements."""
+    queries = Queries.parse(_QUERIES.read_text("utf-8"), _QUERIES.name)
+    database = await Database.connect(
+        database_url, minimum_connections=1, maximum_connections=1, application_name="leo-demo"
+    )
+    try:
+        async with database.tenant_transaction(tenant_id, readonly=True) as connection:
+            rows = {name: await connection.fetch(queries[name]) for name in queries}
+    finally:
+        await database.close()
+    mails = Mailbox(mailbox_directory).messages()
+    return Figures(
+        outcomes={(row["outcome"], row["reason_code"]): row["number"] for row in rows["decisions"]},
+        candidates={row["reason_code"]: row["number"] for row in rows["candidates"]},
+        deliveries={row["delivery_status"]: row["number"] for row in rows["deliveries"]},
+        orphans=dict(rows["orphans"][0]),
+        mailbox_messages=len(mails),
+        mail_faults=mail_faults({_identity(row): row for row in rows["messages"]}, mails),
+    )
+
+
+def mail_faults(rows: Mapping[str, Any], mails: list[EmailMessage]) -> list[str]:
+    """Where mailbox and log differ; nothing when each message is the one its row says, and came once.
+
+    Args:
+        rows: what was handed over, by the name in its Message-ID.
+        mails: the mailbox.
+    """
+    names = [_name(mail) for mail in mails]
+    faults = [f"{name}: came {n} times" for name, n in Counter(names).items() if n > 1]
+    for name, mail in zip(names, mails, strict=True):
+        row = rows.get(name)
+        if row is None:
+            faults.append(f"{name}: nothing in the log led to this message")
+        elif differing := _differing(row, mail):
+            faults.append(f"{name}: {', '.join(differing)} differ from the log")
+    arrived = set(names)
+    sent = (name for name, row in rows.items() if row["delivery_status"] == "sent")
+    return faults + [f"{name}: sent, but not in the mailbox" for name in sent if name not in arrived]
+
+
+def _differing(row: Any, mail: EmailMessage) -> list[str]:
+    message_id = row["provider_message_id"] or mail["Message-ID"]
+    said = {
+        "message id": (message_id, mail["Message-ID"]),
+        "envelope": (row["destination"], mail["Delivered-To"]),
+        "recipient": (row["destination"], mail["To"]),
+        "subject": (row["subject"], mail["Subject"]),
+        "text": (row["body"].rstrip("\n"), mail.get_content().rstrip("\n")),
+    }
+    return [part for part, (expected, found) in said.items() if expected != str(found).strip()]
+
+
+def _identity(row: Any) -> str:
+    return str(row["delivery_key"])[:_KEY_DIGITS]
+
+
+def _name(mail: EmailMessage) -> str:
+    return str(mail["Message-ID"]).strip().removeprefix("<").partition("@")[0]

@@ -18,7 +18,8 @@ SELECT wait_for_recorders();
 
 -- name: load_state
 -- All that decides on events, one row for each in their order: the definitions' version, the decision that the
--- event already has, the profile, its current consents. $1 tenant, $2 profile ids, $3 task ids.
+-- event already has, the profile, its current consents. $1 tenant, $2 profile ids, $3 task ids, $4 the columns of
+-- the profile that conditions read: the others stay at home.
 SELECT
     (SELECT definitions_version FROM tenant WHERE tenant_id = $1) AS definitions_version,
     task.task_id,
@@ -32,27 +33,27 @@ SELECT
     task.result,
     task.decided_at,
     profile.profile_id,
-    profile.ext_id,
-    profile.identities,
     profile.primary_email IS NOT NULL AS has_email,
     profile.mobile_number IS NOT NULL AS has_mobile_number,
-    profile.primary_email,
-    profile.mobile_number,
-    profile.living_location,
-    profile.latitude,
-    profile.longitude,
-    profile.job_titles,
-    profile.interests,
-    profile.data_labels,
-    profile.segments,
-    profile.portfolio_snapshot,
-    profile.portfolio_risk_score,
-    profile.source_updated_at,
-    profile.created_at,
-    profile.raw_attributes,
     profile.channel_addresses,
-    profile.language,
+    profile.segments,
+    profile.raw_attributes,
     profile.time_zone,
+    CASE WHEN 'ext_id' = ANY($4::text[]) THEN profile.ext_id END AS ext_id,
+    CASE WHEN 'identities' = ANY($4::text[]) THEN profile.identities END AS identities,
+    CASE WHEN 'primary_email' = ANY($4::text[]) THEN profile.primary_email END AS primary_email,
+    CASE WHEN 'mobile_number' = ANY($4::text[]) THEN profile.mobile_number END AS mobile_number,
+    CASE WHEN 'living_location' = ANY($4::text[]) THEN profile.living_location END AS living_location,
+    CASE WHEN 'latitude' = ANY($4::text[]) THEN profile.latitude END AS latitude,
+    CASE WHEN 'longitude' = ANY($4::text[]) THEN profile.longitude END AS longitude,
+    CASE WHEN 'job_titles' = ANY($4::text[]) THEN profile.job_titles END AS job_titles,
+    CASE WHEN 'interests' = ANY($4::text[]) THEN profile.interests END AS interests,
+    CASE WHEN 'data_labels' = ANY($4::text[]) THEN profile.data_labels END AS data_labels,
+    CASE WHEN 'portfolio_snapshot' = ANY($4::text[]) THEN profile.portfolio_snapshot END AS portfolio_snapshot,
+    CASE WHEN 'portfolio_risk_score' = ANY($4::text[]) THEN profile.portfolio_risk_score END AS portfolio_risk_score,
+    CASE WHEN 'source_updated_at' = ANY($4::text[]) THEN profile.source_updated_at END AS source_updated_at,
+    CASE WHEN 'created_at' = ANY($4::text[]) THEN profile.created_at END AS created_at,
+    CASE WHEN 'language' = ANY($4::text[]) THEN profile.language END AS language,
     consent.channels AS consented
 FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted (profile_id, task_id, position)
 LEFT JOIN LATERAL (

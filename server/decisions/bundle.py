@@ -14,6 +14,7 @@ from server.decisions.explanation import rule_explanations
 from server.decisions.limits import hold_request, scope_token
 from server.decisions.model import (
     Bundle,
+    CandidateView,
     Limit,
     LimitKind,
     QuietHours,
@@ -118,6 +119,7 @@ def _compile_rule(
         condition=condition,
         limits=limits[channels[0]],
     )
+    views = _views(definition, explanations)
     return Rule(
         marketing_event_id=definition["marketing_event_id"],
         campaign_id=definition["campaign_id"],
@@ -148,8 +150,8 @@ def _compile_rule(
             for channel in channels
         },
         quiet_hours=_quiet_hours(campaign["quiet_hours"] or tenant["quiet_hours"]),
-        explanations=explanations,
-        fragments={reason: _fragment(definition, reason, words) for reason, words in explanations.items()},
+        views=views,
+        fragments={reason: orjson.dumps(view) for reason, view in views.items()},
     )
 
 
@@ -158,15 +160,13 @@ def _event_token(definition: Mapping[str, Any]) -> str:
     return scope_token(definition["campaign_id"], definition["event_name"])
 
 
-def _fragment(definition: Mapping[str, Any], reason: Reason, words: str) -> bytes:
-    return orjson.dumps(
-        {
-            "marketing_event_id": definition["marketing_event_id"],
-            "event_name": definition["event_name"],
-            "reason": reason,
-            "explanation": words,
-        }
-    )
+def _views(
+    definition: Mapping[str, Any], explanations: Mapping[Reason, str]
+) -> Mapping[Reason, CandidateView]:
+    return {
+        reason: CandidateView(definition["marketing_event_id"], definition["event_name"], reason, words)
+        for reason, words in explanations.items()
+    }
 
 
 def _window(document: Mapping[str, Any]) -> Window:

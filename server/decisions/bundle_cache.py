@@ -43,6 +43,11 @@ class BundleCache:
                 "RULE_VIOLATED", f"a stored definition does not compile; put it again: {error.message}"
             ) from error
 
+    def columns(self, tenant_id: UUID) -> frozenset[str]:
+        """The profile's columns that the last known bundle reads: what to load before the version is known."""
+        known = self._bundles.get(tenant_id)
+        return known.profile_columns if known is not None else frozenset()
+
     def keep(self, tenant_id: UUID, bundle: Bundle) -> None:
         """Remember a bundle that is committed."""
         self._bundles[tenant_id] = bundle

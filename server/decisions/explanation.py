@@ -47,7 +47,7 @@ def summarise(reason: Reason, furthest: CandidateResult | None, inputs: Decision
         return _WITHOUT_CANDIDATE[reason]
     rule = furthest.rule
     if rule.explain is None or inputs.facts is None or reason not in _VERBS:
-        return rule.explanations[reason]
+        return rule.views[reason].explanation
     _, why = rule.explain(inputs.facts)
     return f"{rule.event_name}: {_VERBS[reason]} because {why}"
 

@@ -144,6 +144,16 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateView:
+    """A candidate as it is told to the caller."""
+
+    marketing_event_id: str
+    event_name: str
+    reason: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One marketing event, compiled: everything that is asked of it is looked up, nothing is parsed.
 
@@ -152,7 +162,7 @@ class Rule:
         condition: the marketing event's own condition; None always holds.
         limits: cooldown first, then caps, for each channel that the message may start on.
         holds: for each such channel, what the candidate asks of the reservation, encoded once.
-        explanations: the words for each reason that this candidate may get, made once.
+        views: for each reason that this candidate may get, how it is told, made once.
         fragments: the same as JSON, for the trace of a decision.
     """
 
@@ -175,7 +185,7 @@ class Rule:
     limits: Mapping[str, tuple[Limit, ...]]
     holds: Mapping[str, bytes]
     quiet_hours: QuietHours | None
-    explanations: Mapping[Reason, str]
+    views: Mapping[Reason, CandidateView]
     fragments: Mapping[Reason, bytes]
 
 
@@ -277,16 +287,6 @@ class Decision:
     due_at: datetime | None
     candidates: tuple[CandidateResult, ...]
     output_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateView:
-    """A candidate as it is told to the caller."""
-
-    marketing_event_id: str
-    event_name: str
-    reason: str
-    explanation: str
 
 
 @dataclass(frozen=True, slots=True)

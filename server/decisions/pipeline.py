@@ -21,6 +21,8 @@ from itertools import chain
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from server.decisions.bundle_cache import BundleCache
 from server.decisions.epochs import ReservationEpochs
 from server.decisions.evaluation import conclude, screen
@@ -162,13 +164,7 @@ class DecisionPipeline:
         if len(batch) > 1:
             await enter_tenant(connection, tenant_id)
         events = batch[tenant_id]
-        rows = await self._store.load_state(
-            connection, tenant_id, [e.profile_id for e in events], [e.task_id for e in events]
-        )
-        version = rows[0]["definitions_version"]
-        if version is None:
-            raise NotFound("tenant", str(tenant_id))
-        bundle = await self._bundles.current(connection, tenant_id, version)
+        bundle, rows = await self._load(connection, tenant_id, events)
         plan = _TenantPlan(tenant_id, bundle, [], {})
         fresh = []
         for event, row in zip(events, rows, strict=True):
@@ -180,6 +176,27 @@ class DecisionPipeline:
         for considered in plan.considered:
             considered.screened = screen(bundle, considered.event, considered.profile, considered.facts)
         return plan
+
+    async def _load(
+        self, connection: Connection, tenant_id: UUID, events: Sequence[Event]
+    ) -> tuple[Bundle, Sequence[Columns]]:
+        """The definitions in force, and a row for each event with the columns that they read."""
+        columns = self._bundles.columns(tenant_id)
+        rows = await self._load_state(connection, tenant_id, events, columns)
+        version = rows[0]["definitions_version"]
+        if version is None:
+            raise NotFound("tenant", str(tenant_id))
+        bundle = await self._bundles.current(connection, tenant_id, version)
+        if not bundle.profile_columns <= columns:
+            rows = await self._load_state(connection, tenant_id, events, bundle.profile_columns)
+        return bundle, rows
+
+    async def _load_state(
+        self, connection: Connection, tenant_id: UUID, events: Sequence[Event], columns: frozenset[str]
+    ) -> list[asyncpg.Record]:
+        return await self._store.load_state(
+            connection, tenant_id, [e.profile_id for e in events], [e.task_id for e in events], columns
+        )
 
     async def _record(
         self, connection: Connection, plan: _TenantPlan, verdicts: Mapping[str, Verdicts], *, alone: bool
@@ -210,9 +227,7 @@ class DecisionPipeline:
         """Another server recorded the same events meanwhile: its answers are the first, and so the ones
         given."""
         events = [c.event for c in plan.considered if c.event.task_id not in new]
-        rows = await self._store.load_state(
-            connection, plan.tenant_id, [e.profile_id for e in events], [e.task_id for e in events]
-        )
+        rows = await self._load_state(connection, plan.tenant_id, events, frozenset())
         for event, row in zip(events, rows, strict=True):
             plan.answers[event.task_id] = _answer_again(event, row)
 

@@ -11,7 +11,6 @@ import orjson
 
 from server.decisions.limits import microseconds, moment
 from server.decisions.model import (
-    CandidateResult,
     CandidateView,
     Columns,
     Decision,
@@ -138,13 +137,8 @@ def decision_record(event: Event, decision: Decision, decided_at: datetime) -> D
         due_at=decision.due_at,
         decided_at=decided_at,
         input_sha256=event.input_sha256,
-        candidates=tuple(_view(candidate) for candidate in decision.candidates),
+        candidates=tuple(candidate.rule.views[candidate.reason] for candidate in decision.candidates),
     )
-
-
-def _view(candidate: CandidateResult) -> CandidateView:
-    rule, reason = candidate.rule, candidate.reason
-    return CandidateView(rule.marketing_event_id, rule.event_name, reason, rule.explanations[reason])
 
 
 def stored_record(row: Columns, *, duplicate: bool) -> DecisionRecord:

@@ -16,8 +16,14 @@ _JSON_COLUMNS: Final = frozenset(
     {"identities", "job_titles", "interests", "data_labels", "portfolio_snapshot"}
 )
 # Channels whose address is a column of the profile unless `channel_addresses` names another.
-_EMAIL_CHANNELS: Final = ("email",)
-_PHONE_CHANNELS: Final = ("sms", "whatsapp", "zalo")
+_EMAIL_CHANNELS: Final = frozenset({"email"})
+_PHONE_CHANNELS: Final = frozenset({"sms", "whatsapp", "zalo"})
+_BY_COLUMN: Final = {
+    (False, False): frozenset[str](),
+    (True, False): _EMAIL_CHANNELS,
+    (False, True): _PHONE_CHANNELS,
+    (True, True): _EMAIL_CHANNELS | _PHONE_CHANNELS,
+}
 
 
 @dataclass(slots=True)
@@ -59,17 +65,11 @@ def _attributes(row: Columns, bundle: Bundle) -> dict[str, Any]:
 
 
 def _reachable(row: Columns) -> frozenset[str]:
+    by_column = _BY_COLUMN[row["has_email"], row["has_mobile_number"]]
     addresses = row["channel_addresses"]
-    channels = (
-        {channel for channel, address in orjson.loads(addresses).items() if address}
-        if addresses != "{}"
-        else set()
-    )
-    if row["has_email"]:
-        channels.update(_EMAIL_CHANNELS)
-    if row["has_mobile_number"]:
-        channels.update(_PHONE_CHANNELS)
-    return frozenset(channels)
+    if addresses == "{}":
+        return by_column
+    return by_column | {channel for channel, address in orjson.loads(addresses).items() if address}
 
 
 def facts_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -73,10 +73,21 @@ class DecisionStore:
         await connection.execute(self._queries["wait_for_recorders"])
 
     async def load_state(
-        self, connection: Connection, tenant_id: UUID, profile_ids: Sequence[str], task_ids: Sequence[str]
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        profile_ids: Sequence[str],
+        task_ids: Sequence[str],
+        profile_columns: Collection[str],
     ) -> list[asyncpg.Record]:
-        """One row for each event in their order: its decision if it has one, its profile, its consents."""
-        return await connection.fetch(self._queries["load_state"], tenant_id, profile_ids, task_ids)
+        """One row for each event in their order: its decision if it has one, its profile, its consents.
+
+        Args:
+            profile_columns: what conditions read of the profile beside its segments and raw attributes.
+        """
+        return await connection.fetch(
+            self._queries["load_state"], tenant_id, profile_ids, task_ids, list(profile_columns)
+        )
 
     async def load_past_events(
         self,

@@ -110,7 +110,7 @@ def screened(position: int, rule_limits: list[Limit], campaign: str, channel: st
         limits={channel: tuple(rule_limits)},
         holds={channel: hold_request(campaign, "event-0000000001", channel, rule_limits)},
         quiet_hours=None,
-        explanations={},
+        views={},
         fragments={},
     )
     return Screened(rule, None, (channel,))

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Final
 
 FILE: Final = Path(__file__).resolve().parents[1] / "data" / "cdnow_sample.txt"
-TIME_RULE: Final = "dates have no time of day: a purchase happens at 00:00 UTC plus one second for each earlier line of its day"
+TIME_RULE: Final = (
+    "dates have no time of day: a purchase happens at 00:00 UTC,"
+    " plus one second for each line of its day that comes before it"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,9 +104,14 @@ def _differing(row: Any, mail: EmailMessage) -> list[str]:
         "envelope": (row["destination"], mail["Delivered-To"]),
         "recipient": (row["destination"], mail["To"]),
         "subject": (row["subject"], mail["Subject"]),
-        "text": (row["body"].rstrip("\n"), mail.get_content().rstrip("\n")),
+        "text": (_lines(row["body"]), _lines(mail.get_content())),
     }
     return [part for part, (expected, found) in said.items() if expected != str(found).strip()]
+
+
+def _lines(text: str) -> str:
+    """The text without what mail changes: the kind of its line ends, and how many end it."""
+    return "\n".join(text.splitlines()).strip()
 
 
 def _identity(row: Any) -> str:

@@ -53,7 +53,7 @@ def print_rules(console: Console, purchases: int, customers: int) -> None:
     table = Table("priority", "marketing event", "campaign", "to whom", box=None, pad_edge=False)
     for message in MESSAGES:
         table.add_row(str(message.priority), message.name, message.campaign_id, message.rule)
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def print_figures(console: Console, figures: Figures, times: Times) -> None:
@@ -73,7 +73,7 @@ def print_figures(console: Console, figures: Figures, times: Times) -> None:
 def print_journey(console: Console, journey: trace.Journey) -> None:
     """One customer's whole journey."""
     console.print("\n[bold]one customer's journey, newest first[/bold]")
-    console.print(journey_tree(journey))
+    console.print(journey_tree(journey), soft_wrap=False)
 
 
 def print_end(

@@ -21,6 +21,8 @@ _DEEPEST_DOCUMENT: Final = 32
 _LARGEST_NUMBER: Final = 1e100
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:-]+")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+# What a NUL and a number beyond `_LARGEST_NUMBER` look like in JSON, and some harmless things beside.
+_SUSPECT: Final = re.compile(rb"\\u0000|\d[eE]|\d{90}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -162,6 +164,8 @@ def _document_fault(data: bytes, maximum: int) -> str | None:
         return f"is not JSON in UTF-8 (line {error.lineno}, column {error.colno})"
     if not isinstance(document, dict):
         return "must be a JSON object"
+    if data.count(b"{") + data.count(b"[") <= _DEEPEST_DOCUMENT and not _SUSPECT.search(data):
+        return None  # the usual case, told from the bytes: nothing to walk through
     return _unstorable(document, 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -207,4 +207,4 @@ def _answer(event: Event, first: Event, answers: Answers) -> Answer:
             "an earlier event of this batch has the same source_event_id and another body",
             {"source_event_id": event.source_event_id, "first_input_sha256": first.input_sha256},
         )
-    return replace(answer, duplicate=True)
+    return answer._replace(duplicate=True)

@@ -37,7 +37,7 @@ class Message:
     body: str
     condition: Mapping[str, Any] = field(default_factory=dict)
     cooldown_days: int = 0
-    event_type: wire.MarketingEventType = wire.MARKETING_EVENT_TYPE_TRIGGER
+    event_type: wire.MarketingEventType.ValueType = wire.MARKETING_EVENT_TYPE_TRIGGER
 
 
 MESSAGES: Final = (

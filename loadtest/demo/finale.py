@@ -68,6 +68,6 @@ async def settle_deliveries(client: LeoClient) -> None:
         await settle_deliveries(client)
 
 
-async def _any(client: LeoClient, status: dispatch.DeliveryStatus) -> bool:
+async def _any(client: LeoClient, status: dispatch.DeliveryStatus.ValueType) -> bool:
     request = dispatch.ListDeliveriesRequest(status=status, page=types_pb2.PageRequest(page_size=1))
     return bool((await persistently(lambda: client.dispatch.ListDeliveries(request))).deliveries)

@@ -56,9 +56,7 @@ async def register_customers(client: LeoClient, profile_ids: Sequence[str]) -> N
         for patch in patches:
             patch.primary_email = f"{patch.profile_id}@example.com"
         await _upsert(client, patches)
-        request = profiles.SetConsentsRequest(consents=[_consent(profile_id) for profile_id in page])
-        answer = await persistently(lambda request=request: client.profiles.SetConsents(request))
-        _refuse_faults(answer.results)
+        await _set_consents(client, [_consent(profile_id) for profile_id in page])
 
 
 async def load_purchases(
@@ -107,6 +105,12 @@ def purchase_event(purchase: Purchase) -> decisions.Event:
 async def _upsert(client: LeoClient, patches: Sequence[profiles.ProfilePatch]) -> None:
     request = profiles.UpsertProfilesRequest(profiles=patches)
     answer = await persistently(lambda: client.profiles.UpsertProfiles(request))
+    _refuse_faults(answer.results)
+
+
+async def _set_consents(client: LeoClient, consents: Sequence[profiles.Consent]) -> None:
+    request = profiles.SetConsentsRequest(consents=consents)
+    answer = await persistently(lambda: client.profiles.SetConsents(request))
     _refuse_faults(answer.results)
 
 

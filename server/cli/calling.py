@@ -42,15 +42,18 @@ def calling(server: str | None, token: str | None) -> Iterator[LeoSyncClient]:
     """
     try:
         with LeoSyncClient(
-            server or _listen_address(), token=token or _own_token(), deadline_seconds=_DEADLINE_SECONDS
+            server or reached_at(load_settings(Settings).listen),
+            token=token or _own_token(),
+            deadline_seconds=_DEADLINE_SECONDS,
         ) as client:
             yield client
     except LeoApiError as error:
         raise CommandFailed(str(error)) from error
 
 
-def _listen_address() -> str:
-    host, _, port = load_settings(Settings).listen.rpartition(":")
+def reached_at(listen: str) -> str:
+    """Where a server that listens here is called from this machine."""
+    host, _, port = listen.rpartition(":")
     return f"{_REACHED_BY.get(host, host)}:{port}"
 
 

@@ -7,6 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
+from server.cli.decide import decide
 from server.cli.failure import CommandFailed
 from server.cli.migrate import migrate
 from server.cli.run import run
@@ -27,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (up, serve, worker, run, token, trace, migrate):
+for command in (up, serve, worker, run, token, decide, trace, migrate):
     app.command()(command)
 
 

@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from server.cli.calling import reached_at
 from server.cli.environment import environment_with, stack_options
 from server.cli.stopping import ends_on_signal
 from server.cli.token import TENANT_SCOPES
@@ -24,20 +26,32 @@ from server.embedded.stack import Stack
 _STOP_SECONDS = 30.0
 _TOKEN_SECONDS = 8 * 3600
 _POLL_SECONDS = 0.05
-# Addresses that mean "every interface", and one that leads there.
-_REACHED_BY = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}  # noqa: S104
 
 _CALLS = """
-[bold]gRPC[/bold] listens on {listen}. A token of the tenant '{tenant}', good for eight hours:
+gRPC listens on {listen}. A token of the tenant '{tenant}', good for eight hours:
 
 export LEO_TOKEN={token}
 
-Calls to try, in another terminal:
+Three calls to try, in another terminal. The Python client adds a customer:
 
-grpcurl -plaintext {listen} list
-grpcurl -plaintext -H "authorization: Bearer $LEO_TOKEN" {listen} \\
-  leo.activation.v1.CatalogService/ListCampaigns
-grpcurl -plaintext {listen} grpc.health.v1.Health/Check
+{programs}/python - <<'END'
+import os
+from leo.activation.v1 import profile_service_pb2 as profiles
+from leo_client import LeoSyncClient
+
+with LeoSyncClient("{reached}", token=os.environ["LEO_TOKEN"]) as leo:
+    ann = profiles.ProfilePatch(profile_id="ann", primary_email="ann@example.com")
+    print(leo.profiles.UpsertProfiles(profiles.UpsertProfilesRequest(profiles=[ann])))
+END
+
+grpcurl asks what is known of her (`grpcurl -plaintext {reached} list` shows all services):
+
+grpcurl -plaintext -H "authorization: Bearer $LEO_TOKEN" -d '{{"profile_id": "ann"}}' \\
+  {reached} leo.activation.v1.ProfileService/GetProfile
+
+The command line asks what to do when she buys something; `leo trace ann` shows her journey afterwards:
+
+{programs}/leo decide ann --server {reached} --event-type purchase --attributes '{{"amount": 120}}'
 """
 
 
@@ -57,7 +71,7 @@ def run() -> None:
                 _command("worker", addresses.worker_environment()),
             ):
                 if _serves(server, listen):
-                    console.print(_calls(stack, listen), markup=True, highlight=False)
+                    console.print(_calls(stack, listen), markup=False, highlight=False)
                 status = server.wait()
     raise typer.Exit(status)
 
@@ -89,8 +103,8 @@ def _with_port(listen: str) -> str:
 
 def _serves(server: subprocess.Popen[bytes], listen: str) -> bool:
     """Wait until the server takes connections; False when it ended instead."""
-    host, _, port = listen.rpartition(":")
-    address = (_REACHED_BY.get(host, host).strip("[]"), int(port))
+    host, _, port = reached_at(listen).rpartition(":")
+    address = (host.strip("[]"), int(port))
     while server.poll() is None:
         try:
             socket.create_connection(address, timeout=1.0).close()
@@ -104,4 +118,7 @@ def _calls(stack: Stack, listen: str) -> str:
     token = stack.token_issuer().issue(
         client_id=FIRST_TENANT, scopes=TENANT_SCOPES, lifetime_seconds=_TOKEN_SECONDS
     )
-    return _CALLS.format(listen=listen, tenant=FIRST_TENANT, token=token)
+    programs = Path(sys.executable).parent
+    return _CALLS.format(
+        listen=listen, reached=reached_at(listen), tenant=FIRST_TENANT, token=token, programs=programs
+    )

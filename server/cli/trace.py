@@ -35,7 +35,7 @@ def trace(
             trace_pb2.GetJourneyRequest(profile_id=profile_id, page=types_pb2.PageRequest(page_size=limit))
         )
     console = Console(soft_wrap=True)
-    console.print(journey_tree(answer.journey))
+    console.print(journey_tree(answer.journey), soft_wrap=False)
     if answer.page.next_page_token:
         console.print(f"There are older decisions; --limit shows more than {limit}.", style="dim")
 

@@ -111,6 +111,7 @@ def _compile_rule(
     condition = parse(definition["condition"]) if definition["condition"] else None
     channels = tuple(definition["channels"])
     limits = _limits(definition, campaign, tenant, channels)
+    scopes = {channel: _scopes(definition, channel) for channel in channels}
     explanations = rule_explanations(
         event_name=definition["event_name"],
         channels=channels,
@@ -140,19 +141,17 @@ def _compile_rule(
         audience_tree=audience,
         explain=compile_explainer(condition) if condition else None,
         limits=limits,
-        holds={
-            channel: hold_request(
-                scope_token(definition["campaign_id"]),
-                _event_token(definition),
-                scope_token(channel),
-                limits[channel],
-            )
-            for channel in channels
-        },
+        scopes={channel: "".join(scopes[channel]) for channel in channels},
+        holds={channel: hold_request(*scopes[channel], limits[channel]) for channel in channels},
         quiet_hours=_quiet_hours(campaign["quiet_hours"] or tenant["quiet_hours"]),
         views=views,
         fragments={reason: orjson.dumps(view) for reason, view in views.items()},
     )
+
+
+def _scopes(definition: Mapping[str, Any], channel: str) -> tuple[str, str, str]:
+    """The tokens that a send over this channel counts against."""
+    return scope_token(definition["campaign_id"]), _event_token(definition), scope_token(channel)
 
 
 def _event_token(definition: Mapping[str, Any]) -> str:

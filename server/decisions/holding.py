@@ -55,7 +55,7 @@ class Holding:
             return await self._with_redis(connection, epoch, requests)
         return await self._with_postgres(connection, requests)
 
-    async def settle(self, epoch: int, holds: Sequence[tuple[ReservationRequest, bool]]) -> None:
+    async def settle(self, epoch: int, holds: Sequence[tuple[ReservationRequest, str | None]]) -> None:
         """Confirm or release what `reserve` held. PostgreSQL's locks end with their transaction."""
         if holds and redis_reserves(epoch):
             await self._reservations.settle(epoch, holds)

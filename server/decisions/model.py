@@ -163,6 +163,7 @@ class Rule:
         audience: decides membership in the campaign's audience; None admits everybody.
         condition: the marketing event's own condition; None always holds.
         limits: cooldown first, then caps, for each channel that the message may start on.
+        scopes: for each such channel, the tokens of campaign, event and channel that a send counts against.
         holds: for each such channel, what the candidate asks of the reservation, encoded once.
         views: for each reason that this candidate may get, how it is told, made once.
         fragments: the same as JSON, for the trace of a decision.
@@ -185,6 +186,7 @@ class Rule:
     audience_tree: Condition | None
     explain: Explainer | None
     limits: Mapping[str, tuple[Limit, ...]]
+    scopes: Mapping[str, str]
     holds: Mapping[str, bytes]
     quiet_hours: QuietHours | None
     views: Mapping[Reason, CandidateView]

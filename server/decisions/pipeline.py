@@ -104,7 +104,8 @@ class DecisionPipeline:
                 answers = await self._attempt(batch, attempt)
             except (EpochEnded, PendingSendExpired, CommitOutcomeUnknown, Unavailable) as obstacle:
                 await self._clear(obstacle, attempt)
-            except BaseException:
+            except Exception:
+                # Not when cancelled: COMMIT may have gone through, and the lease settles what is pending.
                 self._settle(attempt, {})
                 raise
             else:
@@ -235,12 +236,14 @@ class DecisionPipeline:
         """Confirm the sends that are recorded and release the others, without making anyone wait for it."""
         if not attempt.requests:
             return
-        holds = [(request, _is_recorded_send(answers.get(request.task_id))) for request in attempt.requests]
+        holds = [(request, _scopes_sent(request, answers)) for request in attempt.requests]
         task = asyncio.create_task(self._settle_quietly(attempt.epoch, holds))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def _settle_quietly(self, epoch: int, holds: Sequence[tuple[ReservationRequest, bool]]) -> None:
+    async def _settle_quietly(
+        self, epoch: int, holds: Sequence[tuple[ReservationRequest, str | None]]
+    ) -> None:
         try:
             await self._holding.settle(epoch, holds)
         except LeoError as error:
@@ -283,5 +286,11 @@ def _answer_again(event: Event, row: Columns) -> DecisionRecord | LeoError:
     return record
 
 
-def _is_recorded_send(answer: DecisionRecord | LeoError | None) -> bool:
-    return isinstance(answer, DecisionRecord) and answer.outcome is Outcome.SEND
+def _scopes_sent(request: ReservationRequest, answers: Answers) -> str | None:
+    """What a recorded send counts against; None when nothing was sent."""
+    answer = answers.get(request.task_id)
+    if not isinstance(answer, DecisionRecord) or answer.outcome is not Outcome.SEND:
+        return None
+    rules = (candidate.rule for candidate in request.candidates)
+    sent = next((rule for rule in rules if rule.marketing_event_id == answer.marketing_event_id), None)
+    return sent.scopes[answer.channels[0]] if sent is not None else None

@@ -118,16 +118,21 @@ class RedisReservations:
             ],
         )
 
-    async def settle(self, epoch: int, holds: Sequence[tuple[ReservationRequest, bool]]) -> None:
-        """Confirm (True) or release (False) pending sends; those that are gone are left alone."""
+    async def settle(self, epoch: int, holds: Sequence[tuple[ReservationRequest, str | None]]) -> None:
+        """End pending sends.
+
+        Args:
+            holds: each with what it counts against (`Rule.scopes`) when it is recorded, or None when it is not.
+        """
         await self._redis.run(
             self._scripts["settle"],
             keys=[_key(epoch, request.tenant_id, request.profile_id) for request, _ in holds],
             arguments=[
                 self._settings.settled_ms,
+                self._settings.time_to_live_ms,
                 *(
-                    orjson.dumps([request.occurred_us, request.task_id[:_TASK_WIDTH], recorded])
-                    for request, recorded in holds
+                    orjson.dumps([request.occurred_us, request.task_id[:_TASK_WIDTH], scopes or ""])
+                    for request, scopes in holds
                 ),
             ],
         )

@@ -1,22 +1,27 @@
 -- Ends pending sends: confirmed once their decision is recorded, released when it will never be.
 --
 -- KEYS[1…]  for each send, its profile's sends (see reserve.lua)
--- ARGV[1]   how long a confirmed send must stay, ms
--- ARGV[2…]  for each send, JSON [event time us, task, is recorded]
+-- ARGV[1]   how long a confirmed send must stay, ms   ARGV[2]  time to live of a set, ms
+-- ARGV[3…]  for each send, JSON [event time us, task, campaign .. event .. channel]; the last is empty when it is
+--           not recorded. A recorded one is written even where it is not pending any more: another try of the same
+--           decision, on another server, may have released it.
 --
--- Returns how many were still there.
+-- Returns how many were confirmed.
 local clock = redis.call('TIME')
 local stamp = string.format('%013.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[1]))
-local settled = 0
-for position = 2, #ARGV do
-  local key, send = KEYS[position - 1], cjson.decode(ARGV[position])
+local confirmed = 0
+for position = 3, #ARGV do
+  local key, send = KEYS[position - 2], cjson.decode(ARGV[position])
   local at = string.format('%.0f', send[1])
+  local is_recorded = send[3] ~= ''
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, at, at)) do
-    if string.sub(member, 1, 1) == 'p' and string.sub(member, 15, 46) == send[2] then
-      redis.call('ZREM', key, member)
-      if send[3] then redis.call('ZADD', key, at, 'c' .. stamp .. string.sub(member, 15)) end
-      settled = settled + 1
-    end
+    local is_pending = string.sub(member, 1, 1) == 'p'
+    if string.sub(member, 15, 46) == send[2] and (is_pending or is_recorded) then redis.call('ZREM', key, member) end
+  end
+  if is_recorded then
+    redis.call('ZADD', key, at, 'c' .. stamp .. send[2] .. send[3])
+    redis.call('PEXPIRE', key, ARGV[2])
+    confirmed = confirmed + 1
   end
 end
-return settled
+return confirmed

@@ -108,6 +108,7 @@ def screened(position: int, rule_limits: list[Limit], campaign: str, channel: st
         audience_tree=None,
         explain=None,
         limits={channel: tuple(rule_limits)},
+        scopes={channel: f"{campaign}event-0000000001{channel}"},
         holds={channel: hold_request(campaign, "event-0000000001", channel, rule_limits)},
         quiet_hours=None,
         views={},
@@ -178,7 +179,7 @@ async def test_a_released_hold_is_gone_and_a_confirmed_one_stays(redis: RedisPoo
 
     first, second, third = request("a", 1), request("b", 2), request("c", 3)
     assert await reservations.reserve(EPOCH, [first]) == [{"event-0": Verdict.HELD}]
-    await reservations.settle(EPOCH, [(first, False)])
+    await reservations.settle(EPOCH, [(first, None)])
     assert await reservations.reserve(EPOCH, [second]) == [{"event-0": Verdict.HELD}]
-    await reservations.settle(EPOCH, [(second, True)])
+    await reservations.settle(EPOCH, [(second, candidate.rule.scopes["channel-00000001"])])
     assert await reservations.reserve(EPOCH, [third]) == [{"event-0": Verdict.COOLDOWN}]

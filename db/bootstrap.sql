@@ -25,7 +25,8 @@ BEGIN
             ('leo_tenant_resolver', 'NOLOGIN', 'Owns resolve_tenant'),
             ('leo_tenant_lister', 'NOLOGIN', 'Owns list_tenants'),
             ('leo_task_claimer', 'NOLOGIN', 'Owns claim_tasks and due_queues'),
-            ('leo_rule_loader', 'NOLOGIN', 'Owns load_alert_rules'),
+            ('leo_rule_loader', 'NOLOGIN', 'Owns load_alert_rules and changed_alert_rules'),
+            ('leo_alert_keeper', 'NOLOGIN', 'Owns claim_market_shards and fire_alert_rules'),
             ('leo_credential_writer', 'NOLOGIN', 'Owns store_credential'),
             ('leo_definition_versioner', 'NOLOGIN', 'Owns bump_definitions_version'),
             ('leo_partition_maker', 'NOLOGIN', 'Owns ensure_month, behavioral_events and its partitions')
@@ -53,7 +54,7 @@ DECLARE
 BEGIN
     FOREACH function_owner IN ARRAY ARRAY[
         'leo_eraser', 'leo_tenant_resolver', 'leo_tenant_lister', 'leo_task_claimer',
-        'leo_rule_loader', 'leo_credential_writer', 'leo_definition_versioner'
+        'leo_rule_loader', 'leo_alert_keeper', 'leo_credential_writer', 'leo_definition_versioner'
     ]
     LOOP
         EXECUTE format('GRANT %I TO leo_owner WITH INHERIT FALSE, SET TRUE', function_owner);

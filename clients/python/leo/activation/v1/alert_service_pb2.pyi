@@ -567,15 +567,11 @@ class TickBatch(_message.Message):
     PRICE_NANOS_FIELD_NUMBER: _builtins.int
     OBSERVED_AT_US_FIELD_NUMBER: _builtins.int
     FEED_FIELD_NUMBER: _builtins.int
-    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    SEQUENCES_FIELD_NUMBER: _builtins.int
     GLOBAL_INSTRUMENTS_FIELD_NUMBER: _builtins.int
     feed: _builtins.str
     """Name of the stream of ticks that the batch belongs to, at most 100 characters; empty: none. With it, ticks
     that were committed before are recognised by their sequence and not evaluated again.
-    """
-    first_sequence: _builtins.int
-    """Sequence of the first tick in its feed, from 1; tick i has `first_sequence + i`. Needs `feed`. Sequences of a
-    feed only grow; gaps are allowed.
     """
     global_instruments: _builtins.bool
     """Whether the symbols are global instruments; else they are the tenant's own."""
@@ -597,6 +593,12 @@ class TickBatch(_message.Message):
         before the last tick of the same symbol.
         """
 
+    @_builtins.property
+    def sequences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each tick, its place in the feed, from 1 and growing; empty without `feed`. Gaps are allowed, so that a
+        feeder can split its ticks over the owners of their symbols.
+        """
+
     def __init__(
         self,
         *,
@@ -605,12 +607,12 @@ class TickBatch(_message.Message):
         price_nanos: _abc.Iterable[_builtins.int] | None = ...,
         observed_at_us: _abc.Iterable[_builtins.int] | None = ...,
         feed: _builtins.str = ...,
-        first_sequence: _builtins.int = ...,
+        sequences: _abc.Iterable[_builtins.int] | None = ...,
         global_instruments: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["feed", b"feed", "first_sequence", b"first_sequence", "global_instruments", b"global_instruments", "observed_at_us", b"observed_at_us", "price_nanos", b"price_nanos", "symbol_indices", b"symbol_indices", "symbols", b"symbols"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feed", b"feed", "global_instruments", b"global_instruments", "observed_at_us", b"observed_at_us", "price_nanos", b"price_nanos", "sequences", b"sequences", "symbol_indices", b"symbol_indices", "symbols", b"symbols"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

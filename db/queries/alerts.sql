@@ -1,0 +1,170 @@
+-- Alert rules, the prices that they wait for, and what fired.
+
+-- name: find_instruments
+-- Which of these symbols are active instruments, the tenant's own or global ones. $1 tenant, $2 symbols.
+SELECT DISTINCT symbol, tenant_id IS NOT NULL AS own_instrument
+FROM instruments
+WHERE symbol = ANY ($2::text[]) AND status = 'active' AND (tenant_id = $1 OR tenant_id IS NULL);
+
+-- name: lock_alert_rules
+-- Holds the rules of these ids that exist, in the order of their ids. $1 tenant, $2 rule ids.
+SELECT rule_id, status, generation, note, source
+FROM alert_rules
+WHERE tenant_id = $1 AND rule_id = ANY ($2::text[])
+ORDER BY rule_id
+FOR UPDATE;
+
+-- name: put_alert_rules
+-- Makes rules active; one that was not so gets its next generation. $1 tenant, then as columns, by rule id: $2 rule
+-- ids, $3 profiles, $4 symbols, $5 whether own instruments, $6 logic, $7 sources, $8 notes.
+INSERT INTO alert_rules AS r (
+    tenant_id, rule_id, profile_id, symbol, own_instrument, condition_logic, source, note
+)
+SELECT $1, rule_id, profile_id, symbol, own_instrument, condition_logic, source, note
+FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[], $6::jsonb[], $7::text[], $8::text[])
+    AS given (rule_id, profile_id, symbol, own_instrument, condition_logic, source, note)
+ORDER BY rule_id
+ON CONFLICT (tenant_id, rule_id) DO UPDATE
+SET
+    status = 'ACTIVE',
+    generation = r.generation + (r.status <> 'ACTIVE')::integer,
+    source = excluded.source,
+    note = excluded.note
+RETURNING r.rule_id, r.generation;
+
+-- name: list_alert_rules
+-- Rules by id. $1 tenant, $2 the id to go on after, $3 profile or null, $4 symbol or null, $5 status or null,
+-- $6 how many.
+SELECT
+    rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, status, generation,
+    last_triggered_at, last_fired_price_nanos, created_at
+FROM alert_rules
+WHERE
+    tenant_id = $1
+    AND rule_id > $2
+    AND ($3::text IS NULL OR profile_id = $3)
+    AND ($4::text IS NULL OR symbol = $4)
+    AND ($5::text IS NULL OR status = $5)
+ORDER BY rule_id
+LIMIT $6;
+
+-- name: disable_alert_rule
+-- Stops a rule and answers it; one that is stopped already stays as it is. $1 tenant, $2 rule id.
+WITH stopped AS (
+    UPDATE alert_rules
+    SET status = 'DISABLED'
+    WHERE tenant_id = $1 AND rule_id = $2 AND status <> 'DISABLED'
+    RETURNING *
+),
+found AS (
+    SELECT * FROM stopped
+    UNION ALL
+    SELECT * FROM alert_rules
+    WHERE tenant_id = $1 AND rule_id = $2 AND status = 'DISABLED' AND NOT EXISTS (SELECT FROM stopped)
+)
+SELECT
+    rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, status, generation,
+    last_triggered_at, last_fired_price_nanos, created_at
+FROM found;
+
+-- name: allow_global_ticks
+-- Lets the open transaction write the prices of global instruments. The caller's scope was checked before.
+SELECT set_config('app.global_ticks', 'on', TRUE);
+
+-- name: current_snapshot
+-- Which transactions are over, as text.
+SELECT pg_current_snapshot()::text;
+
+-- name: load_rules
+-- One page of the active rules of a shard, of every tenant. $1 shard, $2 tenant and $3 rule id to go on after, $4 how
+-- many.
+SELECT tenant_id, rule_id, symbol, own_instrument, operator, direction, price_nanos, generation, active
+FROM load_alert_rules($1, $2, $3, $4);
+
+-- name: changed_rules
+-- Rules of these shards that changed since a snapshot, and the snapshot to ask from the next time; one row without a
+-- rule where nothing changed. $1 shards, $2 the snapshot.
+SELECT
+    now_seen.snapshot::text AS snapshot,
+    c.tenant_id, c.rule_id, c.symbol, c.own_instrument, c.operator, c.direction, c.price_nanos, c.generation, c.active
+FROM (SELECT pg_current_snapshot() AS snapshot) AS now_seen
+LEFT JOIN LATERAL changed_alert_rules($1::integer[], $2::text::pg_snapshot) AS c ON TRUE;
+
+-- name: next_epoch
+-- The number of a new taking of shards.
+SELECT nextval('alert_shard_epoch');
+
+-- name: claim_prices
+-- Takes the prices of these shards over, of every tenant. $1 shards, $2 epoch.
+SELECT tenant_id, symbol, price_nanos, observed_at, state
+FROM claim_market_shards($1::integer[], $2);
+
+-- name: put_prices
+-- Writes the last price of each symbol; rows that another epoch wrote are left alone and not counted.
+-- $1 tenant or null, $2 epochs, then as columns: $3 symbols, $4 prices, $5 states, $6 times.
+INSERT INTO market_snapshot AS m (tenant_id, symbol, epoch, price_nanos, state, observed_at)
+SELECT $1::uuid, symbol, epoch, price_nanos, state, observed_at
+FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::jsonb[], $6::timestamptz[])
+    AS given (epoch, symbol, price_nanos, state, observed_at)
+ORDER BY symbol
+ON CONFLICT (tenant_id, symbol) DO UPDATE
+SET price_nanos = excluded.price_nanos, state = excluded.state, observed_at = excluded.observed_at
+WHERE m.epoch = excluded.epoch
+RETURNING 1;
+
+-- name: fire_rules
+-- Claims firings, of every tenant, and leaves a task for each. As columns: $1 tenants, $2 rule ids, $3 generations,
+-- $4 prices, $5 previous prices, $6 times; $7 how long the server has before a worker takes up the tasks.
+SELECT tenant_id, rule_id, generation, profile_id, task_id, source_event_id, fired_at, attributes
+FROM fire_alert_rules(
+    $1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7
+);
+
+-- name: list_members
+-- The processes that share the shards, the first to come first, each with its address, the shards that it holds, and
+-- whether it is the one that asks. $1 class of the locks.
+SELECT
+    a.pid,
+    substr(a.application_name, 8) AS address,
+    a.pid = pg_backend_pid() AS is_self,
+    coalesce(array_agg(l.objid::bigint) FILTER (WHERE l.objid IS NOT NULL), '{}') AS shards
+FROM pg_stat_activity AS a
+LEFT JOIN pg_locks AS l
+    ON l.pid = a.pid
+    AND l.locktype = 'advisory'
+    AND l.database = a.datid
+    AND l.classid::bigint = $1::bigint
+    AND l.granted
+WHERE a.datname = current_database() AND a.application_name LIKE 'alerts@%'
+GROUP BY a.pid, a.application_name, a.backend_start
+ORDER BY a.backend_start, a.pid;
+
+-- name: lock_shards
+-- Takes the locks of these shards for the session, as far as they are free. $1 class of the locks, $2 shards.
+SELECT shard
+FROM unnest($2::integer[]) AS shard
+WHERE pg_try_advisory_lock($1::integer, shard);
+
+-- name: unlock_shards
+-- Gives the locks of these shards back. $1 class of the locks, $2 shards.
+SELECT pg_advisory_unlock($1::integer, shard)
+FROM unnest($2::integer[]) AS shard;
+
+-- name: claim_firings
+-- Leases firings that no server has decided, of any tenant. $1 how many, $2 lease, $3 who claims.
+SELECT tenant_id, task_id
+FROM claim_tasks('alerts', $1, $2, $3);
+
+-- name: load_firings
+-- What claimed firings ask for. $1 tenant, $2 task ids, $3 who claimed them.
+SELECT task_id, source_event_id, profile_id, occurred_at, inputs AS attributes
+FROM agent_task
+WHERE tenant_id = $1 AND task_id = ANY ($2::text[]) AND lease_owner = $3 AND status = 'pending'
+ORDER BY occurred_at, task_id;
+
+-- name: end_firings
+-- Records what became of firings. $1 tenant, then as columns, by id: $2 task ids, $3 statuses, $4 results.
+UPDATE agent_task AS t
+SET status = ended.status, result = coalesce(t.result, ended.result)
+FROM unnest($2::text[], $3::text[], $4::jsonb[]) AS ended (task_id, status, result)
+WHERE t.tenant_id = $1 AND t.task_id = ended.task_id AND t.status = 'pending';

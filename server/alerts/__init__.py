@@ -1,0 +1,1 @@
+"""Prices and alerts: rules that wait for a price, ticks that bring it, and what fires."""

@@ -1,0 +1,107 @@
+"""The shards that this process owns: their books, and the epoch that it writes with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from server.alerts.model import Book
+from server.alerts.model.engine import StoredRule, fill
+from server.alerts.store import RuleChange, StoredPrice
+from server.platform.ids import symbol_shard
+
+
+@dataclass(slots=True)
+class Shard:
+    """A shard in memory.
+
+    Args:
+        epoch: the number of the taking that it is owned by.
+        books: by tenant (None for global instruments) and symbol.
+    """
+
+    epoch: int
+    books: dict[tuple[UUID | None, str], Book] = field(default_factory=dict)
+
+    def book(self, owner: UUID | None, symbol: str) -> Book:
+        """The book of an instrument, made where it was missing."""
+        book = self.books.get((owner, symbol))
+        if book is None:
+            book = self.books[owner, symbol] = Book(symbol)
+        return book
+
+
+class Holdings:
+    """Everything that this process evaluates with. Changed only by who holds `gate`.
+
+    `seen` is the snapshot of PostgreSQL that the rules are up to date with.
+    """
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Lock()
+        self.seen = ""
+        self._shards: dict[int, Shard] = {}
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The shards that can be evaluated now."""
+        return frozenset(self._shards)
+
+    def missing(self, symbols: Iterable[str]) -> frozenset[int]:
+        """The shards of these symbols that are not owned here."""
+        return frozenset(symbol_shard(symbol) for symbol in symbols) - self._shards.keys()
+
+    def find(self, owner: UUID | None, symbol: str) -> Book | None:
+        """The book of an instrument of an owned shard, where it is known to be one."""
+        book = self._shards[symbol_shard(symbol)].books.get((owner, symbol))
+        return book if book is not None and book.known else None
+
+    def learn(self, owner: UUID | None, symbol: str) -> None:
+        """An instrument of an owned shard exists."""
+        self._shards[symbol_shard(symbol)].book(owner, symbol).known = True
+
+    def epoch(self, symbol: str) -> int:
+        """What the price of a symbol is written with."""
+        return self._shards[symbol_shard(symbol)].epoch
+
+    def apply(self, changes: Iterable[RuleChange]) -> None:
+        """Take over rules as they are now; those of other shards are passed over."""
+        for change in changes:
+            shard = self._shards.get(symbol_shard(change.symbol))
+            if shard is not None:
+                change.rule.apply_to(shard.book(change.owner, change.symbol))
+
+    def install(self, shards: Mapping[int, Shard], seen: str) -> None:
+        """Own shards from now on.
+
+        Args:
+            seen: a snapshot from before their rules were read.
+        """
+        # What is owned already was read with an older snapshot: the older one misses nothing of either.
+        self.seen = self.seen if self._shards else seen
+        self._shards.update(shards)
+
+    def drop(self, shards: Collection[int]) -> None:
+        """Own these no longer."""
+        for shard in shards:
+            self._shards.pop(shard, None)
+
+
+def loaded_shards(
+    epoch: int, shards: Collection[int], prices: Iterable[StoredPrice], changes: Iterable[RuleChange]
+) -> dict[int, Shard]:
+    """Shards as they are read when they are taken."""
+    loaded = {shard: Shard(epoch) for shard in shards}
+    by_shard: dict[int, list[tuple[tuple[UUID | None, str], StoredRule]]] = {shard: [] for shard in shards}
+    shard_of: dict[str, int] = {}
+    for change in changes:
+        shard = shard_of.setdefault(change.symbol, symbol_shard(change.symbol))
+        loaded[shard].book(change.owner, change.symbol)
+        by_shard[shard].append(((change.owner, change.symbol), change.rule))
+    for shard, rules in by_shard.items():
+        fill(loaded[shard].books, rules)
+    for price in prices:
+        loaded[symbol_shard(price.symbol)].book(price.owner, price.symbol).state = price.state
+    return loaded

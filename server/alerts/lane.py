@@ -1,0 +1,253 @@
+"""Where ticks meet rules: while one transaction commits, the next batches gather.
+
+A transaction takes what waits for one tenant's own instruments, or for the global ones. Round trips: BEGIN, changed
+rules, prices, COMMIT; further ones where there are firings, instruments not met before, or global ticks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from server.alerts.holdings import Holdings
+from server.alerts.model import BatchOutcome, Book, Evaluation, Firing, Hit, TickBatch, TickBounds
+from server.alerts.store import AlertStore
+from server.errors import LeoError, Overloaded, Unavailable
+from server.platform.logging import get_logger
+from server.platform.postgres import CommitOutcomeUnknown, Connection, Database
+from server.platform.transactions import database_away
+from server.validation import EARLIEST
+
+GRACE: Final = timedelta(seconds=10)
+"""How long a server has to decide what fired before a worker does."""
+
+_MOST_TICKS: Final = 20_000
+_MOST_WAITING: Final = 1_000
+_RETRY_AFTER_MS: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Tasks take times up to one day ahead by PostgreSQL's clock, which may be a little behind this one.
+_AHEAD: Final = timedelta(days=1) - timedelta(minutes=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class ShardsElsewhere(Exception):
+    """Some symbols belong to shards that this process does not own."""
+
+    def __init__(self, shards: frozenset[int]) -> None:
+        super().__init__(sorted(shards))
+        self.shards = shards
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    tenant_id: UUID
+    batch: TickBatch
+    answer: asyncio.Future[BatchOutcome]
+
+
+class TickLane:
+    """Evaluates batches in the order in which they come.
+
+    Args:
+        on_fired: gets every firing once it is committed.
+        on_lost: is told that shards have to be taken again, because another epoch wrote their prices or the outcome
+            of a COMMIT is not known.
+        clock: bounds the time of ticks.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: AlertStore,
+        holdings: Holdings,
+        on_fired: Callable[[Sequence[Firing]], None],
+        on_lost: Callable[[], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._holdings = holdings
+        self._on_fired = on_fired
+        self._on_lost = on_lost
+        self._clock = clock
+        self._waiting: deque[_Job] = deque()
+        self._wanted = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to work."""
+        self._worker = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; what waits is refused."""
+        if self._worker is not None:
+            self._worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._worker
+        for job in self._waiting:
+            _fail(job, database_away())
+        self._waiting.clear()
+
+    def submit(self, tenant_id: UUID, batch: TickBatch) -> asyncio.Future[BatchOutcome]:
+        """What becomes of a batch, once it is committed. Batches are evaluated in the order of the calls.
+
+        Args:
+            tenant_id: the caller.
+
+        Raises, by the future:
+            ShardsElsewhere: this process does not own every symbol; nothing was done.
+            Unavailable: the database is away, or a shard changed hands; nothing was done.
+            CommitOutcomeUnknown: it may have been done.
+        """
+        if len(self._waiting) >= _MOST_WAITING:
+            raise Overloaded(
+                "SERVER_OVERLOADED", "too many batches of ticks are waiting", retry_after_ms=_RETRY_AFTER_MS
+            )
+        answer: asyncio.Future[BatchOutcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Job(tenant_id, batch, answer))
+        self._wanted.set()
+        return answer
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            jobs = self._next_group()
+            if jobs:
+                await self._evaluate(jobs)
+            elif not self._waiting:
+                self._wanted.clear()
+
+    def _next_group(self) -> list[_Job]:
+        """The first job that waits, and what waits for the same instruments; the others keep their order."""
+        group: list[_Job] = []
+        others: deque[_Job] = deque()
+        ticks = 0
+        while self._waiting and ticks < _MOST_TICKS:
+            job = self._waiting.popleft()
+            if job.answer.done():
+                continue
+            if group and job.batch.owner != group[0].batch.owner:
+                others.append(job)
+                continue
+            group.append(job)
+            ticks += len(job.batch.symbol_indices)
+        others.extend(self._waiting)
+        self._waiting = others
+        return group
+
+    async def _evaluate(self, jobs: Sequence[_Job]) -> None:
+        try:
+            async with self._holdings.gate:
+                outcomes = await self._commit(self._ours(jobs))
+        except asyncio.CancelledError:
+            for job in jobs:
+                _fail(job, database_away())
+            raise
+        except Exception as error:
+            if not isinstance(error, LeoError):
+                get_logger().error("ticks_failed", exc_info=error)
+            for job in jobs:
+                _fail(job, error)
+            return
+        for job, outcome in outcomes:
+            if not job.answer.done():
+                job.answer.set_result(outcome)
+
+    def _ours(self, jobs: Sequence[_Job]) -> list[_Job]:
+        """Those whose shards are all owned; the others are told so."""
+        ours = []
+        for job in jobs:
+            missing = self._holdings.missing(job.batch.symbols)
+            if missing:
+                _fail(job, ShardsElsewhere(missing))
+            else:
+                ours.append(job)
+        return ours
+
+    async def _commit(self, jobs: Sequence[_Job]) -> list[tuple[_Job, BatchOutcome]]:
+        if not jobs:
+            return []
+        evaluation = Evaluation(self._bounds())
+        try:
+            async with self._database.tenant_transaction(jobs[0].tenant_id) as connection:
+                outcomes = await self._record(connection, jobs, evaluation)
+        except CommitOutcomeUnknown:
+            self._lose()
+            raise
+        evaluation.settle()
+        self._on_fired([firing for _, outcome in outcomes for firing in outcome.firings])
+        return outcomes
+
+    async def _record(
+        self, connection: Connection, jobs: Sequence[_Job], evaluation: Evaluation
+    ) -> list[tuple[_Job, BatchOutcome]]:
+        owner = jobs[0].batch.owner
+        if owner is None:
+            await self._store.allow_global_ticks(connection)
+        self._holdings.seen, changes = await self._store.changed_rules(
+            connection, self._holdings.owned, self._holdings.seen
+        )
+        self._holdings.apply(changes)
+        await self._learn_instruments(connection, jobs)
+        evaluated = [(job, *evaluation.run(job.batch, self._books(job.batch))) for job in jobs]
+        await self._put_prices(connection, owner, evaluation)
+        await self._fire(connection, [(outcome, hits) for _, outcome, hits in evaluated])
+        return [(job, outcome) for job, outcome, _ in evaluated]
+
+    def _books(self, batch: TickBatch) -> list[Book | None]:
+        return [self._holdings.find(batch.owner, symbol) for symbol in batch.symbols]
+
+    async def _learn_instruments(self, connection: Connection, jobs: Sequence[_Job]) -> None:
+        owner = jobs[0].batch.owner
+        symbols = {symbol for job in jobs for symbol in job.batch.symbols}
+        strange = {symbol for symbol in symbols if self._holdings.find(owner, symbol) is None}
+        if not strange:
+            return
+        found = await self._store.find_instruments(connection, jobs[0].tenant_id, strange)
+        for symbol, own in found:
+            if own == (owner is not None):
+                self._holdings.learn(owner, symbol)
+
+    async def _put_prices(self, connection: Connection, owner: UUID | None, evaluation: Evaluation) -> None:
+        """Raises:
+        Unavailable: another epoch wrote one of them.
+        """
+        moved = evaluation.moved()
+        if not moved:
+            return
+        prices = {symbol: (self._holdings.epoch(symbol), state) for symbol, state in moved.items()}
+        written = await self._store.put_prices(connection, owner, prices)
+        if written != len(moved):
+            self._lose()
+            raise Unavailable("SHARD_CHANGING_HANDS", "another process took the shard; nothing was done")
+
+    async def _fire(
+        self, connection: Connection, evaluated: Sequence[tuple[BatchOutcome, list[Hit]]]
+    ) -> None:
+        hits = [hit for _, hits in evaluated for hit in hits]
+        if not hits:
+            return
+        claimed = await self._store.fire_rules(connection, hits, GRACE)
+        for outcome, own_hits in evaluated:
+            outcome.firings = [claimed[hit.key] for hit in own_hits if hit.key in claimed]
+
+    def _lose(self) -> None:
+        """Memory may differ from what is committed: everything is read again before it is used again."""
+        self._holdings.drop(self._holdings.owned)
+        self._on_lost()
+
+    def _bounds(self) -> TickBounds:
+        latest = self._clock() + _AHEAD
+        return TickBounds((EARLIEST - _EPOCH) // _MICROSECOND, (latest - _EPOCH) // _MICROSECOND)
+
+
+def _fail(job: _Job, error: Exception) -> None:
+    if not job.answer.done():
+        job.answer.set_exception(error)

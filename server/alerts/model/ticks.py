@@ -1,0 +1,122 @@
+"""Ticks as columns, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final
+from uuid import UUID
+
+from server.validation import Violations
+
+_MOST_TICKS: Final = 10_000
+_LONGEST_SYMBOL: Final = 64
+_LONGEST_FEED: Final = 100
+
+
+class TickFault(Enum):
+    """What is wrong with a tick."""
+
+    SYMBOL_INDEX = auto()
+    UNKNOWN_SYMBOL = auto()
+    PRICE = auto()
+    TIME_RANGE = auto()
+    TIME_BACKWARDS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class BadTick:
+    """A tick of the batch that was refused."""
+
+    index: int
+    fault: TickFault
+
+
+@dataclass(frozen=True, slots=True)
+class TickBatch:
+    """Ticks as columns: tick i is of `symbols[symbol_indices[i]]`.
+
+    Args:
+        owner: the tenant whose own instruments these are; None for global ones.
+        price_nanos: in 1e-9 units.
+        observed_at_us: microseconds since 1970.
+        feed: name of the stream that they belong to; empty for none.
+        sequences: place of each tick in its feed; empty without one.
+    """
+
+    owner: UUID | None
+    symbols: Sequence[str]
+    symbol_indices: Sequence[int]
+    price_nanos: Sequence[int]
+    observed_at_us: Sequence[int]
+    feed: str = ""
+    sequences: Sequence[int] = ()
+
+    def check(self, violations: Violations) -> None:
+        """Note every fault of the batch as a whole; faults of single ticks are found by the engine."""
+        count = len(self.symbol_indices)
+        violations.count("symbols", self.symbols, lowest=1, highest=_MOST_TICKS)
+        violations.count("symbol_indices", self.symbol_indices, lowest=1, highest=_MOST_TICKS)
+        for name, column in (("price_nanos", self.price_nanos), ("observed_at_us", self.observed_at_us)):
+            if len(column) != count:
+                violations.add(name, f"has {len(column)} items; one for each of the {count} ticks is needed")
+        for place, symbol in enumerate(self.symbols):
+            violations.text(f"symbols[{place}]", symbol, maximum=_LONGEST_SYMBOL)
+        if len(set(self.symbols)) != len(self.symbols):
+            violations.add("symbols", "names a symbol twice; name each once")
+        self._check_feed(violations, count)
+
+    def _check_feed(self, violations: Violations, count: int) -> None:
+        violations.text("feed", self.feed, maximum=_LONGEST_FEED, required=False)
+        if not self.feed and self.sequences:
+            violations.add("feed", "is required with sequences")
+        if self.feed and len(self.sequences) != count:
+            violations.add("sequences", f"has {len(self.sequences)} items; one for each of {count} is needed")
+        last = 0
+        for place, sequence in enumerate(self.sequences):
+            if sequence <= last:
+                violations.add(f"sequences[{place}]", "must be above 0 and above the one before")
+                return
+            last = sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A rule that fired, as it was claimed.
+
+    Args:
+        tick_index: which tick of its batch.
+        previous_price_nanos: the price before; None where there was none.
+        task_id: the task that asks for its decision.
+        attributes: facts of the event: a JSON object.
+    """
+
+    tenant_id: UUID
+    rule_id: str
+    generation: int
+    profile_id: str
+    symbol: str
+    price_nanos: int
+    previous_price_nanos: int | None
+    fired_at: datetime
+    tick_index: int
+    task_id: str
+    source_event_id: str
+    attributes: bytes
+
+
+@dataclass(slots=True)
+class BatchOutcome:
+    """What became of a batch.
+
+    Args:
+        duplicate_count: ticks that had been committed before.
+        firings: of all tenants, in the order of the ticks, then of tenants and rule ids.
+    """
+
+    accepted_count: int = 0
+    duplicate_count: int = 0
+    bad_ticks: list[BadTick] = field(default_factory=list)
+    firings: list[Firing] = field(default_factory=list)

@@ -12,8 +12,11 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PROTO_OUT := clients/python
+ROUNDS ?= 5
+RATE ?= 5000
+SECONDS ?= 120
 
-.PHONY: help demo run test lint proto migrate lock clean
+.PHONY: help demo run test bench load lint proto migrate lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 12
@@ -26,6 +29,12 @@ run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 
 test: $(INSTALLED) ## Run the tests against real servers, with coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+bench: $(INSTALLED) ## Measure against raw baselines; BENCH=name runs one, ROUNDS=n other than five times
+	@exec $(BIN)/python -m loadtest.bench $(BENCH) --rounds $(ROUNDS)
+
+load: $(INSTALLED) ## Load a running stack with locust: RATE events a minute for SECONDS seconds
+	@exec $(BIN)/python -m loadtest.load --rate $(RATE) --seconds $(SECONDS)
 
 lint: $(INSTALLED) ## Check style, types, layers and generated code
 	$(BIN)/python -m ruff check .

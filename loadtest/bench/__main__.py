@@ -32,7 +32,10 @@ def main() -> None:
     with open_stage() as stage:
         figures = asyncio.run(_run(stage, arguments.names or list(BENCHMARKS), sizes, arguments.rounds))
     Console(width=max(110, Console().width)).print(_table(figures))
-    print(f"load average {os.getloadavg()[0]:.1f}; what was acknowledged is what is stored, in every run")
+    print(
+        "Reconciled: every run that writes stored exactly what was acknowledged."
+        f" Load average {os.getloadavg()[0]:.1f}."
+    )
     print(json.dumps({figure.name: figure.document() for figure in figures}))
 
 
@@ -40,7 +43,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(BENCHMARKS)}")
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="interleaved rounds; figures are medians")
-    parser.add_argument("--short", action="store_true", help="tiny sizes: shows that it works, measures nothing")
+    parser.add_argument(
+        "--short", action="store_true", help="tiny sizes: shows that it works, measures nothing"
+    )
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHMARKS]
     if unknown or arguments.rounds < 1:

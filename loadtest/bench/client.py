@@ -96,7 +96,10 @@ async def open_loop(job: dict[str, Any], tally: Tally) -> None:
                 due = begin + number / job["rate"]
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 calls.create_task(one(number, due))
-        tally.measured, tally.seconds = len(tally.latencies), time.perf_counter() - begin - job["warm_seconds"]
+        tally.measured, tally.seconds = (
+            len(tally.latencies),
+            time.perf_counter() - begin - job["warm_seconds"],
+        )
 
 
 async def stream(job: dict[str, Any], tally: Tally) -> None:

@@ -39,7 +39,7 @@ def echo(concurrency: int) -> Measure:
             await fill(database, World(1, 1))
             async with stage.server(database, ECHO) as server:
                 job = _closed(sizes, concurrency, echo_service.ECHO)
-                return _rate(await drive(_complete(job, stage, server, sizes.profiles, 1)))
+                return _rate(await drive(complete(job, stage, server, sizes.profiles, 1)))
 
     return measure
 
@@ -90,7 +90,7 @@ async def decide(stage: Stage, job: Mapping[str, Any], world: World) -> Sample:
         async with stage.server(database, SERVE) as server:
             await stage.settle()
             before = stage.consumption(server)
-            report = await drive(_complete(job, stage, server, world.profiles, world.tenants))
+            report = await drive(complete(job, stage, server, world.profiles, world.tenants))
             used = stage.consumption(server).since(before)
             recorded = await reconcile(database, report)
     extra = {
@@ -106,9 +106,10 @@ async def decide(stage: Stage, job: Mapping[str, Any], world: World) -> Sample:
     return Sample(report["per_second"], extra)
 
 
-def _complete(
+def complete(
     job: Mapping[str, Any], stage: Stage, server: Server, profiles: int, tenants: int
 ) -> dict[str, Any]:
+    """The job with what only a running server knows: its address, and tokens of its tenants."""
     tokens = [stage.token(tenant_client(number), SCOPES) for number in range(tenants)]
     return {**job, "address": server.address, "tokens": tokens, "profiles": profiles, "label": "bench"}
 
@@ -160,12 +161,19 @@ BENCHMARKS = (
     Benchmark("echo_c64", "calls/s", interleaved(echo(64))),
     Benchmark("copy_task_rows", "rows/s", interleaved(copy_task_rows)),
     *(
-        Benchmark(f"decide_unary_c{c}", "decisions/s", interleaved(unary(c), echo(c)), f"echo at concurrency {c}")
+        Benchmark(
+            f"decide_unary_c{c}", "decisions/s", interleaved(unary(c), echo(c)), f"echo at concurrency {c}"
+        )
         for c in (1, 16, 64)
     ),
     Benchmark("decide_open_500", "ms (p99)", interleaved(_latency(_decided(_open)))),
-    Benchmark("decide_stream", "decisions/s", interleaved(_decided(streamed), copy_task_rows), "copy_task_rows"),
     Benchmark(
-        "decide_stream_1000_tenants", "decisions/s", interleaved(many_tenants, copy_task_rows), "copy_task_rows"
+        "decide_stream", "decisions/s", interleaved(_decided(streamed), copy_task_rows), "copy_task_rows"
+    ),
+    Benchmark(
+        "decide_stream_1000_tenants",
+        "decisions/s",
+        interleaved(many_tenants, copy_task_rows),
+        "copy_task_rows",
     ),
 )

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,15 +90,7 @@ class Stage:
             **settings,
         }
         log_path = self._directory / "server.log"
-        with log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *module],
-                cwd=checkout_directory(),
-                env={**environment(), **variables},
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-                stdout=log,
-            )
+        process = await asyncio.to_thread(_spawn, module, variables, log_path)
         try:
             await _until_serving(listen, process, log_path)
             yield Server(listen, process, database)
@@ -111,7 +103,8 @@ class Stage:
 
     def consumption(self, server: Server) -> Consumption:
         """CPU seconds so far of the server, PostgreSQL and Redis."""
-        assert self._stack.postgres and self._stack.redis
+        assert self._stack.postgres is not None
+        assert self._stack.redis is not None
         return Consumption(
             server=cpu_of(server.process.pid),
             postgres=cpu_of(self._stack.postgres.pid),
@@ -141,6 +134,18 @@ def open_stage() -> Iterator[Stage]:
         stack = Stack(StackOptions(state_directory=directory / "state"))
         with stack as addresses:
             yield Stage(stack, addresses, directory)
+
+
+def _spawn(module: tuple[str, ...], variables: Mapping[str, str], log_path: Path) -> subprocess.Popen[bytes]:
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", *module],
+            cwd=checkout_directory(),
+            env={**environment(), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def environment() -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from loadtest.bench import decisions
+from loadtest.bench import decisions, deliveries, snapshots
 from loadtest.bench.benchmark import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in decisions.BENCHMARKS}
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark
+    for benchmark in (*decisions.BENCHMARKS, *snapshots.BENCHMARKS, *deliveries.BENCHMARKS)
+}

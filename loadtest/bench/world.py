@@ -101,7 +101,11 @@ async def tenant_id(proof: asyncpg.Connection, number: int = 0) -> UUID:
 
 
 async def fill(urls: DatabaseUrls, world: World, *, definitions: bool = True) -> None:
-    """Put the world into an empty database. No table is analysed by hand."""
+    """Put the world into an empty database. No table is analysed by hand.
+
+    Args:
+        definitions: whether there is something to decide: without it, only profiles are made.
+    """
     connection = await asyncpg.connect(urls.admin_url)
     await connection.execute(_TENANTS, world.tenants, REALM)
     await connection.close()
@@ -109,7 +113,8 @@ async def fill(urls: DatabaseUrls, world: World, *, definitions: bool = True) ->
     if definitions:
         await proof.execute(_CAMPAIGNS, _json(CAMPAIGN_CAP))
         await proof.execute(_EVENTS, list(EVENT_NAMES), _json(CONDITION), COOLDOWN_SECONDS)
-    await proof.execute(_PROFILES, world.profiles + world.profiles // ANONYMOUS_SHARE)
+    anonymous = world.profiles // ANONYMOUS_SHARE if definitions else 0
+    await proof.execute(_PROFILES, world.profiles + anonymous)
     if definitions:
         await proof.execute(_CONSENTS, world.profiles)
     await proof.close()

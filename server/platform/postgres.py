@@ -21,6 +21,7 @@ from server.platform.postgres_codecs import register_codecs
 from server.platform.queries import Queries
 from server.platform.transactions import (
     CANNOT_CONNECT,
+    DRIVER_FAILED,
     CommitOutcomeUnknown,
     Connection,
     database_away,
@@ -160,7 +161,7 @@ class Database:
                 await connection.fetchval(_QUERIES["ping"])
             except (
                 *CANNOT_CONNECT,
-                asyncpg.InterfaceError,
+                *DRIVER_FAILED,
                 asyncpg.QueryCanceledError,
             ) as error:
                 raise database_away() from error

@@ -36,6 +36,9 @@ CANNOT_CONNECT = (
     asyncpg.TooManyConnectionsError,
     *CONNECTION_LOST,
 )
+# What the driver raises on a connection that it knows, or is about to learn, to be dead. InternalClientError is one
+# of them: a statement on a connection whose server has just said that it ends.
+DRIVER_FAILED = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 _ROLLBACK_TIMEOUT_SECONDS = 5.0
 
 
@@ -111,7 +114,7 @@ async def _roll_back(connection: Connection) -> None:
         return
     try:
         await connection.execute("ROLLBACK", timeout=_ROLLBACK_TIMEOUT_SECONDS)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    except (asyncpg.PostgresError, *DRIVER_FAILED):
         _terminate(connection)
     except BaseException:
         _terminate(connection)
@@ -123,7 +126,7 @@ async def _commit(connection: Connection) -> None:
         raise database_away()
     try:
         status = await _uninterrupted(connection.execute("COMMIT"))
-    except (*CONNECTION_LOST, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (*CONNECTION_LOST, *DRIVER_FAILED) as error:
         _terminate(connection)
         raise CommitOutcomeUnknown() from error
     except _CONTENTION as error:
@@ -166,7 +169,7 @@ def _translated(error: BaseException, connection: Connection) -> LeoError | None
     """The domain error for a failure of the database itself; None for the caller's own errors."""
     if isinstance(error, CONNECTION_LOST):
         return database_away()
-    if isinstance(error, (asyncpg.InterfaceError, OSError)) and _is_closed(connection):
+    if isinstance(error, DRIVER_FAILED) and _is_closed(connection):
         return database_away()
     if isinstance(error, _CONTENTION):
         return database_busy()

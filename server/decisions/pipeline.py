@@ -123,6 +123,8 @@ class DecisionPipeline:
         if isinstance(obstacle, EpochEnded):
             await self._epochs.renew(attempt.epoch)
         elif isinstance(obstacle, PendingSendExpired):
+            # Before the next try, which must not meet what this one held.
+            await self._settle_quietly(attempt.epoch, [(request, None) for request in attempt.requests])
             try:
                 await self._holding.resolve(attempt.epoch, obstacle.profiles)
             except Unavailable as error:

@@ -7,8 +7,9 @@ script. A set is named by its epoch, so that what a former epoch left behind is 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from server.platform.redis import RedisPool, Scripts
 
 EPOCH_KEY: Final = "leo:reservation:epoch"
 _TASK_WIDTH: Final = 32
+_HOLD_BYTES: Final = 4
 
 
 class EpochEnded(Exception):
@@ -50,6 +52,8 @@ class ReservationRequest:
     Args:
         candidates: those that took every other hurdle, best first.
         longest_window_us: the longest window of any limit of the tenant.
+        hold: tells this hold from those that other tries of the same decision, here or on another server, have:
+            a try that fails releases its own only.
     """
 
     tenant_id: UUID
@@ -58,6 +62,7 @@ class ReservationRequest:
     occurred_us: int
     longest_window_us: int
     candidates: Sequence[Screened]
+    hold: str = field(default_factory=lambda: secrets.token_hex(_HOLD_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,9 @@ class RedisReservations:
                 self._settings.settled_ms,
                 self._settings.time_to_live_ms,
                 *(
-                    orjson.dumps([request.occurred_us, request.task_id[:_TASK_WIDTH], scopes or ""])
+                    orjson.dumps(
+                        [request.occurred_us, request.task_id[:_TASK_WIDTH], scopes or "", request.hold]
+                    )
                     for request, scopes in holds
                 ),
             ],
@@ -163,11 +170,12 @@ def _key(epoch: int, tenant_id: UUID, profile_id: str) -> str:
 
 
 def _encode(request: ReservationRequest) -> bytes:
-    return b'[%d,"%b",%d,[%b]]' % (
+    return b'[%d,"%b",%d,[%b],"%b"]' % (
         request.occurred_us,
         request.task_id[:_TASK_WIDTH].encode(),
         request.longest_window_us,
         b",".join(candidate.rule.holds[candidate.channels[0]] for candidate in request.candidates),
+        request.hold.encode(),
     )
 
 

@@ -2,11 +2,12 @@
 --
 -- KEYS[1]   the epoch key: "<epoch>:<run_id>", written when the epoch began.
 -- KEYS[2…]  for each event, its profile's sends: a sorted set, score = event time in microseconds, member =
---           status (c confirmed, p pending) | stamp, 13 digits of ms | task, 32 | campaign, 16 | event, 16 | channel, 16.
+--           status (c confirmed, p pending) | stamp, 13 digits of ms | task, 32 | campaign, 16 | event, 16 | channel, 16
+--           and for a pending one | hold, 8, since several servers may try to record the same decision at once.
 --           The stamp of a pending send is the end of its lease; that of a confirmed one, until when it must stay.
 --           The member "~" has the time from which on the set is complete.
 -- ARGV[1]   epoch   ARGV[2]  lease, ms   ARGV[3]  time to live of a set, ms   ARGV[4]  lateness that is kept, us
--- ARGV[5…]  for each event, JSON [event time us, task, longest window us, [candidate, …]], best candidate first,
+-- ARGV[5…]  for each event, JSON [event time us, task, longest window us, [candidate, …], hold], best candidate first,
 --           a candidate being [campaign, event, channel, [[kind, campaign, event, channel, window us, maximum], …]].
 --
 -- Returns one answer for each event: "C" cold, the set is not complete that far back; "X" a pending send
@@ -22,17 +23,21 @@ local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function whole(number) return string.format('%.0f', number) end
 
--- The sends that a window around `at` can reach; an earlier try of the same task is forgotten.
+-- The sends that a window around `at` can reach: not those of the task itself, and tries of one send count once.
 local function sends_near(key, at, task, longest)
   local near = redis.call('ZRANGEBYSCORE', key, '(' .. whole(at - longest), '(' .. whole(at + longest), 'WITHSCORES')
-  local sends = {}
+  local sends, known = {}, {}
   for position = 1, #near, 2 do
-    local member = near[position]
-    if member ~= '~' then
-      if string.sub(member, 15, 46) == task then
-        redis.call('ZREM', key, member)
-      else
-        sends[#sends + 1] = { at = tonumber(near[position + 1]), member = member }
+    local member, score = near[position], near[position + 1]
+    local is_of_task = string.sub(member, 15, 46) == task
+    if member ~= '~' and not is_of_task then
+      local same = known[score .. string.sub(member, 15, 94)]
+      if not same then
+        same = { at = tonumber(score), member = member }
+        known[score .. string.sub(member, 15, 94)] = same
+        sends[#sends + 1] = same
+      elseif string.sub(same.member, 1, 1) == 'p' then
+        same.member = member -- its lease ends later: members of a score are in order
       end
     end
   end
@@ -76,7 +81,7 @@ local function trim(key, longest)
   redis.call('ZADD', key, whole(keep_from), '~')
 end
 
-local function reserve(key, at, task, longest, candidates)
+local function reserve(key, at, task, longest, candidates, hold)
   local complete_from = tonumber(redis.call('ZSCORE', key, '~') or math.huge)
   if complete_from > at - longest then return 'C' end
   local sends, verdicts = sends_near(key, at, task, longest), ''
@@ -93,7 +98,8 @@ local function reserve(key, at, task, longest, candidates)
     verdicts = verdicts .. verdict
     if verdict == 'h' then
       local stamp = string.format('%013.0f', now_ms + lease_ms)
-      redis.call('ZADD', key, whole(at), 'p' .. stamp .. task .. candidate[1] .. candidate[2] .. candidate[3])
+      local scopes = candidate[1] .. candidate[2] .. candidate[3]
+      redis.call('ZADD', key, whole(at), 'p' .. stamp .. task .. scopes .. hold)
       break
     end
   end
@@ -103,7 +109,7 @@ end
 local answers, held = {}, {}
 for position = 5, #ARGV do
   local key, event = KEYS[position - 3], cjson.decode(ARGV[position])
-  local answer = reserve(key, event[1], event[2], event[3], event[4])
+  local answer = reserve(key, event[1], event[2], event[3], event[4], event[5])
   answers[#answers + 1] = answer
   if string.sub(answer, -1) == 'h' then held[key] = event[3] end
 end

@@ -14,11 +14,14 @@ for position = 4, #ARGV do
   local key, content = KEYS[position - 2], cjson.decode(ARGV[position])
   local known = {}
   for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-    known[string.sub(member, 15, 46)] = member
+    local task = string.sub(member, 15, 46)
+    known[task] = known[task] or {}
+    table.insert(known[task], member)
   end
   for _, send in ipairs(content[2]) do
-    local earlier = known[string.sub(send[2], 1, 32)]
-    if earlier then redis.call('ZREM', key, earlier) end
+    for _, earlier in ipairs(known[string.sub(send[2], 1, 32)] or {}) do
+      redis.call('ZREM', key, earlier)
+    end
     redis.call('ZADD', key, string.format('%.0f', send[1]), 'c' .. stamp .. send[2])
   end
   local complete_from = tonumber(redis.call('ZSCORE', key, '~') or math.huge)

@@ -1,0 +1,214 @@
+"""A committed send stays counted whatever becomes of the call that made it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from server.decisions.assembly import running_decisions
+from server.decisions.model import DecisionRecord, Reason
+from server.decisions.service import DecisionService
+from server.embedded.database_setup import DatabaseUrls
+from server.errors import Unavailable
+from server.platform.postgres import Database
+from server.platform.redis import RedisPool
+from server.workers.wake_ups import SweepOnly
+from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
+from tests.decisions.waiting import backends_in_lock_wait, locked, waiting_for_locks
+
+_COMMIT = b"COMMIT\x00"
+
+
+@pytest.fixture
+async def shop(app: asyncpg.Connection, tenant_a: UUID) -> None:
+    """One marketing event with a cooldown of 30 days; bob has an address, and no consent."""
+    await add_campaign(app, tenant_a, "loyalty")
+    await add_profile(app, tenant_a, "ann")
+    await add_profile(app, tenant_a, "bob", consents=())
+    await add_marketing_event(app, tenant_a, "loyalty", "thanks", cooldown_seconds=30 * DAY_SECONDS)
+
+
+@pytest.fixture
+async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]:
+    """Sees and ends every backend."""
+    connection = await asyncpg.connect(database.superuser_url)
+    yield connection
+    await connection.close()
+
+
+@asynccontextmanager
+async def another_server(url: str, redis: RedisPool) -> AsyncIterator[DecisionService]:
+    """Decide with a pool of its own."""
+    pool = await Database.connect(
+        url, minimum_connections=1, maximum_connections=4, application_name="test-another"
+    )
+    try:
+        async with running_decisions(database=pool, redis=redis, wake_up=SweepOnly()) as service:
+            yield service
+    finally:
+        await pool.close()
+
+
+async def first_answer(service: DecisionService, tenant_id: UUID, source_event_id: str, day: int) -> Reason:
+    """The reason of one purchase, in a batch of its own."""
+    (answer,) = await service.decide_batch(
+        tenant_id, [purchase(source_event_id, occurred_at=NOON + timedelta(days=day))]
+    )
+    assert isinstance(answer, DecisionRecord)
+    return answer.reason
+
+
+async def prepare(service: DecisionService, tenant_id: UUID) -> None:
+    """Let a server meet the definitions and the month, so that all it has left to write are decisions."""
+    await service.decide_batch(tenant_id, [purchase(f"prepare-{id(service)}", profile_id="bob")])
+
+
+async def sends(proof: asyncpg.Connection) -> list[str]:
+    """The events that something was sent for, in the order of their ids."""
+    rows = await proof.fetch("SELECT source_event_id FROM agent_task WHERE outcome = 'send' ORDER BY 1")
+    return [row["source_event_id"] for row in rows]
+
+
+async def test_a_failed_duplicate_does_not_release_the_hold_of_the_first(
+    decisions: DecisionService,
+    redis: RedisPool,
+    database: DatabaseUrls,
+    superuser: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    async with another_server(database.app_url, redis) as other:
+        await prepare(decisions, tenant_a)
+        await prepare(other, tenant_a)
+        async with locked(database.superuser_url, "agent_task"):
+            first = asyncio.create_task(first_answer(decisions, tenant_a, "order", 0))
+            await waiting_for_locks(superuser, 1)
+            of_first = await backends_in_lock_wait(superuser)
+            again = asyncio.create_task(first_answer(other, tenant_a, "order", 0))
+            await waiting_for_locks(superuser, 2)
+            (of_second,) = await backends_in_lock_wait(superuser) - of_first
+            await superuser.fetchval("SELECT pg_terminate_backend($1)", of_second)
+            with pytest.raises(Unavailable):
+                await again
+            contender = asyncio.create_task(first_answer(other, tenant_a, "contender", 1))
+            await waiting_for_locks(superuser, 2)
+        assert await first is Reason.SELECTED
+        assert await contender is Reason.COOLDOWN
+    assert await sends(proof) == ["order"]
+
+
+async def test_a_call_that_is_cancelled_in_its_commit_leaves_its_send_counted(
+    decisions: DecisionService,
+    superuser: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await superuser.execute(
+        """
+        CREATE FUNCTION wait_in_commit() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER in_commit AFTER INSERT ON agent_task DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.outcome = 'send') EXECUTE FUNCTION wait_in_commit();
+        SELECT pg_advisory_lock(1);
+        """
+    )
+    await prepare(decisions, tenant_a)
+    call = asyncio.create_task(first_answer(decisions, tenant_a, "order", 0))
+    await waiting_for_locks(superuser, 1)
+    call.cancel()
+    await superuser.execute("SELECT pg_advisory_unlock(1)")
+    with suppress(asyncio.CancelledError):
+        await call
+    assert await first_answer(decisions, tenant_a, "contender", 1) is Reason.COOLDOWN
+    assert await sends(proof) == ["order"]
+
+
+async def test_a_commit_that_never_happened_is_done_again(
+    decisions: DecisionService,
+    superuser: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await superuser.execute(
+        """
+        CREATE SEQUENCE fuse;
+        CREATE FUNCTION end_backend() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+        'BEGIN IF nextval(''fuse'') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER in_commit AFTER INSERT ON agent_task DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.outcome = 'send') EXECUTE FUNCTION end_backend();
+        """
+    )
+    assert await first_answer(decisions, tenant_a, "order", 0) is Reason.SELECTED
+    assert await superuser.fetchval("SELECT last_value FROM fuse") == 2
+    assert await first_answer(decisions, tenant_a, "contender", 1) is Reason.COOLDOWN
+    assert await sends(proof) == ["order"]
+
+
+class CuttingProxy:
+    """Stands before PostgreSQL; when armed, the next COMMIT is passed on, and its answer is cut off."""
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self._server: asyncio.Server | None = None
+        self.armed = False
+        self.cuts = 0
+
+    async def start(self) -> str:
+        """Listen; the URL to use instead of PostgreSQL's."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        credentials = self._target.netloc.rpartition("@")[0]
+        return urlunsplit(self._target._replace(netloc=f"{credentials}@127.0.0.1:{port}"))
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        server, requests = await asyncio.open_connection(self._target.hostname, self._target.port)
+        back = asyncio.create_task(self._copy(server, answers))
+        while data := await client.read(65_536):
+            requests.write(data)
+            if self.armed and _COMMIT in data:
+                self.armed = False
+                self.cuts += 1
+                back.cancel()
+                # PostgreSQL answers once it has committed.
+                await asyncio.gather(back, return_exceptions=True)
+                await server.read(65_536)
+                break
+        requests.close()
+        answers.close()
+        await asyncio.gather(back, return_exceptions=True)
+
+    @staticmethod
+    async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            target.write(data)
+        target.close()
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_and_answered(
+    redis: RedisPool, database: DatabaseUrls, proof: asyncpg.Connection, tenant_a: UUID, shop: None
+) -> None:
+    proxy = CuttingProxy(database.app_url)
+    async with another_server(await proxy.start(), redis) as service:
+        await prepare(service, tenant_a)
+        proxy.armed = True
+        assert await first_answer(service, tenant_a, "order", 0) is Reason.SELECTED
+        assert proxy.cuts == 1
+        assert await first_answer(service, tenant_a, "contender", 1) is Reason.COOLDOWN
+    await proxy.stop()
+    assert await sends(proof) == ["order"]
+    assert await proof.fetchval("SELECT count(*) FROM delivery_log") == 1

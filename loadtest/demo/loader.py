@@ -60,27 +60,34 @@ async def register_customers(client: LeoClient, profile_ids: Sequence[str]) -> N
 
 
 async def load_purchases(
-    clients: Sequence[LeoClient], purchases: Sequence[Purchase], on_decided: Callable[[int], None]
+    clients: Sequence[LeoClient],
+    purchases: Sequence[Purchase],
+    on_decided: Callable[[decisions.Decision], None],
 ) -> Loaded:
     """Ask for a decision at each purchase, with the profile brought up to date right before.
 
     Args:
         clients: connections; the calls take turns on them, so that every server process gets some.
-        on_decided: is told how many decisions were added.
+        on_decided: is told each decision as it is acknowledged.
     """
     loaded, customers = Loaded(), Customers()
     started = time.perf_counter()
+
+    async def decided(client: LeoClient, purchase: Purchase, free: asyncio.Semaphore) -> None:
+        on_decided(await _decide(client, purchase, free, loaded))
+
     for batch in batches(purchases, longest=CALLS_AT_ONCE * 8):
         await _upsert(clients[0], [_patch(p.profile_id, customers.count(p)) for p in batch])
         free = asyncio.Semaphore(CALLS_AT_ONCE)
         turns = enumerate(batch)
-        await asyncio.gather(*(_decide(clients[n % len(clients)], p, free, loaded) for n, p in turns))
-        on_decided(len(batch))
+        await asyncio.gather(*(decided(clients[n % len(clients)], p, free) for n, p in turns))
     loaded.seconds = time.perf_counter() - started
     return loaded
 
 
-async def _decide(client: LeoClient, purchase: Purchase, free: asyncio.Semaphore, loaded: Loaded) -> None:
+async def _decide(
+    client: LeoClient, purchase: Purchase, free: asyncio.Semaphore, loaded: Loaded
+) -> decisions.Decision:
     request = decisions.DecideRequest(event=purchase_event(purchase))
     async with free:
         started = time.perf_counter()
@@ -88,6 +95,7 @@ async def _decide(client: LeoClient, purchase: Purchase, free: asyncio.Semaphore
         loaded.latencies.append(time.perf_counter() - started)
     reason = decisions.DecisionReason.Name(answer.decision.reason).removeprefix("DECISION_REASON_")
     loaded.reasons.setdefault(purchase.profile_id, []).append(reason)
+    return answer.decision
 
 
 def purchase_event(purchase: Purchase) -> decisions.Event:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,13 +26,18 @@ from server.embedded.addresses import StackAddresses
 from server.embedded.errors import StackError
 from server.embedded.options import StackOptions
 from server.embedded.ports import free_port
+from server.embedded.process import stop_orphan
 from server.embedded.stack import Stack
 from server.embedded.state import StateDirectory, write_private
 from server.embedded.token_issuer import TokenIssuer
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
+_ORPHAN_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.1
+_COMMANDS: Final = ("serve", "worker")
+# What the command lines of both name, so that they are not taken for strangers.
+_COMMAND: Final = Path("server.cli.main")
 _SHARED_BUFFERS_MB: Final = 256
 # What the user may set for the demo's processes; a lease is short, so that a killed worker is soon replaced.
 _WORKER_DEFAULTS: Final = {"LEO_LEASE_SECONDS": "10", "LEO_SEND_SECONDS": "5", "LEO_RETRY_SECONDS": "1"}
@@ -52,12 +58,14 @@ class LeoCommand:
     Args:
         name: `serve` or `worker`.
         environment: all variables of the process.
+        directory: where its log is, and while it runs its pid.
     """
 
-    def __init__(self, name: str, *, environment: Mapping[str, str], log_path: Path) -> None:
+    def __init__(self, name: str, *, environment: Mapping[str, str], directory: Path) -> None:
         self._name = name
         self._environment = dict(environment)
-        self._log_path = log_path
+        self._log_path = directory / f"{name}.log"
+        self._pid_path = directory / f"{name}.pid"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,24 +77,25 @@ class LeoCommand:
         """Start it, in a session of its own, so that Ctrl-C reaches it after us, as a request to end."""
         with open(self._log_path, "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "server.cli.main", self._name],
+                [sys.executable, "-m", str(_COMMAND), self._name],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        self._pid_path.write_text(str(self._process.pid))
 
     def stop(self) -> None:
         """Ask it to end and wait until it has."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._pid_path.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
@@ -197,7 +206,7 @@ def _fresh_options() -> StackOptions:
     if any(directory.glob("*.pid")):
         # A demo still runs, which refuses us, or one was killed: then this stops what it left.
         with Stack(options):
-            pass
+            _stop_left_commands(directory)
     for left in ("postgres", "mailbox"):
         shutil.rmtree(directory / left, ignore_errors=True)
     for log in directory.glob("*.log"):
@@ -205,15 +214,25 @@ def _fresh_options() -> StackOptions:
     return options
 
 
+def _stop_left_commands(directory: Path) -> None:
+    for name in _COMMANDS:
+        stop_orphan(
+            directory / f"{name}.pid",
+            marker=_COMMAND,
+            stop_signal=signal.SIGTERM,
+            timeout_seconds=_ORPHAN_SECONDS,
+        )
+
+
 def _serve(addresses: StackAddresses, listen: str, processes: int, directory: Path) -> LeoCommand:
     variables = {"LEO_LISTEN": listen, "LEO_PROCESSES": str(processes)}
     environment = {**os.environ, **addresses.server_environment(), **variables}
-    return LeoCommand("serve", environment=environment, log_path=directory / "serve.log")
+    return LeoCommand("serve", environment=environment, directory=directory)
 
 
 def _worker(addresses: StackAddresses, directory: Path) -> LeoCommand:
     environment = {**_WORKER_DEFAULTS, **os.environ, **addresses.worker_environment()}
-    return LeoCommand("worker", environment=environment, log_path=directory / "worker.log")
+    return LeoCommand("worker", environment=environment, directory=directory)
 
 
 def _wait_until_listening(serve: LeoCommand, listen: str, directory: Path) -> None:

@@ -84,7 +84,7 @@ def mail_faults(rows: Mapping[str, Any], mails: list[EmailMessage]) -> list[str]
         rows: what was handed over, by the name in its Message-ID.
         mails: the mailbox.
     """
-    names = [_name(mail) for mail in mails]
+    names = [message_name(mail) for mail in mails]
     faults = [f"{name}: came {n} times" for name, n in Counter(names).items() if n > 1]
     for name, mail in zip(names, mails, strict=True):
         row = rows.get(name)
@@ -115,8 +115,14 @@ def _lines(text: str) -> str:
 
 
 def _identity(row: Any) -> str:
-    return str(row["delivery_key"])[:_KEY_DIGITS]
+    return delivery_name(row["delivery_key"])
 
 
-def _name(mail: EmailMessage) -> str:
+def delivery_name(delivery_key: str) -> str:
+    """The name that the Message-IDs of a delivery's messages begin with."""
+    return delivery_key[:_KEY_DIGITS]
+
+
+def message_name(mail: EmailMessage) -> str:
+    """The name of the delivery that a message belongs to, out of its Message-ID."""
     return str(mail["Message-ID"]).strip().removeprefix("<").partition("@")[0]

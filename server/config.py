@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     listen: ListenAddress = Field(
         "127.0.0.1:50051", description="host:port of the gRPC server; port 0 picks one"
     )
+    advertise_host: str | None = Field(
+        None, min_length=1, description="host at which others reach this server; else that of LEO_LISTEN"
+    )
     processes: int = Field(1, ge=1, le=256, description="server processes that share the port")
     auth_issuer: Issuer | None = Field(
         None, description="trusted issuer: a realm's URL, or the URL right above the realms"

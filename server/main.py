@@ -13,6 +13,7 @@ from typing import cast
 
 import grpc
 import uvloop
+from leo.activation.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 from leo.activation.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from leo.activation.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
 from leo.activation.v1.dispatch_service_pb2_grpc import add_DispatchServiceServicer_to_server
@@ -23,6 +24,8 @@ from leo.activation.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to
 from prometheus_client import CollectorRegistry
 
 from server import conditions
+from server.alerts.assembly import Alerts, running_alerts
+from server.alerts.rpc import AlertServicer
 from server.catalog.rpc import CatalogServicer
 from server.catalog.service import CatalogService
 from server.config import ServerSettings
@@ -69,12 +72,14 @@ class Resources:
         admin_database: the pool of leo_admin, where the configuration names one.
         wake_up: tells workers that there is work.
         decisions: Decide, with its caches and its lanes running.
+        alerts: the alert engine; it owns no shard yet.
     """
 
     database: Database
     admin_database: Database | None
     wake_up: WakeUp
     decisions: DecisionService
+    alerts: Alerts
 
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
@@ -82,6 +87,7 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     # The generated functions name the class of the real server; the registry stands in for it.
     server = cast(grpc.aio.Server, registry)
     database = resources.database
+    add_AlertServiceServicer_to_server(AlertServicer(service=resources.alerts.service), server)
     add_CatalogServiceServicer_to_server(
         CatalogServicer(service=CatalogService(database=database, conditions=conditions)), server
     )
@@ -139,6 +145,7 @@ async def running_server(settings: ServerSettings, *, share_port: bool = False) 
         )
         address = await server.start(settings.listen)
         stack.push_async_callback(server.drain, settings.drain_seconds)
+        await resources.alerts.keeper.start(server.own_address(settings.advertise_host))
         yield address
 
 
@@ -215,7 +222,16 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
     decisions = await stack.enter_async_context(
         running_decisions(database=database, redis=redis, wake_up=wake_up)
     )
-    return Resources(database=database, admin_database=admin_database, wake_up=wake_up, decisions=decisions)
+    alerts = await stack.enter_async_context(
+        running_alerts(database=database, url=settings.database_url.get_secret_value(), decider=decisions)
+    )
+    return Resources(
+        database=database,
+        admin_database=admin_database,
+        wake_up=wake_up,
+        decisions=decisions,
+        alerts=alerts,
+    )
 
 
 def _open_wake_ups(settings: ServerSettings, stack: AsyncExitStack) -> WakeUp:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from server.alerts.model import Book
-from server.alerts.model.engine import StoredRule, fill
+from server.alerts.model.engine import fill
 from server.alerts.store import RuleChange, StoredPrice
 from server.platform.ids import symbol_shard
 
@@ -89,19 +89,12 @@ class Holdings:
             self._shards.pop(shard, None)
 
 
-def loaded_shards(
-    epoch: int, shards: Collection[int], prices: Iterable[StoredPrice], changes: Iterable[RuleChange]
-) -> dict[int, Shard]:
-    """Shards as they are read when they are taken."""
-    loaded = {shard: Shard(epoch) for shard in shards}
-    by_shard: dict[int, list[tuple[tuple[UUID | None, str], StoredRule]]] = {shard: [] for shard in shards}
-    shard_of: dict[str, int] = {}
+def loaded_shard(epoch: int, prices: Iterable[StoredPrice], changes: Sequence[RuleChange]) -> Shard:
+    """A shard as it is read when it is taken."""
+    shard = Shard(epoch)
     for change in changes:
-        shard = shard_of.setdefault(change.symbol, symbol_shard(change.symbol))
-        loaded[shard].book(change.owner, change.symbol)
-        by_shard[shard].append(((change.owner, change.symbol), change.rule))
-    for shard, rules in by_shard.items():
-        fill(loaded[shard].books, rules)
+        shard.book(change.owner, change.symbol)
+    fill(shard.books, (((change.owner, change.symbol), change.rule) for change in changes))
     for price in prices:
-        loaded[symbol_shard(price.symbol)].book(price.owner, price.symbol).state = price.state
-    return loaded
+        shard.book(price.owner, price.symbol).state = price.state
+    return shard

@@ -12,14 +12,16 @@ import asyncio
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Final, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
-from server.alerts.holdings import Holdings, loaded_shards
-from server.alerts.store import AlertStore, RuleChange
+from server.alerts.holdings import Holdings, Shard, loaded_shard
+from server.alerts.store import BEGINNING, AlertStore, RuleChange
 from server.errors import LeoError
+from server.platform.ids import symbol_shard
 from server.platform.logging import get_logger
-from server.platform.postgres import Database
+from server.platform.postgres import Connection, Database
 
 SHARDS: Final = 64
 _PERIOD_SECONDS: Final = 1.0
@@ -134,21 +136,21 @@ class ShardKeeper:
             prices = await self._store.claim_prices(connection, shards, epoch)
         async with self._database.transaction(readonly=True) as connection:
             seen = await self._store.current_snapshot(connection)
-        changes = [change for shard in shards for change in await self._load_rules(shard)]
-        loaded = loaded_shards(epoch, shards, prices, changes)
+            loaded: dict[int, Shard] = {}
+            for shard in shards:
+                here = [price for price in prices if symbol_shard(price.symbol) == shard]
+                loaded[shard] = loaded_shard(epoch, here, await self._load_rules(connection, shard))
         async with self._holdings.gate:
             self._holdings.install(loaded, seen)
         get_logger().info("alert_shards_taken", count=len(loaded))
 
-    async def _load_rules(self, shard: int) -> list[RuleChange]:
+    async def _load_rules(self, connection: Connection, shard: int) -> list[RuleChange]:
         changes: list[RuleChange] = []
-        after: RuleChange | None = None
-        while True:
-            async with self._database.transaction(readonly=True) as connection:
-                page, after = await self._store.load_rules(connection, shard, after, _PAGE)
+        after: tuple[UUID, str] | None = BEGINNING
+        while after is not None:
+            page, after = await self._store.load_rules(connection, shard, after, _PAGE)
             changes += page
-            if after is None:
-                return changes
+        return changes
 
     async def _leave(self) -> None:
         """Own nothing; a session that is still there ends, and its locks with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -30,7 +30,9 @@ LOCK_CLASS: Final = 4712
 """First key of the advisory locks of shards; the second one is the shard."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_TENANT: Final = UUID(int=0)
+_OPERATORS: Final = frozenset(Operator)
+BEGINNING: Final = (UUID(int=0), "")
+"""Before the first rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class AlertStore:
 
     async def lock_alert_rules(
         self, connection: Connection, tenant_id: UUID, rule_ids: Collection[str]
-    ) -> dict[str, Mapping[str, Any]]:
+    ) -> dict[str, asyncpg.Record]:
         """Status, generation, note and source of those that exist, held until the transaction ends."""
         rows = await connection.fetch(self._queries["lock_alert_rules"], tenant_id, list(rule_ids))
         return {row["rule_id"]: row for row in rows}
@@ -153,21 +155,19 @@ class AlertStore:
         return str(await connection.fetchval(self._queries["current_snapshot"]))
 
     async def load_rules(
-        self, connection: Connection, shard: int, after: RuleChange | None, limit: int
-    ) -> tuple[list[RuleChange], RuleChange | None]:
+        self, connection: Connection, shard: int, after: tuple[UUID, str], limit: int
+    ) -> tuple[list[RuleChange], tuple[UUID, str] | None]:
         """One page of a shard's active rules, and where to go on; None after the last page."""
-        tenant_id = _NO_TENANT if after is None else after.rule.tenant_id
-        rule_id = "" if after is None else after.rule.rule_id
-        rows = await connection.fetch(self._queries["load_rules"], shard, tenant_id, rule_id, limit)
-        changes = [_change(row) for row in rows]
-        return changes, changes[-1] if len(changes) == limit else None
+        rows = await connection.fetch(self._queries["load_rules"], shard, *after, limit)
+        last = (rows[-1]["tenant_id"], rows[-1]["rule_id"]) if len(rows) == limit else None
+        return _changes(rows), last
 
     async def changed_rules(
         self, connection: Connection, shards: Collection[int], since: str
     ) -> tuple[str, list[RuleChange]]:
         """Rules that changed since a snapshot, and the snapshot to ask from the next time."""
         rows = await connection.fetch(self._queries["changed_rules"], list(shards), since)
-        return str(rows[0]["snapshot"]), [_change(row) for row in rows if row["rule_id"] is not None]
+        return str(rows[0]["snapshot"]), _changes(rows)
 
     async def next_epoch(self, connection: Connection) -> int:
         """A number above every one before."""
@@ -294,6 +294,11 @@ def _price(row: asyncpg.Record) -> StoredPrice:
         sequence=document.get("sequence", 0),
     )
     return StoredPrice(row["tenant_id"], row["symbol"], state)
+
+
+def _changes(rows: Sequence[asyncpg.Record]) -> list[RuleChange]:
+    """The rules among the rows; logic that is none of this engine's is passed over."""
+    return [_change(row) for row in rows if row["operator"] in _OPERATORS and row["price_nanos"] is not None]
 
 
 def _change(row: asyncpg.Record) -> RuleChange:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,9 @@ class RpcServer:
     def __init__(self, *, registry: ServiceRegistry, max_message_bytes: int, share_port: bool) -> None:
         self._health = HealthServicer()
         self._registry = registry
+        self._share_port = share_port
+        self._own_port = 0
+        self._host = ""
         names = [*registry.handlers, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(names), registry)
@@ -57,10 +61,23 @@ class RpcServer:
         except RuntimeError as error:
             await self._discard()
             raise PortNotFree(f"can not listen on {listen}") from error
+        # Of processes that share a port none can be called by it; what only one of them can answer comes here.
+        self._own_port = self._server.add_insecure_port(f"{host}:0") if self._share_port else port
+        self._host = host
         for service in self._registry.handlers:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         return f"{host}:{port}"
+
+    def own_address(self, advertised_host: str | None) -> str:
+        """host:port at which this very process is reachable, once it is started.
+
+        Args:
+            advertised_host: how others name this machine; None for the host that it listens on.
+        """
+        listens_everywhere = self._host in {"0.0.0.0", "[::]"}  # noqa: S104 - compared, not bound
+        host = socket.gethostname() if listens_everywhere else self._host
+        return f"{advertised_host or host}:{self._own_port}"
 
     async def _discard(self) -> None:
         """End a server without a port. One that never ran crashes the process when it is collected."""

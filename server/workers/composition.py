@@ -12,6 +12,8 @@ from email.utils import parseaddr
 
 from celery import Celery
 
+from server.alerts.jobs import AlertJobs
+from server.alerts.store import AlertStore
 from server.config import WorkerSettings
 from server.decisions.assembly import running_decisions
 from server.dispatch.channels.channel import Channel
@@ -37,6 +39,7 @@ class Worker:
     """What Celery's tasks call."""
 
     dispatch: DispatchJobs
+    alerts: AlertJobs
     sweep: Sweep
     months: MonthUpkeep
     snapshots: SnapshotUpkeep
@@ -66,6 +69,13 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
         await months.run()
         yield Worker(
             dispatch=_dispatch_jobs(settings, database, await _channels(settings, stack), decisions),
+            alerts=AlertJobs(
+                database=database,
+                store=AlertStore(),
+                decider=decisions,
+                lease_seconds=settings.lease_seconds,
+                worker=_worker_name(),
+            ),
             sweep=Sweep(database=database, wake_ups=wake_ups),
             months=months,
             snapshots=SnapshotUpkeep(database=database, redis=redis),
@@ -105,7 +115,7 @@ def _dispatch_jobs(
     settings: WorkerSettings, database: Database, channels: Mapping[str, Channel], decider: Decider
 ) -> DispatchJobs:
     store = DeliveryStore()
-    worker = f"{socket.gethostname()}:{os.getpid()}"
+    worker = _worker_name()
     preparation = Preparation(database=database, store=store, channels=channels)
     recorder = StepRecorder(database=database, store=store)
     limits = DeliveryLimits(settings.lease_seconds, settings.send_seconds)
@@ -133,6 +143,10 @@ def _dispatch_jobs(
         worker=worker,
     )
     return DispatchJobs(make_runner=make_runner, plans=plans)
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _sender(value: str) -> Address:

@@ -48,6 +48,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
     """Give the app its tasks."""
     bodies: dict[TaskName, Work] = {
         TaskName.DELIVER: worker.dispatch.deliver,
+        TaskName.DECIDE_FIRINGS: worker.alerts.decide_firings,
         TaskName.CARRY_OUT_PLANS: worker.dispatch.carry_out_plans,
         TaskName.SWEEP: worker.sweep.run,
         TaskName.ENSURE_MONTHS: worker.months.run,

@@ -20,6 +20,7 @@ class TaskName(StrEnum):
     """The tasks of the fleet."""
 
     DELIVER = "leo.deliver"
+    DECIDE_FIRINGS = "leo.decide_firings"
     CARRY_OUT_PLANS = "leo.carry_out_plans"
     SWEEP = "leo.sweep"
     ENSURE_MONTHS = "leo.ensure_months"
@@ -27,7 +28,10 @@ class TaskName(StrEnum):
 
 
 PLANS: Final = "dispatch"
-"""The work queue of plans; every other one holds deliveries."""
+"""The work queue of plans."""
+
+ALERTS: Final = "alerts"
+"""The work queue of alerts that fired; every other one holds deliveries."""
 
 _URGENT: Final = frozenset({"push", "web_push", "pushalert", "telegram"})
 
@@ -39,4 +43,8 @@ def celery_queue_of(work_queue: str) -> CeleryQueue:
 
 def wake_up_of(work_queue: str) -> tuple[TaskName, tuple[str, ...]]:
     """The task that serves this work queue, and its arguments."""
-    return (TaskName.CARRY_OUT_PLANS, ()) if work_queue == PLANS else (TaskName.DELIVER, (work_queue,))
+    if work_queue == PLANS:
+        return TaskName.CARRY_OUT_PLANS, ()
+    if work_queue == ALERTS:
+        return TaskName.DECIDE_FIRINGS, ()
+    return TaskName.DELIVER, (work_queue,)

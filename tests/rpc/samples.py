@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from leo.activation.v1 import alert_service_pb2 as alert
 from leo.activation.v1 import catalog_service_pb2 as catalog
 from leo.activation.v1 import contact_policy_pb2 as policy
 from leo.activation.v1 import decision_service_pb2 as decision
@@ -190,7 +191,44 @@ _DISPATCH: Final[Mapping[str, Sample]] = {
     "ListDeliveries": lambda answers: dispatch.ListDeliveriesRequest(profile_id=answers["profile_id"]),
 }
 
+
+def _ticks() -> alert.TickBatch:
+    return alert.TickBatch(
+        symbols=["SAMPLE"],
+        symbol_indices=[0, 0],
+        price_nanos=[149_000_000_000, 151_000_000_000],
+        observed_at_us=[1_700_000_000_000_000, 1_700_000_001_000_000],
+        feed=f"{MARK}-feed",
+        sequences=[1, 2],
+    )
+
+
+_ALERTS: Final[Mapping[str, Sample]] = {
+    "PutAlertRules": lambda _: alert.PutAlertRulesRequest(
+        rules=[
+            alert.AlertRuleInput(
+                profile_id=f"{MARK}-profile",
+                symbol="SAMPLE",
+                logic=alert.AlertLogic(
+                    operator=alert.ALERT_OPERATOR_CROSSES,
+                    price_nanos=150_000_000_000,
+                    direction=alert.ALERT_DIRECTION_UP,
+                ),
+                source=alert.ALERT_SOURCE_USER_MANUAL,
+                note=f"{MARK} note",
+            )
+        ]
+    ),
+    "AlertEvaluate": lambda _: alert.AlertEvaluateRequest(batch=_ticks()),
+    "StreamTicks": lambda _: alert.StreamTicksRequest(batch=_ticks()),
+    "ListAlertRules": lambda _: alert.ListAlertRulesRequest(),
+    "DeleteAlertRule": lambda answers: alert.DeleteAlertRuleRequest(
+        rule_id=answers["PutAlertRules"].results[0].put.rule_id
+    ),
+}
+
 SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
+    "leo.activation.v1.AlertService": _ALERTS,
     "leo.activation.v1.CatalogService": _CATALOG,
     "leo.activation.v1.DecisionService": _DECISIONS,
     "leo.activation.v1.DispatchService": _DISPATCH,
@@ -202,6 +240,10 @@ SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
 """By service, then by RPC, in an order in which they can be called."""
 
 BUILDS_ON: Final[Mapping[str, Sequence[str]]] = {
+    "leo.activation.v1.AlertService": [
+        "leo.activation.v1.CatalogService",
+        "leo.activation.v1.ProfileService",
+    ],
     "leo.activation.v1.DecisionService": [
         "leo.activation.v1.CatalogService",
         "leo.activation.v1.ProfileService",

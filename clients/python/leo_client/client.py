@@ -17,6 +17,7 @@ from leo_client.services import DESCRIPTORS, STUBS, wrapped
 from leo_client.tokens import Token, token_source
 
 if TYPE_CHECKING:
+    from leo.activation.v1.alert_service_pb2_grpc import AlertServiceAsyncStub
     from leo.activation.v1.catalog_service_pb2_grpc import CatalogServiceAsyncStub
     from leo.activation.v1.decision_service_pb2_grpc import DecisionServiceAsyncStub
     from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceAsyncStub
@@ -41,6 +42,7 @@ class LeoClient:
         credentials: TLS; None for a plain connection.
     """
 
+    alerts: AlertServiceAsyncStub
     catalog: CatalogServiceAsyncStub
     decisions: DecisionServiceAsyncStub
     dispatch: DispatchServiceAsyncStub

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import ServiceDescriptor
 from leo.activation.v1 import (
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     catalog_service_pb2,
     catalog_service_pb2_grpc,
     decision_service_pb2,
@@ -24,6 +26,7 @@ from leo.activation.v1 import (
 )
 
 STUBS: Final[Mapping[str, Callable[[Any], object]]] = {
+    "alerts": alert_service_pb2_grpc.AlertServiceStub,
     "catalog": catalog_service_pb2_grpc.CatalogServiceStub,
     "decisions": decision_service_pb2_grpc.DecisionServiceStub,
     "dispatch": dispatch_service_pb2_grpc.DispatchServiceStub,
@@ -36,6 +39,7 @@ STUBS: Final[Mapping[str, Callable[[Any], object]]] = {
 DESCRIPTORS: Final[tuple[ServiceDescriptor, ...]] = tuple(
     service
     for module in (
+        alert_service_pb2,
         catalog_service_pb2,
         decision_service_pb2,
         dispatch_service_pb2,

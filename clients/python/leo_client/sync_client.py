@@ -14,6 +14,7 @@ from leo_client.services import DESCRIPTORS, STUBS, wrapped
 from leo_client.tokens import Token, token_source
 
 if TYPE_CHECKING:
+    from leo.activation.v1.alert_service_pb2_grpc import AlertServiceStub
     from leo.activation.v1.catalog_service_pb2_grpc import CatalogServiceStub
     from leo.activation.v1.decision_service_pb2_grpc import DecisionServiceStub
     from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceStub
@@ -34,6 +35,7 @@ class LeoSyncClient:
         credentials: TLS; None for a plain connection.
     """
 
+    alerts: AlertServiceStub
     catalog: CatalogServiceStub
     decisions: DecisionServiceStub
     dispatch: DispatchServiceStub

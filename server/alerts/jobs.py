@@ -1,0 +1,57 @@
+"""What workers call: decide the firings that their server could not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from server.alerts.deciding import Decider, decide_firings
+from server.alerts.store import AlertStore
+from server.errors import LeoError
+from server.platform.logging import get_logger
+from server.platform.postgres import Database
+
+_PAGE: Final = 500
+
+
+class AlertJobs:
+    """Takes up firings that are due: their server was killed, busy, or could not reach what it needs.
+
+    Args:
+        lease_seconds: how long a claim holds.
+        worker: names this process in claims.
+    """
+
+    def __init__(
+        self, *, database: Database, store: AlertStore, decider: Decider, lease_seconds: float, worker: str
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._decider = decider
+        self._lease = timedelta(seconds=lease_seconds)
+        self._worker = worker
+
+    async def decide_firings(self) -> None:
+        """Decide until none is due. Idempotent; any number may run at once."""
+        claimant = f"{self._worker}:{uuid4().hex}"
+        while claims := await self._claim(claimant):
+            by_tenant: dict[UUID, list[str]] = {}
+            for tenant_id, task_id in claims:
+                by_tenant.setdefault(tenant_id, []).append(task_id)
+            for tenant_id, task_ids in by_tenant.items():
+                await self._decide(tenant_id, task_ids, claimant)
+
+    async def _claim(self, claimant: str) -> list[tuple[UUID, str]]:
+        async with self._database.transaction() as connection:
+            return await self._store.claim_firings(
+                connection, limit=_PAGE, lease=self._lease, claimant=claimant
+            )
+
+    async def _decide(self, tenant_id: UUID, task_ids: list[str], claimant: str) -> None:
+        try:
+            async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+                firings = await self._store.load_firings(connection, tenant_id, task_ids, claimant)
+            await decide_firings(self._decider, self._database, self._store, tenant_id, firings)
+        except LeoError as error:
+            get_logger().warning("firings_wait", count=len(task_ids), reason=error.reason)

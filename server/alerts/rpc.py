@@ -1,0 +1,110 @@
+"""AlertService on the wire: messages to models and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final, TypeAlias
+
+from google.protobuf.message import Message
+from grpc.aio import ServicerContext
+from leo.activation.v1 import alert_service_pb2 as wire
+from leo.activation.v1 import alert_service_pb2_grpc
+
+from server.alerts import messages
+from server.alerts.service import GLOBAL_TICKS_SCOPE, AlertService
+from server.rpc.caller import Caller, current_caller
+from server.wire import to_page_request, to_page_response
+
+Context: TypeAlias = ServicerContext[Message, Message]
+_Answers: TypeAlias = asyncio.Queue[asyncio.Task[wire.TickBatchResult] | None]
+_UNDER_WAY: Final = 64
+
+
+class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
+    """Converts and delegates."""
+
+    def __init__(self, *, service: AlertService) -> None:
+        self._service = service
+
+    async def AlertEvaluate(
+        self, request: wire.AlertEvaluateRequest, context: Context
+    ) -> wire.AlertEvaluateResponse:
+        """Take a batch of ticks."""
+        return wire.AlertEvaluateResponse(result=await self._evaluate(request.batch, current_caller()))
+
+    async def StreamTicks(
+        self, requests: AsyncIterator[wire.StreamTicksRequest], context: Context
+    ) -> AsyncIterator[wire.StreamTicksResponse]:
+        """Take batches of ticks; those that follow are read while one commits."""
+        answers, places = _Answers(), asyncio.Semaphore(_UNDER_WAY)
+        reader = asyncio.create_task(self._read(requests, current_caller(), answers, places))
+        try:
+            while (answer := await answers.get()) is not None:
+                yield wire.StreamTicksResponse(result=await answer)
+                places.release()
+            await reader
+        finally:
+            reader.cancel()
+            _give_up(answers)
+
+    async def PutAlertRules(
+        self, request: wire.PutAlertRulesRequest, context: Context
+    ) -> wire.PutAlertRulesResponse:
+        """Make rules active."""
+        answers = await self._service.put_alert_rules(
+            current_caller().tenant_id, [messages.to_rule(rule) for rule in request.rules]
+        )
+        return wire.PutAlertRulesResponse(results=map(messages.from_put_answer, answers))
+
+    async def ListAlertRules(
+        self, request: wire.ListAlertRulesRequest, context: Context
+    ) -> wire.ListAlertRulesResponse:
+        """Rules, page by page."""
+        page = await self._service.list_alert_rules(
+            current_caller().tenant_id,
+            to_page_request(request.page),
+            profile_id=request.profile_id or None,
+            symbol=request.symbol or None,
+            status=messages.STATUSES.get(request.status),
+        )
+        return wire.ListAlertRulesResponse(
+            rules=map(messages.from_rule, page.items), page=to_page_response(page.next_token)
+        )
+
+    async def DeleteAlertRule(
+        self, request: wire.DeleteAlertRuleRequest, context: Context
+    ) -> wire.DeleteAlertRuleResponse:
+        """Stop a rule."""
+        rule = await self._service.delete_alert_rule(current_caller().tenant_id, request.rule_id)
+        return wire.DeleteAlertRuleResponse(rule=messages.from_rule(rule))
+
+    async def _read(
+        self,
+        requests: AsyncIterator[wire.StreamTicksRequest],
+        caller: Caller,
+        answers: _Answers,
+        places: asyncio.Semaphore,
+    ) -> None:
+        """Tasks begin in the order in which they are made, and stand in line before they first wait."""
+        try:
+            async for request in requests:
+                await places.acquire()
+                answers.put_nowait(asyncio.create_task(self._evaluate(request.batch, caller)))
+        finally:
+            answers.put_nowait(None)
+
+    async def _evaluate(self, message: wire.TickBatch, caller: Caller) -> wire.TickBatchResult:
+        batch = messages.to_batch(message, caller.tenant_id)
+        outcome = await self._service.evaluate(
+            caller.tenant_id, batch, may_tick_globally=GLOBAL_TICKS_SCOPE in caller.scopes
+        )
+        return messages.from_outcome(outcome, batch, caller.tenant_id)
+
+
+def _give_up(answers: _Answers) -> None:
+    """Nobody waits for these any more; what is being committed is committed nevertheless."""
+    while not answers.empty():
+        answer = answers.get_nowait()
+        if answer is not None:
+            answer.cancel()

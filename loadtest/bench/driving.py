@@ -64,6 +64,11 @@ async def drive(job: Mapping[str, Any]) -> dict[str, float]:
     return report
 
 
+async def recorded_in(proof: asyncpg.Connection) -> Recorded:
+    """What a database holds."""
+    return Recorded(**await proof.fetchrow(_RECORDED))
+
+
 async def reconcile(database: DatabaseUrls, report: Mapping[str, float]) -> Recorded:
     """What is recorded, which has to be exactly what was acknowledged.
 
@@ -71,9 +76,8 @@ async def reconcile(database: DatabaseUrls, report: Mapping[str, float]) -> Reco
         NotReconciled: it is not.
     """
     connection = await asyncpg.connect(database.proof_url)
-    row = await connection.fetchrow(_RECORDED)
+    recorded = await recorded_in(connection)
     await connection.close()
-    recorded = Recorded(**row)
     expected = (report["acknowledged"], report["sends"], report["sends"], report["acknowledged"])
     if (recorded.tasks, recorded.sends, recorded.queued, recorded.events) != expected:
         raise NotReconciled(f"acknowledged {dict(report)}, but recorded {recorded}")

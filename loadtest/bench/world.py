@@ -61,6 +61,16 @@ select
 from tenant, unnest($1::text[]) with ordinality as event (event_name, position)
 where keycloak_client_id like 'bench-%'
 """
+_TEMPLATES = """
+insert into message_templates (
+    tenant_id, template_id, template_name, channel, language, subject_template, body_template, version, status
+)
+select
+    tenant_id, md5(tenant_id || event_name)::uuid, event_name, 'email', 'default', 'Thank you',
+    'You bought for {{ event.amount }}.', 1, 'active'
+from tenant, unnest($1::text[]) as event_name
+where keycloak_client_id like 'bench-%'
+"""
 _PROFILES = """
 insert into cdp_profiles (
     tenant_id, profile_id, ext_id, primary_email, segments, raw_attributes, language, time_zone
@@ -113,6 +123,7 @@ async def fill(urls: DatabaseUrls, world: World, *, definitions: bool = True) ->
     if definitions:
         await proof.execute(_CAMPAIGNS, _json(CAMPAIGN_CAP))
         await proof.execute(_EVENTS, list(EVENT_NAMES), _json(CONDITION), COOLDOWN_SECONDS)
+        await proof.execute(_TEMPLATES, list(EVENT_NAMES))
     anonymous = world.profiles // ANONYMOUS_SHARE if definitions else 0
     await proof.execute(_PROFILES, world.profiles + anonymous)
     if definitions:

@@ -1,0 +1,109 @@
+"""Load on the stack of `leo run`: `python -m loadtest.load`, or `make load`.
+
+Starts `leo run` in a fresh state directory, fills it, lets locust call it from a process of its own, and
+ends with one line of JSON. The report is loadtest/out/load.html.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import asyncpg
+
+from loadtest.bench.driving import Recorded, recorded_in
+from loadtest.bench.world import World, fill
+from loadtest.load.observation import observed
+from loadtest.load.shape import Shape
+from loadtest.load.stack import RunningStack, running_stack
+from server.embedded.state import checkout_directory
+
+_PROFILES = 10_000
+_MOST_FAILURES = 0.01
+_STOP_SECONDS = 30
+_OUT = checkout_directory() / "loadtest" / "out"
+
+
+def main() -> None:
+    """Run, and exit with 1 where more than one request in a hundred failed or rows are not as acknowledged."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest.load", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rate", type=float, default=5000, help="events a minute")
+    parser.add_argument("--seconds", type=int, default=120, help="length of the run")
+    parser.add_argument("--profiles", type=int, default=_PROFILES, help="profiles with consent")
+    parser.add_argument("--out", type=Path, default=_OUT, help="directory of the report")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="leo-load-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        with running_stack(directory) as stack:
+            summary = directory / "summary.json"
+            seen = asyncio.run(_run(stack, arguments, summary))
+            if not summary.exists():
+                raise SystemExit("locust failed; see above")
+            result = _result(json.loads(summary.read_text()), seen, arguments.seconds)
+    print(f"the report is {arguments.out / 'load.html'}")
+    print(json.dumps(result))
+    sys.exit(0 if _is_good(result) else 1)
+
+
+async def _run(stack: RunningStack, arguments: argparse.Namespace, summary: Path) -> dict[str, float]:
+    await fill(stack.database, World(1, arguments.profiles))
+    async with observed(stack) as observation:
+        await _locust(stack, arguments, summary)
+    recorded = await _recorded(stack)
+    return {"recorded": recorded.tasks, "queued": recorded.queued, **observation.report()}
+
+
+def _result(summary: dict[str, float], seen: dict[str, float], seconds: int) -> dict[str, float]:
+    return {**summary, "events_per_minute": round(summary["events"] / seconds * 60), **seen}
+
+
+async def _locust(stack: RunningStack, arguments: argparse.Namespace, summary: Path) -> None:
+    variables = {
+        "LEO_LOAD_TARGET": stack.address,
+        "LEO_LOAD_TOKEN": stack.token,
+        "LEO_LOAD_RATE": str(arguments.rate),
+        "LEO_LOAD_PROFILES": str(arguments.profiles),
+        "LEO_LOAD_SUMMARY": str(summary),
+    }
+    users = str(Shape(arguments.rate).users)
+    load = ("--users", users, "--spawn-rate", users, "--run-time", f"{arguments.seconds}s")
+    # Users finish the call that they are in, so that what was acknowledged can be counted exactly.
+    ending = ("--stop-timeout", str(_STOP_SECONDS), "--html", str(arguments.out / "load.html"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "--only-summary", "--headless"),
+        *load,
+        *ending,
+        cwd=checkout_directory(),
+        env={**stack.environment, **variables},
+        stdin=asyncio.subprocess.DEVNULL,
+    )
+    await process.wait()
+
+
+async def _recorded(stack: RunningStack) -> Recorded:
+    proof = await asyncpg.connect(stack.database.proof_url)
+    try:
+        return await recorded_in(proof)
+    finally:
+        await proof.close()
+
+
+def _is_good(result: dict[str, float]) -> bool:
+    few_failures = result["failures"] <= _MOST_FAILURES * max(1, result["requests"])
+    # A call that failed may have been recorded; one that was acknowledged must be.
+    kept = result["recorded"] == result["events"] or (
+        result["failures"] and result["recorded"] > result["events"]
+    )
+    return bool(result["requests"] and few_failures and kept)
+
+
+if __name__ == "__main__":
+    main()

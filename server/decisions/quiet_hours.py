@@ -25,10 +25,17 @@ def due_at(moment: datetime, quiet_hours: QuietHours | None, time_zone: str | No
     local = moment.astimezone(_zone(time_zone))
     if not _is_quiet(local, quiet_hours):
         return moment
+    while _is_quiet(local, quiet_hours):
+        local = _next_end(local, quiet_hours)
+    return local.astimezone(UTC)
+
+
+def _next_end(local: datetime, quiet_hours: QuietHours) -> datetime:
+    """When the quiet hours end next. An end that the clock skips comes out later, perhaps in the next ones."""
     end = local.replace(hour=quiet_hours.end.hour, minute=quiet_hours.end.minute, second=0, microsecond=0)
     if end <= local:
-        end = end + timedelta(days=1)
-    return end.astimezone(UTC)
+        end += timedelta(days=1)
+    return end.astimezone(UTC).astimezone(local.tzinfo)
 
 
 def _is_quiet(local: datetime, quiet_hours: QuietHours) -> bool:

@@ -41,7 +41,7 @@ PROFILES: Final = int(os.environ.get("LEO_LOAD_PROFILES", "10000"))
 _DEADLINE_SECONDS: Final = 10.0
 _stream = EventStream(profiles=PROFILES, label=uuid4().hex)
 _numbers = count()
-_totals = {"events": 0}
+_totals = {"acknowledged": 0}
 
 
 class Refused(Exception):
@@ -130,12 +130,12 @@ class Freezer(Caller):
 
 
 def _count_one(response: decisions.DecideResponse) -> None:
-    _totals["events"] += not response.decision.duplicate
+    _totals["acknowledged"] += not response.decision.duplicate
 
 
 def _count_batch(response: decisions.DecideBatchResponse) -> None:
     refused = [result.error.message for result in response.results if result.HasField("error")]
-    _totals["events"] += len(response.results) - len(refused)
+    _totals["acknowledged"] += len(response.results) - len(refused)
     if refused:
         raise Refused(refused[0])
 
@@ -154,7 +154,8 @@ def write_summary(environment: Any, **_: Any) -> None:
         summary = {
             "requests": total.num_requests,
             "failures": total.num_failures,
-            "events": _totals["events"],
+            "events": next(_numbers),
+            "acknowledged": _totals["acknowledged"],
             "p50_ms": total.get_response_time_percentile(0.50),
             "p99_ms": total.get_response_time_percentile(0.99),
         }

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -31,6 +32,9 @@ from loadtest.faults.verdict import decided, delivery_faults, differences
 from server.cli.stopping import ends_on_signal
 from server.embedded.errors import StackError
 from server.embedded.mailbox import Mailbox
+from tests.demo.expected import expected_figures
+
+Expectations = Mapping[str, Mapping[str, object]]
 
 _STOPPED: Final = 130
 _LEAST_PURCHASES: Final = 100
@@ -45,7 +49,8 @@ class Drill:
     """What came of the disturbed run.
 
     Args:
-        faults: what must not be; empty when all is well.
+        differences: where its figures are not those that were expected.
+        faults: what else must not be.
         seconds: how long it took.
     """
 
@@ -53,6 +58,7 @@ class Drill:
     ledger: Ledger
     killer: Killer
     audit: Audit
+    differences: list[str]
     faults: list[str]
     seconds: float
 
@@ -68,12 +74,14 @@ def faults(
     with ends_on_signal():
         purchases = read_purchases(limit)
         console.print(f"seed {seed}: {KILL_RULE}", highlight=False)
+        expectations = {"the plain computation": expected_figures(limit).figures}
         with running_stack(processes=1, pid_path=None) as running:
-            undisturbed = asyncio.run(_undisturbed(console, running, purchases)) if compare else None
-            drill = asyncio.run(_disturbed(console, running, purchases, seed, undisturbed))
-        print_faults(console, drill.faults)
+            if compare:
+                expectations["the undisturbed run"] = asyncio.run(_undisturbed(console, running, purchases))
+            drill = asyncio.run(_disturbed(console, running, purchases, seed, expectations))
+        print_faults(console, drill.differences + drill.faults)
         print(_last_line(seed, drill), flush=True)
-        status = 1 if drill.faults else 0
+        status = 1 if drill.differences or drill.faults else 0
     raise typer.Exit(status)
 
 
@@ -91,7 +99,7 @@ async def _disturbed(
     running: Running,
     purchases: list[Purchase],
     seed: int,
-    undisturbed: dict[str, object] | None,
+    expectations: Expectations,
 ) -> Drill:
     console.print("\n[bold]disturbed[/bold]")
     ledger = Ledger()
@@ -107,18 +115,26 @@ async def _disturbed(
     seconds = time.perf_counter() - started
     mailbox = Mailbox(Path(running.addresses.mailbox_directory))
     audited = await audit(running.addresses.database.app_url, played.tenant_id, ledger, mailbox)
-    found = _faults(played, audited, running, undisturbed)
     print_kills(console, killer, ledger, audited)
     print_result(console, played.figures, ledger, audited)
-    return Drill(played, ledger, killer, audited, found, seconds)
+    return Drill(
+        played=played,
+        ledger=ledger,
+        killer=killer,
+        audit=audited,
+        differences=_differences(decided(played.figures), expectations),
+        faults=_faults(played, audited, running),
+        seconds=seconds,
+    )
 
 
-def _faults(
-    played: Played, audited: Audit, running: Running, undisturbed: dict[str, object] | None
-) -> list[str]:
-    """Everything that must not be, in words."""
-    found = differences(undisturbed or {}, decided(played.figures), "the undisturbed run")
-    found += delivery_faults(played.figures, audited.unknown_arrived)
+def _differences(found: Mapping[str, object], expectations: Expectations) -> list[str]:
+    return [fault for name, figures in expectations.items() for fault in differences(figures, found, name)]
+
+
+def _faults(played: Played, audited: Audit, running: Running) -> list[str]:
+    """Everything that must not be but for the figures, in words."""
+    found = delivery_faults(played.figures, audited.unknown_arrived)
     found += [f"acknowledged, but not recorded so: {entry}" for entry in audited.missing]
     if sorted(running.keeper.restarts) != sorted(TARGETS):
         found.append(f"started again: {running.keeper.restarts}, but each of {TARGETS} was to be killed once")
@@ -138,7 +154,7 @@ def _last_line(seed: int, drill: Drill) -> str:
             "deliveries": dict(sorted(figures.deliveries.items())),
             "mailbox_messages": figures.mailbox_messages,
             "orphans": sum(figures.orphans.values()),
-            "figures_equal": not drill.faults,
+            "figures_equal": not drill.differences,
             "acknowledged": len(drill.ledger.entries),
             "missing": len(drill.audit.missing),
             "duplicates": drill.audit.duplicates,

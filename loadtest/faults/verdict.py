@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -56,13 +56,9 @@ def longest_pause(times: Iterable[datetime], start: datetime, end: datetime | No
 
     Args:
         times: in order.
-        end: where to stop looking; None for half a minute after the start.
+        end: where to stop looking, in the middle of a pause too; None for half a minute after the start.
     """
     limit = end or start + _WINDOW
     moments = [start, *(moment for moment in times if start <= moment)]
-    pauses = [later - earlier for earlier, later in _pairs(moments) if earlier < limit]
+    pauses = [min(later, limit) - earlier for earlier, later in pairwise(moments) if earlier < limit]
     return max(pauses, default=timedelta(0)).total_seconds()
-
-
-def _pairs(moments: Sequence[datetime]) -> Iterable[tuple[datetime, datetime]]:
-    return pairwise(moments)

@@ -231,16 +231,18 @@ GRANT SELECT (tenant_id, symbol, price_nanos, observed_at, state, epoch), UPDATE
 CREATE POLICY alert_keeper_policy ON market_snapshot TO leo_alert_keeper USING (true) WITH CHECK (true);
 GRANT SELECT, UPDATE (status, last_triggered_at, last_fired_price_nanos) ON alert_rules TO leo_alert_keeper;
 CREATE POLICY alert_keeper_policy ON alert_rules TO leo_alert_keeper USING (true) WITH CHECK (true);
-GRANT SELECT (tenant_id, task_id), INSERT (
+GRANT SELECT (tenant_id, task_id, queue), INSERT (
     tenant_id, task_id, agent_name, task_type, profile_id, source_event_id, event_type, occurred_at,
     reasoning_summary, inputs, status, queue, due_at
 ) ON agent_task TO leo_alert_keeper;
-CREATE POLICY alert_keeper_policy ON agent_task FOR INSERT TO leo_alert_keeper WITH CHECK (queue = 'alerts');
+CREATE POLICY alert_keeper_insert ON agent_task FOR INSERT TO leo_alert_keeper WITH CHECK (queue = 'alerts');
+CREATE POLICY alert_keeper_select ON agent_task FOR SELECT TO leo_alert_keeper USING (queue = 'alerts');
 
 -- migrate:down
 SET LOCAL lock_timeout = '5s';
 
-DROP POLICY alert_keeper_policy ON agent_task;
+DROP POLICY alert_keeper_select ON agent_task;
+DROP POLICY alert_keeper_insert ON agent_task;
 DROP POLICY alert_keeper_policy ON alert_rules;
 DROP POLICY alert_keeper_policy ON market_snapshot;
 REVOKE ALL ON agent_task, alert_rules, market_snapshot FROM leo_alert_keeper;

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from leo.activation.v1 import alert_service_pb2 as wire
 from leo_client import LeoClient
 
 from server.embedded.database_setup import DatabaseUrls
+from tests.alerts.servers import Servers
 from tests.fixtures.server import ClientFor
 from tests.fixtures.tenants import Tenant
 
@@ -121,3 +123,24 @@ async def feed(client_for: ClientFor, database: DatabaseUrls, tenant_b: Tenant) 
     """A caller that may bring ticks of the global instruments MSFT and IBM."""
     await add_instruments(database, ["MSFT", "IBM"])
     return Caller(client_for(tenant_b, (*SCOPES, "ticks.write")))
+
+
+@pytest.fixture
+def servers(
+    database: DatabaseUrls, redis_url: str, jwks_path: Path, issuer: str, audience: str, tmp_path: Path
+) -> Iterator[Servers]:
+    """Starts `leo serve` processes on the test's own database and Redis."""
+    fleet = Servers(
+        environment={
+            "LEO_DATABASE_URL": database.app_url,
+            "LEO_REDIS_URL": redis_url,
+            "LEO_AUTH_ISSUER": issuer,
+            "LEO_AUTH_AUDIENCE": audience,
+            "LEO_AUTH_JWKS": str(jwks_path),
+            "LEO_LISTEN": "127.0.0.1:0",
+            "LEO_DRAIN_SECONDS": "1",
+        },
+        directory=tmp_path,
+    )
+    yield fleet
+    fleet.stop()

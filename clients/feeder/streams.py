@@ -1,0 +1,77 @@
+"""One open stream of ticks for each server that owns some of the symbols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import grpc
+from leo.activation.v1 import alert_service_pb2 as wire
+from leo_client import LeoApiError, LeoClient
+
+
+class OwnerStream:
+    """A stream to one server. After an error it is of no more use.
+
+    Args:
+        client: calls that server; it is closed with the stream.
+    """
+
+    def __init__(self, client: LeoClient) -> None:
+        self._client = client
+        self._requests: asyncio.Queue[wire.StreamTicksRequest] = asyncio.Queue()
+        self._answers = aiter(client.alerts.StreamTicks(self._sending()))
+
+    async def send(self, batches: Sequence[wire.TickBatch]) -> list[wire.TickBatchResult]:
+        """Send batches, and wait until each is acknowledged.
+
+        Raises:
+            LeoApiError: the stream broke; some of them may have been committed.
+        """
+        for batch in batches:
+            self._requests.put_nowait(wire.StreamTicksRequest(batch=batch))
+        return [await self._next() for _ in batches]
+
+    async def close(self) -> None:
+        """End the stream and its connection."""
+        await self._client.close()
+
+    async def _next(self) -> wire.TickBatchResult:
+        try:
+            return (await anext(self._answers)).result
+        except StopAsyncIteration:
+            raise LeoApiError(grpc.StatusCode.UNAVAILABLE, "the server ended the stream") from None
+
+    async def _sending(self) -> AsyncIterator[wire.StreamTicksRequest]:
+        while True:
+            yield await self._requests.get()
+
+
+class Streams:
+    """Open streams by address.
+
+    Args:
+        connect: makes the client of an address.
+    """
+
+    def __init__(self, connect: Callable[[str], LeoClient]) -> None:
+        self._connect = connect
+        self._open: dict[str, OwnerStream] = {}
+
+    def to(self, address: str) -> OwnerStream:
+        """The stream to a server, opened where it is not open."""
+        stream = self._open.get(address)
+        if stream is None:
+            stream = self._open[address] = OwnerStream(self._connect(address))
+        return stream
+
+    async def drop(self, address: str) -> None:
+        """Close the stream to a server."""
+        stream = self._open.pop(address, None)
+        if stream is not None:
+            await stream.close()
+
+    async def close(self) -> None:
+        """Close all."""
+        for address in list(self._open):
+            await self.drop(address)

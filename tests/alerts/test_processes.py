@@ -1,0 +1,188 @@
+"""Several server processes on one database: who owns what, who dies, and what still fires once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+import pytest
+from feeder import Feeder, Position, Tick, read_bars
+from leo.activation.v1 import alert_service_pb2 as wire
+from leo_client import LeoApiError, LeoClient
+
+from server.embedded.database_setup import DatabaseUrls
+from server.platform.ids import symbol_shard
+from tests.alerts.conftest import NANOS, SCOPES, Caller, add_instruments, rule
+from tests.alerts.naive import NaiveRule, NaiveTick, naive_firings
+from tests.alerts.servers import ServerProcess, Servers
+from tests.fixtures.tenants import Tenant
+from tests.fixtures.tokens import TokenFor
+from tests.workers.conftest import until
+
+BARS = Path(__file__).parents[2] / "loadtest" / "data" / "daily_stocks.csv.gz"
+_OWNERS = """
+    select substr(a.application_name, 8) as address, count(*) as shards
+    from pg_stat_activity a join pg_locks l on l.pid = a.pid and l.locktype = 'advisory' and l.classid = 4712
+    where a.datname = current_database() and a.application_name like 'alerts@%' group by 1
+"""
+_KINDS = (">", "<", "up", "down")
+
+
+def bars(days: int) -> list[Tick]:
+    """The last days of four real stocks."""
+    symbols = ("AAPL", "GOOG", "IBM", "MSFT")
+    return [tick for tick in read_bars(BARS) if tick.symbol in symbols][-days * 16 :]
+
+
+def wanted(ticks: Sequence[Tick]) -> list[tuple[str, str, float]]:
+    """Rules of every kind, spread over the prices that each stock had."""
+    rules = []
+    for symbol in sorted({tick.symbol for tick in ticks}):
+        prices = [tick.price_nanos // NANOS for tick in ticks if tick.symbol == symbol]
+        step = max(1, (max(prices) - min(prices)) // 12)
+        rules += [(symbol, k, float(p)) for k in _KINDS for p in range(min(prices), max(prices), step) if p]
+    return rules
+
+
+async def put_rules(
+    caller: Caller, rules: Sequence[tuple[str, str, float]]
+) -> dict[str, tuple[str, str, float]]:
+    """Arms them; by rule id."""
+    inputs = [rule(kind, price, symbol=symbol) for symbol, kind, price in rules]
+    return dict(zip(await caller.arm(*inputs), rules, strict=True))
+
+
+def expected(rules: dict[str, tuple[str, str, float]], ticks: Sequence[Tick]) -> set[tuple[str, int, int]]:
+    """Rule, price and time of every firing, computed without the server."""
+    naive = [
+        NaiveRule(rule_id, symbol, kind, round(price * NANOS))
+        for rule_id, (symbol, kind, price) in rules.items()
+    ]
+    moves = [NaiveTick(tick.symbol, tick.price_nanos, tick.observed_at_us) for tick in ticks]
+    return {(name, price, moment) for name, _, price, moment in naive_firings(naive, moves)}
+
+
+async def recorded(proof: asyncpg.Connection) -> list[tuple[str, int, int]]:
+    """Rule, price and time of every firing that PostgreSQL holds."""
+    rows = await proof.fetch(
+        "select inputs ->> 'rule_id' as rule_id, (inputs ->> 'price_nanos')::bigint as price,"
+        " (extract(epoch from occurred_at) * 1000000)::bigint as moment"
+        " from agent_task where agent_name = 'alerts'"
+    )
+    return [(row["rule_id"], row["price"], row["moment"]) for row in rows]
+
+
+async def shards_are_shared(proof: asyncpg.Connection, addresses: set[str]) -> None:
+    """Wait until these processes hold all 64 shards in equal parts."""
+
+    async def shared() -> bool:
+        owners = {row["address"]: row["shards"] for row in await proof.fetch(_OWNERS)}
+        return owners == {address: 64 // len(addresses) for address in addresses}
+
+    await until(shared)
+
+
+@pytest.fixture
+async def token(database: DatabaseUrls, tenant_a: Tenant, token_for: TokenFor) -> str:
+    """A token of tenant A, which has four stocks of its own."""
+    await add_instruments(database, ["AAPL", "GOOG", "IBM", "MSFT"], tenant_a)
+    return token_for(tenant_a, SCOPES)
+
+
+def feeder(token: str, addresses: Sequence[str], position: Position, connected: set[str]) -> Feeder:
+    """A feeder with small messages, which notes where it connected to."""
+
+    def connect(address: str) -> LeoClient:
+        connected.add(address)
+        return LeoClient(address, token=token)
+
+    return Feeder(
+        connect=connect,
+        addresses=addresses,
+        feed="stocks",
+        position=position,
+        batch_size=50,
+        window=4,
+    )
+
+
+async def test_two_servers_share_the_shards_and_each_rule_fires_once(
+    servers: Servers, token: str, proof: asyncpg.Connection
+) -> None:
+    first, second = servers.start(), servers.start()
+    addresses = {await first.address(), await second.address()}
+    await shards_are_shared(proof, addresses)
+    ticks = bars(250)
+    async with LeoClient(await first.address(), token=token) as client:
+        rules = await put_rules(Caller(client), wanted(ticks))
+    connected: set[str] = set()
+    run = feeder(token, [await second.address()], Position(None, "stocks"), connected)
+    summary = await run.run(ticks, lambda _: None)
+    found = await recorded(proof)
+    assert set(found) == expected(rules, ticks)
+    assert len(found) == len(set(found)) == summary.fired
+    assert len(found) > 50
+    assert connected == addresses, "both owners took ticks"
+    assert {symbol_shard(symbol) % 2 for symbol in ("AAPL", "GOOG", "IBM", "MSFT")} == {0, 1}
+
+
+async def test_a_server_that_does_not_own_a_symbol_names_the_owner(
+    servers: Servers, token: str, proof: asyncpg.Connection
+) -> None:
+    processes = [servers.start(), servers.start()]
+    addresses = [await process.address() for process in processes]
+    await shards_are_shared(proof, set(addresses))
+    batch = wire.TickBatch(symbols=["AAPL"], symbol_indices=[0], price_nanos=[NANOS], observed_at_us=[10**15])
+    answers: dict[str, object] = {}
+    for address in addresses:
+        async with LeoClient(address, token=token) as client:
+            try:
+                answers[address] = (await Caller(client).tick(batch)).accepted_count
+            except LeoApiError as error:
+                assert error.reason == "SHARD_OWNED_ELSEWHERE"
+                answers[address] = dict(error.metadata)
+    (owner,) = [address for address, answer in answers.items() if answer == 1]
+    (other,) = [address for address in addresses if address != owner]
+    assert answers[other] == {f"shard.{symbol_shard('AAPL')}": owner}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_server_killed_in_mid_stream_misses_none_and_doubles_none(
+    servers: Servers, token: str, proof: asyncpg.Connection, count: int
+) -> None:
+    """The feeder meets the death, finds the successor, and sends again what was not acknowledged."""
+    processes = [servers.start() for _ in range(count)]
+    addresses = [await process.address() for process in processes]
+    await shards_are_shared(proof, set(addresses))
+    ticks = bars(400)
+    async with LeoClient(addresses[0], token=token) as client:
+        rules = await put_rules(Caller(client), wanted(ticks))
+    position = Position(None, "stocks")
+    successor = f"127.0.0.1:{_free_port()}"
+    connected: set[str] = set()
+    run = feeder(token, [*addresses, successor], position, connected)
+    killed: list[ServerProcess] = []
+
+    def on_progress(done: int) -> None:
+        if done > len(ticks) // 3 and not killed:
+            killed.append(processes[0])
+            # In the middle of the next window, while ticks are under way.
+            asyncio.get_running_loop().call_later(0.02, processes[0].process.kill)
+            servers.start(listen=successor)
+
+    await run.run(ticks, on_progress)
+    assert position.acknowledged == len(ticks)
+    assert killed[0].process.wait(30) < 0
+    found = await recorded(proof)
+    assert len(found) == len(set(found))
+    assert set(found) == expected(rules, ticks)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

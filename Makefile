@@ -16,13 +16,17 @@ ROUNDS ?= 5
 RATE ?= 5000
 SECONDS ?= 120
 
-.PHONY: help demo run test bench load lint proto migrate lock clean
+.PHONY: help demo faults run test bench load lint proto migrate lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 12
 
 demo: $(INSTALLED) ## Play the main job on 6,919 real purchases, from nothing to the mailbox
 	@exec $(BIN)/python -m loadtest.demo
+
+# As root, starting PostgreSQL or Redis again is a fork, and gRPC remarks on each of them.
+faults: $(INSTALLED) ## Play the demo while server, worker, PostgreSQL and both Redis are killed; SEED=7 draws other moments
+	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m loadtest.faults $(if $(SEED),--seed $(SEED))
 
 run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 	@exec $(BIN)/python -m server.cli.main run

@@ -58,6 +58,8 @@ async def _run(stage: Stage, names: Sequence[str], sizes: Sizes, rounds: int) ->
     for name in names:
         print(f"running {name}", file=sys.stderr, flush=True)
         figures.append(await figure_of(BENCHMARKS[name], stage, sizes, rounds))
+        # A run of the whole suite takes long: what is known is told at once.
+        print(json.dumps(figures[-1].document()), file=sys.stderr, flush=True)
     return figures
 
 

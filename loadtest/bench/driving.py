@@ -41,7 +41,7 @@ class Recorded:
     trace_bytes: int
 
 
-async def drive(job: Mapping[str, Any]) -> dict[str, float]:
+async def drive(job: Mapping[str, Any], *, module: str = "loadtest.bench.client") -> dict[str, float]:
     """Run a client process to its end; what it reports.
 
     Raises:
@@ -50,7 +50,7 @@ async def drive(job: Mapping[str, Any]) -> dict[str, float]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "loadtest.bench.client",
+        module,
         cwd=checkout_directory(),
         env=environment(),
         stdin=asyncio.subprocess.PIPE,

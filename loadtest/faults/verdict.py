@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 from loadtest.demo.reconcile import Figures
 
 _WINDOW: Final = timedelta(seconds=30)
+_EMBEDDED: Final = ("postgres", "redis", "broker")
+# What a process logs once it has started. One that finds PostgreSQL away at its start ends before, and is started
+# again: that is no fault.
+_STARTED: Final = {"serve": '"event":"serving"', "worker": '"event":"working"'}
 
 
 def decided(figures: Figures) -> dict[str, object]:
@@ -62,3 +67,18 @@ def longest_pause(times: Iterable[datetime], start: datetime, end: datetime | No
     moments = [start, *(moment for moment in times if start <= moment)]
     pauses = [min(later, limit) - earlier for earlier, later in pairwise(moments) if earlier < limit]
     return max(pauses, default=timedelta(0)).total_seconds()
+
+
+def unplanned_ends(restarts: Sequence[str], directory: Path) -> list[str]:
+    """Processes that ended although nobody killed them, when each was killed once.
+
+    Args:
+        restarts: names of what was started again.
+        directory: where `serve.log` and `worker.log` are.
+    """
+    ends = {name: restarts.count(name) for name in _EMBEDDED}
+    for name, words in _STARTED.items():
+        ends[name] = (directory / f"{name}.log").read_text("utf-8").count(words) - 1
+    return [
+        f"{name} ended {number} times, but was killed once" for name, number in ends.items() if number != 1
+    ]

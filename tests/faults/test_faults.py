@@ -16,7 +16,7 @@ import pytest
 
 from loadtest.demo.reconcile import Figures
 from loadtest.faults.kills import TARGETS, Killer, draw_kills
-from loadtest.faults.verdict import delivery_faults, differences, longest_pause
+from loadtest.faults.verdict import delivery_faults, differences, longest_pause, unplanned_ends
 from server.embedded.state import checkout_directory
 from tests.demo.expected import expected_figures
 
@@ -109,3 +109,15 @@ def test_a_pause_counts_from_the_kill_to_the_next_kill() -> None:
     assert longest_pause(times, start, start + timedelta(seconds=8)) == 5
     assert longest_pause(times, start, None) == 11
     assert longest_pause([], start, None) == 0
+
+
+def test_a_process_that_ended_by_itself_is_named(tmp_path: Path) -> None:
+    served = '{"event":"serving"}\n'
+    (tmp_path / "serve.log").write_text(served * 2)
+    # Killed once; then PostgreSQL was away at its start.
+    (tmp_path / "worker.log").write_text('{"event":"working"}\nleo: not reachable\n{"event":"working"}\n')
+    restarts = ["redis", "serve", "worker", "postgres", "worker", "broker"]
+    assert unplanned_ends(restarts, tmp_path) == []
+    assert unplanned_ends([*restarts, "redis"], tmp_path) == ["redis ended 2 times, but was killed once"]
+    (tmp_path / "serve.log").write_text(served * 3)
+    assert unplanned_ends(restarts, tmp_path) == ["serve ended 2 times, but was killed once"]

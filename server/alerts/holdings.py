@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from server.alerts.model import Book
 from server.alerts.model.engine import fill
 from server.alerts.store import RuleChange, StoredPrice
 from server.platform.ids import symbol_shard
+
+_shard_of: Final = lru_cache(maxsize=100_000)(symbol_shard)
 
 
 @dataclass(slots=True)
@@ -51,25 +55,25 @@ class Holdings:
 
     def missing(self, symbols: Iterable[str]) -> frozenset[int]:
         """The shards of these symbols that are not owned here."""
-        return frozenset(symbol_shard(symbol) for symbol in symbols) - self._shards.keys()
+        return frozenset(_shard_of(symbol) for symbol in symbols) - self._shards.keys()
 
     def find(self, owner: UUID | None, symbol: str) -> Book | None:
         """The book of an instrument of an owned shard, where it is known to be one."""
-        book = self._shards[symbol_shard(symbol)].books.get((owner, symbol))
+        book = self._shards[_shard_of(symbol)].books.get((owner, symbol))
         return book if book is not None and book.known else None
 
     def learn(self, owner: UUID | None, symbol: str) -> None:
         """An instrument of an owned shard exists."""
-        self._shards[symbol_shard(symbol)].book(owner, symbol).known = True
+        self._shards[_shard_of(symbol)].book(owner, symbol).known = True
 
     def epoch(self, symbol: str) -> int:
         """What the price of a symbol is written with."""
-        return self._shards[symbol_shard(symbol)].epoch
+        return self._shards[_shard_of(symbol)].epoch
 
     def apply(self, changes: Iterable[RuleChange]) -> None:
         """Take over rules as they are now; those of other shards are passed over."""
         for change in changes:
-            shard = self._shards.get(symbol_shard(change.symbol))
+            shard = self._shards.get(_shard_of(change.symbol))
             if shard is not None:
                 change.rule.apply_to(shard.book(change.owner, change.symbol))
 

@@ -27,7 +27,7 @@ from server.validation import EARLIEST
 GRACE: Final = timedelta(seconds=10)
 """How long a server has to decide what fired before a worker does."""
 
-_MOST_TICKS: Final = 20_000
+_MOST_TICKS: Final = 50_000
 _MOST_WAITING: Final = 1_000
 _RETRY_AFTER_MS: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

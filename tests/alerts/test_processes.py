@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -135,17 +136,20 @@ async def test_a_server_that_does_not_own_a_symbol_names_the_owner(
     addresses = [await process.address() for process in processes]
     await shards_are_shared(proof, set(addresses))
     batch = wire.TickBatch(symbols=["AAPL"], symbol_indices=[0], price_nanos=[NANOS], observed_at_us=[10**15])
-    answers: dict[str, object] = {}
-    for address in addresses:
-        async with LeoClient(address, token=token) as client:
-            try:
-                answers[address] = (await Caller(client).tick(batch)).accepted_count
-            except LeoApiError as error:
-                assert error.reason == "SHARD_OWNED_ELSEWHERE"
-                answers[address] = dict(error.metadata)
+    answers = {address: await answer_of(address, token, batch) for address in addresses}
     (owner,) = [address for address, answer in answers.items() if answer == 1]
     (other,) = [address for address in addresses if address != owner]
-    assert answers[other] == {f"shard.{symbol_shard('AAPL')}": owner}
+    shard = f"shard.{symbol_shard('AAPL')}"
+    assert answers[other] == ("SHARD_OWNED_ELSEWHERE", {shard: owner})
+
+
+async def answer_of(address: str, token: str, batch: wire.TickBatch) -> object:
+    """How many ticks a server accepted, or the reason and the metadata of its refusal."""
+    async with LeoClient(address, token=token) as client:
+        try:
+            return (await Caller(client).tick(batch)).accepted_count
+        except LeoApiError as error:
+            return error.reason, dict(error.metadata)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -181,8 +185,6 @@ async def test_a_server_killed_in_mid_stream_misses_none_and_doubles_none(
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -196,7 +196,7 @@ def _ticks() -> alert.TickBatch:
     return alert.TickBatch(
         symbols=["SAMPLE"],
         symbol_indices=[0, 0],
-        price_nanos=[149_000_000_000, 151_000_000_000],
+        price_nanos=[148_000_000_000, 149_000_000_000],
         observed_at_us=[1_700_000_000_000_000, 1_700_000_001_000_000],
         feed=f"{MARK}-feed",
         sequences=[1, 2],

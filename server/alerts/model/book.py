@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.alerts.model.ladder import Ladder, Rung
 from server.alerts.model.rule import LARGEST_PRICE, Direction, Operator
 
 
-@dataclass(frozen=True, slots=True)
-class PriceState:
+class PriceState(NamedTuple):
     """What is remembered of the ticks of an instrument.
 
     Args:
@@ -31,17 +30,20 @@ class PriceState:
 class Book:
     """The rules on one instrument, and its last price.
 
-    Args:
+    Attributes:
         symbol: the instrument.
         state: None before the first tick.
+        known: whether the instrument was looked up and is there.
+        band: the quiet band around the last price; None where the rules changed since.
     """
 
-    __slots__ = ("above", "below", "down", "known", "state", "symbol", "up")
+    __slots__ = ("above", "band", "below", "down", "known", "state", "symbol", "up")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.state: PriceState | None = None
         self.known = False
+        self.band: tuple[int, int] | None = None
         self.above = Ladder()
         self.below = Ladder()
         self.up = Ladder()
@@ -52,6 +54,9 @@ class Book:
         if operator is Operator.CROSSES:
             return self.up if direction is Direction.UP else self.down
         return self.above if operator is Operator.ABOVE else self.below
+
+
+_NO_BAND = (1, 0)
 
 
 class Walk:
@@ -82,7 +87,7 @@ class Walk:
         self._below_to = len(book.below)
         self._crossed: dict[bytes, tuple[Ladder, int]] = {}
         self.ticked = False
-        self.highest, self.lowest = 0, 1
+        self.lowest, self.highest = book.band or _NO_BAND
         state = book.state
         self.price = None if state is None else state.price_nanos
         self.previous_price = None if state is None else state.previous_price_nanos
@@ -119,7 +124,7 @@ class Walk:
         book.above.cut(0, self._above_from)
         for key, (ladder, threshold) in self._crossed.items():
             ladder.remove(threshold, key)
-        book.state = self.state
+        book.state, book.band = self.state, (self.lowest, self.highest)
 
     def _passed(self, price: int) -> list[Rung]:
         """Every rule above or below whose price this one is beyond."""

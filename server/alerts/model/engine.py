@@ -38,6 +38,7 @@ class StoredRule:
 
     def apply_to(self, book: Book) -> None:
         """Make the book hold the rule, or not."""
+        book.band = None
         ladder = book.ladder(self.operator, self.direction)
         if self.active:
             ladder.put(self.price_nanos, self.key, self.generation)

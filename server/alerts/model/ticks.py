@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
+from itertools import pairwise
+from operator import lt
 from typing import Final
 from uuid import UUID
 
@@ -63,7 +65,8 @@ class TickBatch:
             if len(column) != count:
                 violations.add(name, f"has {len(column)} items; one for each of the {count} ticks is needed")
         for place, symbol in enumerate(self.symbols):
-            violations.text(f"symbols[{place}]", symbol, maximum=_LONGEST_SYMBOL)
+            if not 0 < len(symbol) <= _LONGEST_SYMBOL:
+                violations.add(f"symbols[{place}]", f"must have 1 to {_LONGEST_SYMBOL} characters")
         if len(set(self.symbols)) != len(self.symbols):
             violations.add("symbols", "names a symbol twice; name each once")
         self._check_feed(violations, count)
@@ -74,12 +77,10 @@ class TickBatch:
             violations.add("feed", "is required with sequences")
         if self.feed and len(self.sequences) != count:
             violations.add("sequences", f"has {len(self.sequences)} items; one for each of {count} is needed")
-        last = 0
-        for place, sequence in enumerate(self.sequences):
-            if sequence <= last:
-                violations.add(f"sequences[{place}]", "must be above 0 and above the one before")
-                return
-            last = sequence
+        if self.sequences and not all(map(lt, (0, *self.sequences), self.sequences)):
+            pairs = enumerate(pairwise((0, *self.sequences)))
+            place = next(place for place, (before, sequence) in pairs if sequence <= before)
+            violations.add(f"sequences[{place}]", "must be above 0 and above the one before")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""Users who call Decide, one event and many, and Snapshot, through the generated stubs, under gevent.
+"""Users who call Decide, Snapshot and AlertEvaluate through the generated stubs, under gevent.
 
 `make load` starts a stack and runs this against it. On a server of yours:
 
-    LEO_LOAD_TARGET=host:port LEO_LOAD_TOKEN=… locust -f loadtest/locustfile.py --headless -u 13 -r 13 -t 120
+    LEO_LOAD_TARGET=host:port LEO_LOAD_TOKEN=… locust -f loadtest/locustfile.py --headless -u 14 -r 14 -t 120
 
 `LEO_LOAD_RATE` events a minute arrive; `loadtest/load/shape.py` says how, and how many users that takes. The
-tenant needs the campaign and the profiles of `loadtest/bench/world.py`, `LEO_LOAD_PROFILES` of them with consent.
+tenant needs the campaign and the profiles of `loadtest/bench/world.py`, `LEO_LOAD_PROFILES` of them with consent,
+and the instruments and rules of `loadtest/bench/ticks.py`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from uuid import uuid4
 
 import grpc
 import grpc.experimental.gevent as grpc_gevent
+from leo.activation.v1 import alert_service_pb2 as alerts
+from leo.activation.v1 import alert_service_pb2_grpc, decision_service_pb2_grpc, snapshot_service_pb2_grpc
 from leo.activation.v1 import decision_service_pb2 as decisions
-from leo.activation.v1 import decision_service_pb2_grpc, snapshot_service_pb2_grpc
 from leo.activation.v1 import snapshot_service_pb2 as snapshots
 from locust import User, constant, constant_throughput, events, task
 
 from loadtest.bench.events import EventStream
-from loadtest.load.shape import BATCH, SNAPSHOT_SECONDS, Shape
+from loadtest.bench.tick_feed import TickFeed
+from loadtest.load.shape import BATCH, FEED, SNAPSHOT_SECONDS, TICKS_OF_A_BATCH, Shape
 
 # Once, before any channel: gRPC then waits with gevent instead of blocking all users.
 grpc_gevent.init_gevent()
@@ -129,6 +132,29 @@ class Freezer(Caller):
         self.call("Snapshot", stub.Snapshot, request, _check_snapshot)
 
 
+class Feeder(Caller):
+    """Brings prices, one of which fires a rule."""
+
+    fixed_count = 1
+    wait_time = constant_throughput(1)
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._feed = TickFeed(FEED)
+
+    @task
+    def evaluate(self) -> None:
+        """The next batch of ticks."""
+        stub = alert_service_pb2_grpc.AlertServiceStub(self.channel)
+        request = alerts.AlertEvaluateRequest(batch=self._feed.mixed(TICKS_OF_A_BATCH, 1))
+        self.call(f"AlertEvaluate of {TICKS_OF_A_BATCH}", stub.AlertEvaluate, request, _check_ticks)
+
+
+def _check_ticks(response: alerts.AlertEvaluateResponse) -> None:
+    if response.result.accepted_count != TICKS_OF_A_BATCH:
+        raise Refused(f"{len(response.result.bad_ticks)} ticks were refused")
+
+
 def _count_one(response: decisions.DecideResponse) -> None:
     _totals["acknowledged"] += not response.decision.duplicate
 
@@ -145,7 +171,8 @@ def _check_snapshot(response: snapshots.SnapshotResponse) -> None:
         raise Refused("nobody is in the audience")
 
 
-@events.quitting.add_listener
+# Not `quitting`, which comes while users still finish their last calls.
+@events.test_stop.add_listener
 def write_summary(environment: Any, **_: Any) -> None:
     """Totals for whoever started this, where they named a file."""
     path = os.environ.get("LEO_LOAD_SUMMARY")

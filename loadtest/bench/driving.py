@@ -17,7 +17,8 @@ from server.embedded.state import checkout_directory
 
 _RECORDED = """
 select
-    (select count(*) from agent_task where task_type = 'execute') as tasks,
+    (select count(*) from agent_task where task_type = 'execute' and event_type <> 'alert.fired') as tasks,
+    (select count(*) from agent_task where task_type = 'execute' and event_type = 'alert.fired') as alerts,
     (select count(*) from agent_task where outcome = 'send') as sends,
     (select count(*) from delivery_log where delivery_status = 'queued') as queued,
     (select count(*) from behavioral_events) as events,
@@ -32,9 +33,16 @@ class NotReconciled(SystemExit):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Rows of decisions, and how long a trace is on average, in bytes."""
+    """Rows of decisions.
+
+    Args:
+        tasks: decisions on events that callers sent.
+        alerts: decisions on rules that fired.
+        trace_bytes: length of a trace on average.
+    """
 
     tasks: int
+    alerts: int
     sends: int
     queued: int
     events: int

@@ -71,13 +71,14 @@ class TickFeed:
     def streamed(self) -> list[TickBatch]:
         """The messages of the stream."""
         shape = self._shape
-        return [self._mixed(shape.ticks, shape.crossings) for _ in range(shape.messages)]
+        return [self.mixed(shape.ticks, shape.crossings) for _ in range(shape.messages)]
 
     def single(self) -> list[TickBatch]:
         """The batches of the single calls."""
-        return [self._mixed(self._shape.call_ticks, 1) for _ in range(self._shape.calls)]
+        return [self.mixed(self._shape.call_ticks, 1) for _ in range(self._shape.calls)]
 
-    def _mixed(self, ticks: int, crossings: int) -> TickBatch:
+    def mixed(self, ticks: int, crossings: int) -> TickBatch:
+        """The next batch: so many ticks, of which so many cross."""
         idle = [
             (self._random.randrange(self._shape.symbols), IDLE_PRICE * NANOS - self._random.randrange(NANOS))
             for _ in range(ticks - crossings)

@@ -52,7 +52,7 @@ def with_rules(nominal: int) -> Measure:
         shape = _shape(nominal, sizes.share)
         async with stage.database() as database:
             await fill(database, World(1, _PROFILES), definitions=False)
-            await _put_rules(database, shape)
+            await put_rules(database, shape)
             async with stage.server(database) as server:
                 await stage.settle()
                 before = stage.consumption(server)
@@ -79,7 +79,8 @@ def _shape(nominal: int, share: float) -> FeedShape:
     )
 
 
-async def _put_rules(database: DatabaseUrls, shape: FeedShape) -> None:
+async def put_rules(database: DatabaseUrls, shape: FeedShape) -> None:
+    """Put the instruments and rules of a feed into a database that has a tenant."""
     proof = await asyncpg.connect(database.proof_url)
     await proof.execute(_INSTRUMENTS, shape.symbols)
     await proof.execute(_RULES, shape.rules, _PROFILES, shape.symbols, IDLE_PRICE, NANOS)

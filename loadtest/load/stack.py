@@ -24,7 +24,7 @@ from server.embedded.state import checkout_directory
 from server.embedded.token_issuer import TokenIssuer, issuer_directory
 
 _START_SECONDS = 90.0
-_SCOPES = ("decisions.write", "snapshots.write")
+_SCOPES = ("decisions.write", "snapshots.write", "alerts.write")
 _LIFETIME_SECONDS = 24 * 3600
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from server.decisions.bundle_cache import BundleCache
 from server.decisions.collector import BatchCollector
@@ -18,18 +19,25 @@ from server.decisions.store import DecisionStore
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 
+_RESERVATION: Final = ReservationSettings()
+
 
 @asynccontextmanager
 async def running_decisions(
-    *, database: Database, redis: RedisPool, wake_up: WakeUp
+    *,
+    database: Database,
+    redis: RedisPool,
+    wake_up: WakeUp,
+    reservation: ReservationSettings = _RESERVATION,
 ) -> AsyncIterator[DecisionService]:
     """Decide, ready to use while the block runs.
 
     Args:
         wake_up: is told of the channels that have new deliveries.
+        reservation: how long reservations are kept.
     """
     store = DecisionStore()
-    reservations = RedisReservations(redis, ReservationSettings())
+    reservations = RedisReservations(redis, reservation)
     epochs = ReservationEpochs(database=database, store=store, reservations=reservations)
     pipeline = DecisionPipeline(
         database=database,

@@ -1,0 +1,243 @@
+"""One bad event fails alone, overlapping batches never deadlock, and past its bound the server says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from server.decisions.assembly import running_decisions
+from server.decisions.epochs import ReservationEpochs
+from server.decisions.intake import IncomingEvent
+from server.decisions.model import DecisionRecord, Reason
+from server.decisions.reservation import RedisReservations, ReservationSettings
+from server.decisions.service import DecisionService
+from server.decisions.store import DecisionStore
+from server.embedded.database_setup import DatabaseUrls
+from server.errors import Overloaded, PreconditionFailed
+from server.platform.postgres import Database
+from server.platform.redis import RedisPool
+from server.workers.wake_ups import SweepOnly
+from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
+from tests.decisions.waiting import locked, waiting_for_locks
+
+PROFILES = [f"p{number:02}" for number in range(40)]
+
+
+@pytest.fixture
+async def shop(app: asyncpg.Connection, tenant_a: UUID) -> None:
+    """One marketing event with a cooldown of 30 days, and some customers."""
+    await add_campaign(app, tenant_a, "loyalty")
+    for profile_id in PROFILES:
+        await add_profile(app, tenant_a, profile_id)
+    await add_marketing_event(app, tenant_a, "loyalty", "thanks", cooldown_seconds=30 * DAY_SECONDS)
+
+
+@pytest.fixture
+async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]:
+    """Sees every backend, and may change tables."""
+    connection = await asyncpg.connect(database.superuser_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def another(database: DatabaseUrls, redis: RedisPool) -> AsyncIterator[DecisionService]:
+    """Decide on another server."""
+    pool = await Database.connect(
+        database.app_url, minimum_connections=1, maximum_connections=8, application_name="test-another"
+    )
+    async with running_decisions(database=pool, redis=redis, wake_up=SweepOnly()) as service:
+        yield service
+    await pool.close()
+
+
+def one_each(prefix: str = "order") -> list[IncomingEvent]:
+    """A purchase of every customer."""
+    return [purchase(f"{prefix}-{profile_id}", profile_id=profile_id) for profile_id in PROFILES]
+
+
+def reasons(answers: Sequence[object]) -> list[Reason]:
+    """The reasons of answers that are all decisions."""
+    decided = [answer for answer in answers if isinstance(answer, DecisionRecord)]
+    assert len(decided) == len(answers), answers
+    return [answer.reason for answer in decided]
+
+
+async def test_an_event_that_breaks_a_constraint_fails_alone(
+    decisions: DecisionService,
+    superuser: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await superuser.execute("ALTER TABLE agent_task ADD CONSTRAINT no_unlucky CHECK (profile_id <> 'p13')")
+    batch = one_each()
+    answers = await decisions.decide_batch(tenant_a, batch)
+    refusal = answers.pop(13)
+    assert isinstance(refusal, PreconditionFailed)
+    assert refusal.reason == "RULE_VIOLATED"
+    assert "no_unlucky" in refusal.message
+    assert reasons(answers) == [Reason.SELECTED] * 39
+    assert await proof.fetchval("SELECT count(*) FROM delivery_log") == 39
+    alone = await asyncio.gather(*(decisions.decide(tenant_a, event) for event in one_each("again")[:13]))
+    assert reasons(alone) == [Reason.COOLDOWN] * 13
+    await superuser.execute("ALTER TABLE agent_task DROP CONSTRAINT no_unlucky")
+    assert reasons(await decisions.decide_batch(tenant_a, [batch[13]])) == [Reason.SELECTED]
+
+
+async def test_a_consent_that_is_withdrawn_meanwhile_stops_its_send_alone(
+    decisions: DecisionService,
+    app: asyncpg.Connection,
+    superuser: asyncpg.Connection,
+    database: DatabaseUrls,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
+    async with locked(database.superuser_url, "agent_task"):
+        call = asyncio.create_task(decisions.decide_batch(tenant_a, one_each()))
+        await waiting_for_locks(superuser, 1)
+        async with app.transaction():
+            await app.execute("SELECT set_config('app.current_tenant_id', $1, true)", str(tenant_a))
+            await app.execute(
+                "UPDATE consent_management SET status = 'withdrawn', withdrawn_at = now() WHERE profile_id = 'p07'"
+            )
+    found = reasons(await call)
+    assert found.pop(7) is Reason.NO_CONSENT
+    assert found == [Reason.SELECTED] * 39
+    assert await proof.fetchval("SELECT count(*) FROM delivery_log WHERE profile_id = 'p07'") == 0
+
+
+@pytest.mark.parametrize("redis_decides", [True, False], ids=["Redis", "PostgreSQL"])
+async def test_overlapping_batches_in_opposite_order_never_deadlock(
+    decisions: DecisionService,
+    another: DecisionService,
+    server_database: Database,
+    redis: RedisPool,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+    redis_decides: bool,
+) -> None:
+    if not redis_decides:
+        await fall_back(server_database, redis)
+    batches = [one_each(f"round-{number}") for number in range(12)]
+    calls = []
+    for events in batches:
+        calls += [decisions.decide_batch(tenant_a, events), another.decide_batch(tenant_a, events[::-1])]
+        calls += [
+            another.decide_batch(tenant_a, events[10:]),
+            decisions.decide_batch(tenant_a, events[30::-1]),
+        ]
+    for answers in await asyncio.gather(*calls):
+        reasons(answers)
+    assert await proof.fetchval("SELECT count(*) FROM agent_task WHERE task_type = 'execute'") == 12 * 40
+    assert await proof.fetchval("SELECT count(*) FROM delivery_log") == 40
+
+
+async def fall_back(database: Database, redis: RedisPool) -> None:
+    """Let PostgreSQL reserve. Servers go back to Redis within a second or so: either way must be right."""
+    store = DecisionStore()
+    epochs = ReservationEpochs(
+        database=database, store=store, reservations=RedisReservations(redis, ReservationSettings())
+    )
+    async with database.transaction() as connection:
+        epoch = await store.current_epoch(connection)
+    await epochs.fall_back(epoch)
+
+
+async def test_past_its_bound_the_server_refuses_and_answers_what_it_took(
+    decisions: DecisionService,
+    superuser: asyncpg.Connection,
+    database: DatabaseUrls,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
+    async with locked(database.superuser_url, "agent_task"):
+        first = [asyncio.create_task(decisions.decide(tenant_a, purchase(f"first-{n}"))) for n in range(2)]
+        await waiting_for_locks(superuser, 1)
+        calls = [
+            asyncio.create_task(
+                decisions.decide(tenant_a, purchase(f"{n}", occurred_at=NOON + timedelta(seconds=n)))
+            )
+            for n in range(5_500)
+        ]
+        refused, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    await asyncio.gather(*first)
+    overloaded = [answer for answer in answers if isinstance(answer, Overloaded)]
+    decided = [answer for answer in answers if isinstance(answer, DecisionRecord)]
+    assert refused
+    assert len(overloaded) + len(decided) == len(answers)
+    assert len(overloaded) >= 500
+    assert all(error.retry_after_ms > 0 for error in overloaded)
+    rows = await proof.fetchval("SELECT count(*) FROM agent_task WHERE task_type = 'execute'")
+    assert rows == len(decided) + 3
+
+
+async def test_too_many_batches_are_refused_too(
+    decisions: DecisionService,
+    superuser: asyncpg.Connection,
+    database: DatabaseUrls,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
+    async with locked(database.superuser_url, "agent_task"):
+        calls = [
+            asyncio.create_task(decisions.decide_batch(tenant_a, [purchase(f"{n}")]))
+            for n in range(3 + 64 + 5)
+        ]
+        await waiting_for_locks(superuser, 3)
+        done = [call for call in calls if call.done()]
+        assert len(done) == 5
+        assert all(isinstance(call.exception(), Overloaded) for call in done)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(answer, list) for answer in answers) == 3 + 64
+
+
+async def test_a_caller_that_gave_up_is_not_worked_on(
+    decisions: DecisionService,
+    superuser: asyncpg.Connection,
+    database: DatabaseUrls,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
+    async with locked(database.superuser_url, "agent_task"):
+        # Two lanes for single events and three places for batches: all of them taken.
+        taken = []
+        for lane in range(2):
+            taken.append(asyncio.create_task(decisions.decide(tenant_a, purchase(f"lane-{lane}"))))
+            await waiting_for_locks(superuser, lane + 1)
+        batches = [
+            asyncio.create_task(decisions.decide_batch(tenant_a, [purchase(f"place-{place}")]))
+            for place in range(3)
+        ]
+        await waiting_for_locks(superuser, 5)
+        gone: list[asyncio.Task[object]] = [
+            asyncio.create_task(decisions.decide(tenant_a, purchase("gone-one"))),
+            asyncio.create_task(decisions.decide_batch(tenant_a, [purchase("gone-two")])),
+        ]
+        stays = asyncio.create_task(decisions.decide(tenant_a, purchase("stays")))
+        await asyncio.sleep(0)
+        for call in gone:
+            call.cancel()
+            with suppress(asyncio.CancelledError):
+                await call
+    await asyncio.gather(*taken, *batches, stays)
+    await decisions.decide_batch(tenant_a, [purchase("last")])
+    rows = await proof.fetch("SELECT source_event_id FROM agent_task WHERE task_type = 'execute'")
+    assert {row["source_event_id"] for row in rows} == {
+        *("prepare", "lane-0", "lane-1", "place-0", "place-1", "place-2", "stays", "last")
+    }

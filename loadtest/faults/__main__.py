@@ -103,7 +103,12 @@ async def _disturbed(
 ) -> Drill:
     console.print("\n[bold]disturbed[/bold]")
     ledger = Ledger()
-    killer = Killer(draw_kills(seed, len(purchases)), lambda target: running.keeper.kept[target].pid)
+    mailbox = Mailbox(Path(running.addresses.mailbox_directory))
+    killer = Killer(
+        plan=draw_kills(seed, len(purchases)),
+        pid_of=lambda target: running.keeper.kept[target].pid,
+        mailbox_directory=mailbox.directory,
+    )
 
     def on_decided(decision: decisions.Decision) -> None:
         ledger.add(decision)
@@ -113,7 +118,6 @@ async def _disturbed(
     started = time.perf_counter()
     played = await play(console, running, purchases, started=started, on_decided=on_decided)
     seconds = time.perf_counter() - started
-    mailbox = Mailbox(Path(running.addresses.mailbox_directory))
     audited = await audit(running.addresses.database.app_url, played.tenant_id, ledger, mailbox)
     print_kills(console, killer, ledger, audited)
     print_result(console, played.figures, ledger, audited)

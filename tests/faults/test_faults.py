@@ -64,12 +64,12 @@ def test_a_seed_always_draws_the_same_kills_in_the_middle() -> None:
     assert [kill.after for kill in plan] == sorted(kill.after for kill in plan)
 
 
-def test_each_target_is_killed_once_and_only_when_it_runs() -> None:
+def test_each_target_is_killed_once_and_only_when_it_runs(tmp_path: Path) -> None:
     victims = [subprocess.Popen(["sleep", "60"]) for _ in TARGETS]
     running: dict[str, int | None] = {name: victim.pid for name, victim in zip(TARGETS, victims, strict=True)}
     plan = draw_kills(1, 1000)
     first = plan[0].target
-    killer = Killer(plan, {**running, first: None}.get)
+    killer = Killer(plan, {**running, first: None}.get, tmp_path)
     assert killer.acknowledged(plan[0].after - 1) == []
     assert {kill.target for kill in killer.acknowledged(1000)} == set(TARGETS) - {first}
     killer.pid_of = running.get

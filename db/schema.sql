@@ -172,6 +172,67 @@ COMMENT ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolean)
 
 
 --
+-- Name: changed_alert_rules(integer[], pg_snapshot); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
+--
+
+CREATE FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+    SELECT
+        r.tenant_id, r.rule_id, r.symbol, r.own_instrument, r.condition_logic ->> 'operator',
+        r.condition_logic ->> 'direction', (r.condition_logic ->> 'price_nanos')::bigint, r.generation,
+        r.status = 'ACTIVE'
+    FROM public.alert_rules AS r
+    WHERE r.changed_xid >= pg_snapshot_xmin(p_since)
+        AND NOT pg_visible_in_snapshot(r.changed_xid, p_since)
+        AND r.shard = ANY (p_shards)
+$$;
+
+
+ALTER FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) OWNER TO leo_rule_loader;
+
+--
+-- Name: FUNCTION changed_alert_rules(p_shards integer[], p_since pg_snapshot); Type: COMMENT; Schema: public; Owner: leo_rule_loader
+--
+
+COMMENT ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) IS 'The rules of these shards, of every tenant, that were changed by transactions which p_since did not see';
+
+
+--
+-- Name: claim_market_shards(integer[], bigint); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
+--
+
+CREATE FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) RETURNS TABLE(tenant_id uuid, symbol text, price_nanos bigint, observed_at timestamp with time zone, state jsonb)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE public.market_snapshot AS m
+    SET epoch = p_epoch
+    FROM (
+        SELECT s.tenant_id, s.symbol
+        FROM public.market_snapshot AS s
+        WHERE public.leo_symbol_shard(s.symbol) = ANY (p_shards) AND s.epoch < p_epoch
+        ORDER BY s.symbol, s.tenant_id
+        FOR UPDATE
+    ) AS held
+    WHERE m.symbol = held.symbol AND m.tenant_id IS NOT DISTINCT FROM held.tenant_id
+    RETURNING m.tenant_id, m.symbol, m.price_nanos, m.observed_at, m.state
+$$;
+
+
+ALTER FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) OWNER TO leo_alert_keeper;
+
+--
+-- Name: FUNCTION claim_market_shards(p_shards integer[], p_epoch bigint); Type: COMMENT; Schema: public; Owner: leo_alert_keeper
+--
+
+COMMENT ON FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) IS 'Marks the prices of these shards, of every tenant, as those of a new owner, and answers them';
+
+
+--
 -- Name: claim_tasks(text, integer, interval, text, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
 --
 
@@ -384,6 +445,85 @@ ALTER FUNCTION public.erase_profile(p_profile_id text) OWNER TO leo_eraser;
 --
 
 COMMENT ON FUNCTION public.erase_profile(p_profile_id text) IS 'Redacts what is personal about one profile of the tenant in context, in every table; ids and times stay. Consents are withdrawn, pending tasks cancelled, alerts disabled. False when there is no such profile';
+
+
+--
+-- Name: fire_alert_rules(uuid[], text[], bigint[], bigint[], bigint[], timestamp with time zone[], interval); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
+--
+
+CREATE FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) RETURNS TABLE(tenant_id uuid, rule_id text, generation bigint, profile_id text, task_id text, source_event_id text, fired_at timestamp with time zone, attributes jsonb)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    WITH wanted AS MATERIALIZED (
+        SELECT * FROM unnest(p_tenant_ids, p_rule_ids, p_generations, p_prices, p_previous, p_fired_at)
+            AS w(tenant_id, rule_id, generation, price_nanos, previous_price_nanos, fired_at)
+    ),
+    held AS MATERIALIZED (
+        SELECT r.tenant_id, r.rule_id, w.price_nanos, w.previous_price_nanos, w.fired_at
+        FROM wanted AS w
+        JOIN public.alert_rules AS r ON r.tenant_id = w.tenant_id AND r.rule_id = w.rule_id
+        WHERE r.status = 'ACTIVE' AND r.generation = w.generation
+        ORDER BY r.tenant_id, r.rule_id
+        FOR UPDATE OF r
+    ),
+    fired AS (
+        UPDATE public.alert_rules AS r
+        SET status = 'TRIGGERED', last_triggered_at = h.fired_at, last_fired_price_nanos = h.price_nanos
+        FROM held AS h
+        WHERE r.tenant_id = h.tenant_id AND r.rule_id = h.rule_id
+        RETURNING r.*, h.previous_price_nanos
+    ),
+    described AS MATERIALIZED (
+        SELECT
+            f.tenant_id, f.rule_id, f.generation, f.profile_id,
+            public.leo_key_id('alert_firing', f.tenant_id, f.rule_id, f.generation::text) AS task_id,
+            'alert:' || f.rule_id || ':' || f.generation AS source_event_id,
+            f.last_triggered_at AS fired_at,
+            f.symbol || ' is ' || trim_scale(f.last_fired_price_nanos * 0.000000001) AS summary,
+            jsonb_build_object(
+                'rule_id', f.rule_id,
+                'generation', f.generation,
+                'symbol', f.symbol,
+                'operator', f.condition_logic ->> 'operator',
+                'direction', f.condition_logic ->> 'direction',
+                'threshold', trim_scale((f.condition_logic ->> 'price_nanos')::bigint * 0.000000001),
+                'threshold_nanos', (f.condition_logic ->> 'price_nanos')::bigint,
+                'price', trim_scale(f.last_fired_price_nanos * 0.000000001),
+                'price_nanos', f.last_fired_price_nanos,
+                'previous_price', trim_scale(f.previous_price_nanos * 0.000000001),
+                'previous_price_nanos', f.previous_price_nanos,
+                'note', f.note,
+                'source', f.source
+            ) AS attributes
+        FROM fired AS f
+    ),
+    intent AS (
+        INSERT INTO public.agent_task (
+            tenant_id, task_id, agent_name, task_type, profile_id, source_event_id, event_type, occurred_at,
+            reasoning_summary, inputs, status, queue, due_at
+        )
+        SELECT
+            d.tenant_id, d.task_id, 'alerts', 'evaluate', d.profile_id, d.source_event_id, 'alert.fired', d.fired_at,
+            d.summary, d.attributes, 'pending', 'alerts', statement_timestamp() + p_grace
+        FROM described AS d
+        ORDER BY d.tenant_id, d.task_id
+        ON CONFLICT (tenant_id, task_id) DO NOTHING
+    )
+    SELECT
+        d.tenant_id, d.rule_id, d.generation, d.profile_id, d.task_id, d.source_event_id, d.fired_at, d.attributes
+    FROM described AS d
+$$;
+
+
+ALTER FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) OWNER TO leo_alert_keeper;
+
+--
+-- Name: FUNCTION fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval); Type: COMMENT; Schema: public; Owner: leo_alert_keeper
+--
+
+COMMENT ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) IS 'Claims firings: each rule that is active in the named generation becomes TRIGGERED, and a pending task of queue ''alerts'', due after p_grace, asks for its decision. Answers those that were claimed';
 
 
 --
@@ -701,15 +841,15 @@ COMMENT ON FUNCTION public.list_tenants() IS 'The ids of all active tenants, for
 -- Name: load_alert_rules(integer, uuid, text, integer); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
 --
 
-CREATE FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid, p_after_rule_id text DEFAULT ''::text, p_limit integer DEFAULT 10000) RETURNS TABLE(tenant_id uuid, rule_id text, profile_id text, symbol text, condition_logic jsonb, marketing_event_id text, cooldown_seconds bigint, rearm boolean, expires_at timestamp with time zone, generation bigint, last_triggered_at timestamp with time zone)
+CREATE FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid, p_after_rule_id text DEFAULT ''::text, p_limit integer DEFAULT 10000) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
     AS $$
     SELECT
-        r.tenant_id, r.rule_id, r.profile_id, r.symbol, r.condition_logic, r.marketing_event_id,
-        r.cooldown_seconds, r.rearm, r.expires_at, r.generation, r.last_triggered_at
+        r.tenant_id, r.rule_id, r.symbol, r.own_instrument, r.condition_logic ->> 'operator',
+        r.condition_logic ->> 'direction', (r.condition_logic ->> 'price_nanos')::bigint, r.generation, true
     FROM public.alert_rules AS r
     WHERE r.shard = p_shard
         AND r.status = 'ACTIVE'
@@ -726,6 +866,29 @@ ALTER FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid, 
 --
 
 COMMENT ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid, p_after_rule_id text, p_limit integer) IS 'One page of the active rules of a shard (0 to 63), of every tenant, after the last row of the page before';
+
+
+--
+-- Name: note_rule_change(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.note_rule_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.changed_xid := pg_current_xact_id();
+    RETURN NEW;
+END
+$$;
+
+
+ALTER FUNCTION public.note_rule_change() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION note_rule_change(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.note_rule_change() IS 'Keeps changed_xid of alert_rules';
 
 
 --
@@ -1579,6 +1742,10 @@ CREATE TABLE public.alert_rules (
     status text DEFAULT 'ACTIVE'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    own_instrument boolean DEFAULT false NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    last_fired_price_nanos bigint,
+    changed_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT alert_rules_condition_logic_check CHECK ((jsonb_typeof(condition_logic) = 'object'::text)),
     CONSTRAINT alert_rules_cooldown_seconds_check CHECK ((cooldown_seconds >= 0)),
     CONSTRAINT alert_rules_generation_check CHECK ((generation > 0)),
@@ -1690,6 +1857,55 @@ COMMENT ON COLUMN public.alert_rules.last_triggered_at IS 'When it last fired';
 --
 
 COMMENT ON COLUMN public.alert_rules.status IS 'ACTIVE, TRIGGERED, EXPIRED or DISABLED';
+
+
+--
+-- Name: COLUMN alert_rules.own_instrument; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.own_instrument IS 'Whether the symbol is the tenant''s own instrument, else a global one';
+
+
+--
+-- Name: COLUMN alert_rules.note; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.note IS 'Words for the message';
+
+
+--
+-- Name: COLUMN alert_rules.last_fired_price_nanos; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.last_fired_price_nanos IS 'Price of the tick that it last fired at, in 1e-9 units';
+
+
+--
+-- Name: COLUMN alert_rules.changed_xid; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.changed_xid IS 'Transaction that changed it last: an owner asks for what it has not seen';
+
+
+--
+-- Name: alert_shard_epoch; Type: SEQUENCE; Schema: public; Owner: leo_owner
+--
+
+CREATE SEQUENCE public.alert_shard_epoch
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+ALTER SEQUENCE public.alert_shard_epoch OWNER TO leo_owner;
+
+--
+-- Name: SEQUENCE alert_shard_epoch; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON SEQUENCE public.alert_shard_epoch IS 'Each taking of alert shards gets its number; the highest one writes their prices';
 
 
 --
@@ -3669,6 +3885,13 @@ CREATE INDEX agent_task_sends ON public.agent_task USING btree (profile_id, tena
 
 
 --
+-- Name: alert_rules_changed; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX alert_rules_changed ON public.alert_rules USING btree (changed_xid);
+
+
+--
 -- Name: alert_rules_profile; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -4012,6 +4235,13 @@ CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON public.agent_task FOR EAC
 
 
 --
+-- Name: alert_rules note_change; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER note_change BEFORE INSERT OR UPDATE ON public.alert_rules FOR EACH ROW EXECUTE FUNCTION public.note_rule_change();
+
+
+--
 -- Name: campaign one_audience_per_name; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
@@ -4251,6 +4481,34 @@ ALTER TABLE public.activation_outcomes ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE public.agent_task ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: agent_task alert_keeper_insert; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY alert_keeper_insert ON public.agent_task FOR INSERT TO leo_alert_keeper WITH CHECK ((queue = 'alerts'::text));
+
+
+--
+-- Name: alert_rules alert_keeper_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY alert_keeper_policy ON public.alert_rules TO leo_alert_keeper USING (true) WITH CHECK (true);
+
+
+--
+-- Name: market_snapshot alert_keeper_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY alert_keeper_policy ON public.market_snapshot TO leo_alert_keeper USING (true) WITH CHECK (true);
+
+
+--
+-- Name: agent_task alert_keeper_select; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY alert_keeper_select ON public.agent_task FOR SELECT TO leo_alert_keeper USING ((queue = 'alerts'::text));
+
 
 --
 -- Name: alert_rules; Type: ROW SECURITY; Schema: public; Owner: leo_owner
@@ -4598,6 +4856,22 @@ GRANT ALL ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolea
 
 
 --
+-- Name: FUNCTION changed_alert_rules(p_shards integer[], p_since pg_snapshot); Type: ACL; Schema: public; Owner: leo_rule_loader
+--
+
+REVOKE ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) TO leo_app;
+
+
+--
+-- Name: FUNCTION claim_market_shards(p_shards integer[], p_epoch bigint); Type: ACL; Schema: public; Owner: leo_alert_keeper
+--
+
+REVOKE ALL ON FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) TO leo_app;
+
+
+--
 -- Name: FUNCTION claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone); Type: ACL; Schema: public; Owner: leo_task_claimer
 --
 
@@ -4630,6 +4904,14 @@ GRANT ALL ON FUNCTION public.ensure_month(p_month date) TO leo_worker;
 REVOKE ALL ON FUNCTION public.erase_profile(p_profile_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text) TO leo_app;
 GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text) TO leo_worker;
+
+
+--
+-- Name: FUNCTION fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval); Type: ACL; Schema: public; Owner: leo_alert_keeper
+--
+
+REVOKE ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) TO leo_app;
 
 
 --
@@ -4781,6 +5063,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.agent_task TO leo_proof;
 
 GRANT SELECT(tenant_id) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT SELECT(tenant_id) ON TABLE public.agent_task TO leo_eraser;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4788,6 +5071,21 @@ GRANT SELECT(tenant_id) ON TABLE public.agent_task TO leo_eraser;
 --
 
 GRANT SELECT(task_id) ON TABLE public.agent_task TO leo_task_claimer;
+GRANT SELECT(task_id),INSERT(task_id) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN agent_task.agent_name; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(agent_name) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN agent_task.task_type; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(task_type) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4795,6 +5093,28 @@ GRANT SELECT(task_id) ON TABLE public.agent_task TO leo_task_claimer;
 --
 
 GRANT SELECT(profile_id) ON TABLE public.agent_task TO leo_eraser;
+GRANT INSERT(profile_id) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN agent_task.source_event_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(source_event_id) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN agent_task.event_type; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(event_type) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN agent_task.occurred_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(occurred_at) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4804,6 +5124,7 @@ GRANT SELECT(profile_id) ON TABLE public.agent_task TO leo_eraser;
 GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_worker;
 GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_eraser;
+GRANT INSERT(reasoning_summary) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4820,6 +5141,7 @@ GRANT UPDATE(reasoning_trace) ON TABLE public.agent_task TO leo_eraser;
 --
 
 GRANT UPDATE(inputs) ON TABLE public.agent_task TO leo_eraser;
+GRANT INSERT(inputs) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4847,6 +5169,7 @@ GRANT UPDATE(status) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(status) ON TABLE public.agent_task TO leo_worker;
 GRANT SELECT(status) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT SELECT(status),UPDATE(status) ON TABLE public.agent_task TO leo_eraser;
+GRANT INSERT(status) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4854,6 +5177,7 @@ GRANT SELECT(status),UPDATE(status) ON TABLE public.agent_task TO leo_eraser;
 --
 
 GRANT SELECT(queue) ON TABLE public.agent_task TO leo_task_claimer;
+GRANT SELECT(queue),INSERT(queue) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4863,6 +5187,7 @@ GRANT SELECT(queue) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_worker;
 GRANT SELECT(due_at) ON TABLE public.agent_task TO leo_task_claimer;
+GRANT INSERT(due_at) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -4908,6 +5233,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.alert_rules TO leo_app;
 GRANT SELECT ON TABLE public.alert_rules TO leo_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alert_rules TO leo_proof;
 GRANT SELECT ON TABLE public.alert_rules TO leo_rule_loader;
+GRANT SELECT ON TABLE public.alert_rules TO leo_alert_keeper;
 
 
 --
@@ -4925,10 +5251,32 @@ GRANT SELECT(profile_id) ON TABLE public.alert_rules TO leo_eraser;
 
 
 --
+-- Name: COLUMN alert_rules.last_triggered_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(last_triggered_at) ON TABLE public.alert_rules TO leo_alert_keeper;
+
+
+--
 -- Name: COLUMN alert_rules.status; Type: ACL; Schema: public; Owner: leo_owner
 --
 
 GRANT UPDATE(status) ON TABLE public.alert_rules TO leo_eraser;
+GRANT UPDATE(status) ON TABLE public.alert_rules TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN alert_rules.last_fired_price_nanos; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(last_fired_price_nanos) ON TABLE public.alert_rules TO leo_alert_keeper;
+
+
+--
+-- Name: SEQUENCE alert_shard_epoch; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT USAGE ON SEQUENCE public.alert_shard_epoch TO leo_app;
 
 
 --
@@ -5374,6 +5722,48 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.instruments TO leo_proof;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.market_snapshot TO leo_app;
 GRANT SELECT ON TABLE public.market_snapshot TO leo_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_snapshot TO leo_proof;
+
+
+--
+-- Name: COLUMN market_snapshot.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.symbol; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(symbol) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.price_nanos; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(price_nanos) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.state; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(state) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.epoch; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(epoch),UPDATE(epoch) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.observed_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(observed_at) ON TABLE public.market_snapshot TO leo_alert_keeper;
 
 
 --

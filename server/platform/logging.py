@@ -49,6 +49,7 @@ ALLOWED_FIELDS: Final = frozenset(
             "queue",
             "shard",
             "epoch",
+            "redis_reserves",
         ),
         # quantities
         *(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 
 from server.config import WorkerSettings
 from server.errors import LeoError
@@ -83,6 +85,8 @@ def _serve(app: Celery, loop: EventLoopThread, worker: Worker, threads: int) -> 
     def announce(**_: Any) -> None:
         get_logger().info("working", pid=os.getpid())
 
+    # It is about pickled messages; wake-ups are JSON, and carry a queue's name.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     schedule = ScheduleThread(app)
     signals.setup_logging.connect(_keep_our_logging)
     signals.worker_ready.connect(announce, weak=False)

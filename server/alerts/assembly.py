@@ -49,7 +49,8 @@ async def running_alerts(*, database: Database, url: str, decider: Decider) -> A
     await queue.start()
     await lane.start()
     try:
-        yield Alerts(AlertService(database=database, store=store, lane=lane), keeper)
+        service = AlertService(database=database, store=store, lane=lane, own_address=lambda: keeper.address)
+        yield Alerts(service, keeper)
     finally:
         await lane.stop()
         await keeper.stop()

@@ -51,6 +51,11 @@ class ShardKeeper:
         self._address = ""
         self._worker: asyncio.Task[None] | None = None
 
+    @property
+    def address(self) -> str:
+        """Where this process answers for its shards; empty before it is started."""
+        return self._address
+
     async def start(self, address: str) -> None:
         """Take what can be taken, and go on in the background.
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from celery import Celery, signals
-from celery.platforms import SecurityWarning
 
 from server.config import WorkerSettings
 from server.errors import LeoError
@@ -86,7 +85,7 @@ def _serve(app: Celery, loop: EventLoopThread, worker: Worker, threads: int) -> 
         get_logger().info("working", pid=os.getpid())
 
     # It is about pickled messages; wake-ups are JSON, and carry a queue's name.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
+    warnings.filterwarnings("ignore", message=r"\s*You're running the worker with superuser privileges")
     schedule = ScheduleThread(app)
     signals.setup_logging.connect(_keep_our_logging)
     signals.worker_ready.connect(announce, weak=False)

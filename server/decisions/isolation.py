@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final
 from uuid import UUID
@@ -12,7 +12,7 @@ import asyncpg
 from server.decisions.model import Event
 from server.decisions.pipeline import Answers, Batch, DecisionPipeline
 from server.decisions.store import DecisionStore
-from server.errors import PreconditionFailed
+from server.errors import NotFound, PreconditionFailed
 from server.platform.postgres import Database
 
 _VIOLATIONS: Final = (
@@ -20,6 +20,8 @@ _VIOLATIONS: Final = (
     asyncpg.DataError,
     asyncpg.UnknownPostgresError,
 )
+# What stops a whole tenant: it is gone, or one of its definitions does not compile.
+_TENANT_REFUSED: Final = (NotFound, PreconditionFailed)
 
 
 class IsolatingPipeline:
@@ -32,7 +34,29 @@ class IsolatingPipeline:
         self._months: set[date] = set()
 
     async def run(self, batch: Batch) -> Answers:
-        """As DecisionPipeline.run, but an event that breaks a rule of the database fails alone."""
+        """As DecisionPipeline.run, but an event that breaks a rule of the database fails alone, and so does a
+        tenant that shares its batch with others.
+
+        Raises:
+            NotFound, PreconditionFailed: the batch's only tenant can not be decided for.
+        """
+        try:
+            return await self._run(batch)
+        except _TENANT_REFUSED:
+            if len(batch) == 1:
+                raise
+        answers: Answers = {}
+        for tenant_id, events in batch.items():
+            answers |= await self._run_alone(tenant_id, events)
+        return answers
+
+    async def _run_alone(self, tenant_id: UUID, events: Sequence[Event]) -> Answers:
+        try:
+            return await self._run({tenant_id: events})
+        except _TENANT_REFUSED as error:
+            return {event.task_id: error for event in events}
+
+    async def _run(self, batch: Batch) -> Answers:
         await self._ensure_months(batch)
         try:
             return await self._pipeline.run(batch)

@@ -120,8 +120,10 @@ class Walk:
     def settle(self) -> None:
         """The ticks are committed: the book takes over where the way led, without what fired."""
         book = self._book
-        book.below.cut(self._below_to, len(book.below))
-        book.above.cut(0, self._above_from)
+        if self._below_to < len(book.below):
+            book.below.cut(self._below_to, len(book.below))
+        if self._above_from:
+            book.above.cut(0, self._above_from)
         for key, (ladder, threshold) in self._crossed.items():
             ladder.remove(threshold, key)
         book.state, book.band = self.state, (self.lowest, self.highest)

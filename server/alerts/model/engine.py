@@ -98,6 +98,7 @@ class Evaluation:
             The outcome without its firings, and what fires, in the order of the ticks, then of the keys.
         """
         outcome, hits = BatchOutcome(), []
+        earliest, latest = self._bounds.earliest_us, self._bounds.latest_us
         walks = [None if book is None else self._walk(book) for book in books]
         sequences = batch.sequences or (0,) * len(batch.symbol_indices)
         columns = zip(batch.symbol_indices, batch.price_nanos, batch.observed_at_us, sequences, strict=True)
@@ -106,7 +107,7 @@ class Evaluation:
             if sequence and walk is not None and sequence <= walk.sequence and walk.feed == batch.feed:
                 outcome.duplicate_count += 1
                 continue
-            if walk is None or price <= 0 or self._is_untimely(walk, moment):
+            if walk is None or price <= 0 or not earliest <= moment <= latest or moment < walk.observed_at_us:
                 outcome.bad_ticks.append(BadTick(index, self._fault(batch, walk, place, price, moment)))
                 continue
             walk.observed_at_us, walk.ticked = moment, True
@@ -139,11 +140,6 @@ class Evaluation:
         if walk is None:
             walk = self._walks[id(book)] = Walk(book)
         return walk
-
-    def _is_untimely(self, walk: Walk, moment: int) -> bool:
-        return (
-            not self._bounds.earliest_us <= moment <= self._bounds.latest_us or moment < walk.observed_at_us
-        )
 
     def _fault(self, batch: TickBatch, walk: Walk | None, place: int, price: int, moment: int) -> TickFault:
         if place >= len(batch.symbols):

@@ -183,3 +183,27 @@ async def test_a_released_hold_is_gone_and_a_confirmed_one_stays(redis: RedisPoo
     assert await reservations.reserve(EPOCH, [second]) == [{"event-0": Verdict.HELD}]
     await reservations.settle(EPOCH, [(second, candidate.rule.scopes["channel-00000001"])])
     assert await reservations.reserve(EPOCH, [third]) == [{"event-0": Verdict.COOLDOWN}]
+
+
+async def test_tries_of_one_send_count_once_and_are_released_one_by_one(redis: RedisPool) -> None:
+    limit = Limit(LimitKind.CAP, window_us=LONGEST, maximum=2)
+    candidate = screened(0, [limit], "campaign-0000001", "channel-00000001")
+    reservations = RedisReservations(redis, ReservationSettings())
+    tenant_id = uuid4()
+    await reservations.begin_epoch(EPOCH)
+    await reservations.warm(EPOCH, [(tenant_id, "ann", -LONGEST * 2, [])])
+
+    async def reserve(task: str, at: int) -> tuple[ReservationRequest, Verdict]:
+        request = ReservationRequest(tenant_id, "ann", task * 64, at, LONGEST, [candidate])
+        (answer,) = await reservations.reserve(EPOCH, [request])
+        assert isinstance(answer, dict)
+        return request, answer["event-0"]
+
+    first, _ = await reserve("a", 1)
+    second, verdict = await reserve("a", 1)
+    assert verdict is Verdict.HELD
+    assert (await reserve("b", 2))[1] is Verdict.HELD
+    await reservations.settle(EPOCH, [(second, None)])
+    assert (await reserve("c", 3))[1] is Verdict.CAPPED
+    await reservations.settle(EPOCH, [(first, candidate.rule.scopes["channel-00000001"])])
+    assert (await reserve("d", 4))[1] is Verdict.CAPPED

@@ -29,7 +29,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
     metadata = (("authorization", f"Bearer {job['token']}"),)
     async with grpc.aio.insecure_channel(job["address"], _OPTIONS) as channel:
         stub = alert_service_pb2_grpc.AlertServiceStub(channel)
-        await _ready(stub, wire.AlertEvaluateRequest(batch=feed.first()), metadata)
+        await until_ready(stub, wire.AlertEvaluateRequest(batch=feed.first()), metadata)
         requests = [wire.StreamTicksRequest(batch=batch) for batch in feed.streamed()]
         begin = time.perf_counter()
         answers = stub.StreamTicks(_each(requests), metadata=metadata)
@@ -53,7 +53,7 @@ async def run(job: dict[str, Any]) -> dict[str, float]:
     }
 
 
-async def _ready(stub: Any, request: wire.AlertEvaluateRequest, metadata: Any) -> None:
+async def until_ready(stub: Any, request: wire.AlertEvaluateRequest, metadata: Any) -> None:
     """A server takes its shards, with all their rules, after it has begun to serve."""
     deadline = time.perf_counter() + _READY_SECONDS
     while True:

@@ -15,8 +15,13 @@ import tempfile
 from pathlib import Path
 
 import asyncpg
+import grpc
+from leo.activation.v1.alert_service_pb2 import AlertEvaluateRequest
+from leo.activation.v1.alert_service_pb2_grpc import AlertServiceStub
 
 from loadtest.bench.driving import Recorded, recorded_in
+from loadtest.bench.tick_client import until_ready
+from loadtest.bench.tick_feed import TickFeed
 from loadtest.bench.ticks import put_rules
 from loadtest.bench.world import World, fill
 from loadtest.load.observation import observed
@@ -57,6 +62,7 @@ def main() -> None:
 async def _run(stack: RunningStack, arguments: argparse.Namespace, summary: Path) -> dict[str, float]:
     await fill(stack.database, World(1, arguments.profiles))
     await put_rules(stack.database, FEED)
+    await _until_prices_are_taken(stack)
     async with observed(stack) as observation:
         await _locust(stack, arguments, summary)
     recorded = await _recorded(stack)
@@ -66,6 +72,17 @@ async def _run(stack: RunningStack, arguments: argparse.Namespace, summary: Path
         "queued": recorded.queued,
         **observation.report(),
     }
+
+
+async def _until_prices_are_taken(stack: RunningStack) -> None:
+    """A server takes its shards after it has begun to serve; until then it would refuse ticks."""
+    batch = TickFeed(FEED).first()
+    batch.ClearField("feed")
+    batch.ClearField("sequences")
+    metadata = (("authorization", f"Bearer {stack.token}"),)
+    async with grpc.aio.insecure_channel(stack.address) as channel:
+        stub = AlertServiceStub(channel)
+        await until_ready(stub, AlertEvaluateRequest(batch=batch), metadata)
 
 
 def _result(summary: dict[str, float], seen: dict[str, float], seconds: int) -> dict[str, float]:

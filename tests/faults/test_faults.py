@@ -21,7 +21,7 @@ from server.embedded.state import checkout_directory
 from tests.demo.expected import expected_figures
 
 LIMIT = 700
-SLOTS_OF_ONE_WORKER = 128
+SLOTS_OF_ONE_WORKER = 32
 
 
 @pytest.fixture

@@ -31,8 +31,9 @@ from server.dispatch.channels.mime import compose, message_id, parse_address
 from server.dispatch.channels.smtp_pool import NoConnectionInTime, SmtpPool
 from server.platform.clock import utc_now
 
-# Messages that wait for a connection, for each connection: enough to keep it busy while results are recorded.
-_WAITING: Final = 8
+# Messages that are logged as `sending` for each connection: the one it sends and the one that follows. All of them
+# end as `unknown` when the worker is killed, so more would cost more than the little speed that they bring.
+_WAITING: Final = 2
 _LONGEST_ANSWER: Final = 500
 _AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
 _CLOSING: Final = 421

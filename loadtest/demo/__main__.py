@@ -20,7 +20,7 @@ from loadtest.demo.loader import Refused
 from loadtest.demo.play import play
 from loadtest.demo.processes import Running, running_stack
 from loadtest.demo.purchases import Purchase, read_purchases
-from loadtest.demo.report import last_line, print_end, print_figures, print_journey, print_rules
+from loadtest.demo.report import last_line, print_alerts, print_end, print_figures, print_journey, print_rules
 from server.cli.stopping import ends_on_signal
 from server.embedded.errors import StackError
 
@@ -56,6 +56,7 @@ async def _play(console: Console, running: Running, purchases: list[Purchase], s
     played = await play(console, running, purchases, started=started)
     figures = played.figures
     print_figures(console, figures, played.times)
+    print_alerts(console, figures, played.times, played.fired, played.alert_step)
     print_journey(console, played.journey)
     print_end(
         console, figures, running.keeper.restarts, running.addresses.mailbox_directory, running.directory

@@ -27,6 +27,7 @@ class Message:
         rule: what the output says of it.
         condition: the event's own condition; empty for none.
         campaign_id: its campaign.
+        trigger: type of the events that it answers; empty: it is sent by dispatch alone.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Message:
     body: str
     condition: Mapping[str, Any] = field(default_factory=dict)
     cooldown_days: int = 0
-    event_type: wire.MarketingEventType.ValueType = wire.MARKETING_EVENT_TYPE_TRIGGER
+    trigger: str = "purchase"
 
 
 MESSAGES: Final = (
@@ -98,7 +99,19 @@ MESSAGES: Final = (
             " {{ '%.2f' | format(profile.total_spent) }} $ worth of music with us."
             " We would like to thank you in person: come to our summer evening.\n\nYour CD shop\n"
         ),
-        event_type=wire.MARKETING_EVENT_TYPE_BROADCAST,
+        trigger="",
+    ),
+    Message(
+        name="price-alert",
+        campaign_id="price-alerts",
+        rule="whoever waits for a price, when their alert fires",
+        priority=5,
+        subject="{{ event.symbol }} is at {{ '%.2f' | format(event.price) }} $",
+        body=(
+            "Hello!\n\nYou asked us to watch for {{ event.note }}: {{ event.symbol }} is at"
+            " {{ '%.2f' | format(event.price) }} $ now.\n\nYour CD shop\n"
+        ),
+        trigger="alert.fired",
     ),
 )
 
@@ -117,7 +130,10 @@ def _campaigns() -> list[wire.Campaign]:
         campaign_name="VIP club",
         audience=wire.Audience(name=VIP_SEGMENT, condition=to_json(_IS_VIP)),
     )
-    campaigns = [ended, lifecycle, club]
+    prices = wire.Campaign(
+        campaign_id="price-alerts", campaign_code="PRICE-ALERTS", campaign_name="Price alerts"
+    )
+    campaigns = [ended, lifecycle, club, prices]
     for campaign in campaigns:
         campaign.status = wire.CAMPAIGN_STATUS_ACTIVE
     return campaigns
@@ -138,13 +154,13 @@ async def _put_message(client: LeoClient, message: Message) -> str:
         body_template=message.body,
     )
     await client.catalog.PutMessageTemplate(wire.PutMessageTemplateRequest(message_template=template))
-    triggered = message.event_type == wire.MARKETING_EVENT_TYPE_TRIGGER
+    broadcast, trigger = wire.MARKETING_EVENT_TYPE_BROADCAST, wire.MARKETING_EVENT_TYPE_TRIGGER
     event = wire.MarketingEvent(
         campaign_id=message.campaign_id,
         event_name=message.name,
-        event_type=message.event_type,
+        event_type=trigger if message.trigger else broadcast,
         channels=["email"],
-        trigger_event_type="purchase" if triggered else "",
+        trigger_event_type=message.trigger,
         condition=to_json(message.condition) if message.condition else b"",
         template_name=message.name,
         priority=message.priority,

@@ -30,6 +30,7 @@ class Figures:
         orphans: by kind; each must be 0.
         mailbox_messages: messages in the mailbox.
         mail_faults: messages that are not what their row says, and rows without their message.
+        alerts: by symbol, how many rules there are and how many of them fired.
     """
 
     outcomes: Mapping[tuple[str, str], int]
@@ -38,11 +39,17 @@ class Figures:
     orphans: Mapping[str, int]
     mailbox_messages: int
     mail_faults: list[str] = field(default_factory=list)
+    alerts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def decisions(self) -> int:
         """All decisions."""
         return sum(self.outcomes.values())
+
+    @property
+    def alerts_fired(self) -> int:
+        """All rules that fired."""
+        return sum(fired for _, fired in self.alerts.values())
 
     @property
     def send(self) -> int:
@@ -56,7 +63,7 @@ class Figures:
 
 
 async def reconcile(database_url: str, tenant_id: UUID, mailbox_directory: Path) -> Figures:
-    """Read everything, as leo_app in the tenant's context. One transaction, five statements."""
+    """Read everything, as leo_app in the tenant's context. One transaction, six statements."""
     queries = Queries.parse(_QUERIES.read_text("utf-8"), _QUERIES.name)
     database = await Database.connect(
         database_url, minimum_connections=1, maximum_connections=1, application_name="leo-demo"
@@ -74,6 +81,7 @@ async def reconcile(database_url: str, tenant_id: UUID, mailbox_directory: Path)
         orphans=dict(rows["orphans"][0]),
         mailbox_messages=len(mails),
         mail_faults=mail_faults({_identity(row): row for row in rows["messages"]}, mails),
+        alerts={row["symbol"]: (row["rules"], row["fired"]) for row in rows["alerts"]},
     )
 
 

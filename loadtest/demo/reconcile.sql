@@ -23,9 +23,17 @@ FROM delivery_current
 GROUP BY delivery_status
 ORDER BY number DESC, delivery_status;
 
+-- name: alerts
+-- Alert rules and how many of them fired, by symbol.
+SELECT symbol, count(*) AS rules, count(*) FILTER (WHERE status = 'TRIGGERED') AS fired
+FROM alert_rules
+GROUP BY symbol
+ORDER BY symbol;
+
 -- name: orphans
 -- What must not be, by kind: deliveries without their decision, without a frozen audience that holds the customer,
--- or without consent; decisions to send without a delivery; tasks that wait although they are due.
+-- or without consent; decisions to send without a delivery; alerts that fired without a decision on that very time
+-- and price, and decisions on alerts that did not fire; tasks that wait although they are due.
 SELECT
     (
         SELECT count(*) FROM delivery_log AS delivery
@@ -63,6 +71,33 @@ SELECT
                 WHERE delivery.tenant_id = task.tenant_id AND delivery.task_id = task.task_id
             )
     ) AS sends_without_delivery,
+    (
+        SELECT count(*) FROM alert_rules AS rule
+        WHERE
+            rule.status = 'TRIGGERED'
+            AND NOT EXISTS (
+                SELECT FROM agent_task AS task
+                JOIN behavioral_events AS event
+                    ON event.tenant_id = task.tenant_id AND event.profile_id = task.profile_id
+                    AND event.occurred_at = task.occurred_at AND event.source_event_id = task.source_event_id
+                WHERE
+                    task.task_type = 'execute'
+                    AND task.profile_id = rule.profile_id AND task.occurred_at = rule.last_triggered_at
+                    AND task.source_event_id = 'alert:' || rule.rule_id || ':' || rule.generation
+                    AND (event.attributes ->> 'price_nanos')::bigint = rule.last_fired_price_nanos
+            )
+    ) AS alerts_without_decision,
+    (
+        SELECT count(*) FROM agent_task AS task
+        WHERE
+            task.task_type = 'execute' AND task.event_type = 'alert.fired'
+            AND NOT EXISTS (
+                SELECT FROM alert_rules AS rule
+                WHERE
+                    rule.tenant_id = task.tenant_id AND rule.status = 'TRIGGERED'
+                    AND task.source_event_id = 'alert:' || rule.rule_id || ':' || rule.generation
+            )
+    ) AS decisions_without_alert,
     (
         SELECT count(*) FROM agent_task WHERE status = 'pending' AND due_at <= now()
     ) AS tasks_past_due;

@@ -13,7 +13,9 @@ from leo.activation.v1 import trace_service_pb2 as trace
 from rich.console import Console
 from rich.table import Table
 
+from loadtest.demo.alerts import Fired, example_of
 from loadtest.demo.definitions import MESSAGES
+from loadtest.demo.holders import HOLDER_RULE, PRICE_RULE
 from loadtest.demo.loader import CALLS_AT_ONCE
 from loadtest.demo.purchases import TIME_RULE
 from loadtest.demo.reconcile import Figures
@@ -32,12 +34,16 @@ class Times:
         seconds: from the first purchase to the last message that was sent.
         deciding_seconds: of these, from the first purchase to the last answer.
         latencies: seconds of each Decide call.
+        ticks: prices that were acknowledged.
+        streaming_seconds: from the first price to the last acknowledgement.
     """
 
     setup_seconds: float
     seconds: float
     deciding_seconds: float
     latencies: Sequence[float]
+    ticks: int
+    streaming_seconds: float
 
     def milliseconds(self, part: float) -> float:
         """A quantile of the latencies: the shortest that `part` of the calls did not exceed."""
@@ -48,7 +54,7 @@ class Times:
 def print_rules(console: Console, purchases: int, customers: int) -> None:
     """What is going to happen, and by which rules."""
     console.print(f"{purchases:,} purchases of {customers:,} CDNOW customers, 1997 and 1998. The rules:")
-    for rule in (TIME_RULE, CONSENT_RULE, STATE_RULE):
+    for rule in (TIME_RULE, CONSENT_RULE, STATE_RULE, PRICE_RULE, HOLDER_RULE):
         console.print(f"  - {rule}", highlight=False)
     table = Table("priority", "marketing event", "campaign", "to whom", box=None, pad_edge=False)
     for message in MESSAGES:
@@ -68,6 +74,31 @@ def print_figures(console: Console, figures: Figures, times: Times) -> None:
         f" up to {CALLS_AT_ONCE} at once: p50 {times.milliseconds(0.5)} ms, p99 {times.milliseconds(0.99)} ms.",
         highlight=False,
     )
+
+
+def print_alerts(
+    console: Console, figures: Figures, times: Times, fired: Sequence[Fired], step: trace.Journey | None
+) -> None:
+    """Alerts that fired by symbol, and why one of them did, with what followed from it.
+
+    Args:
+        step: what followed from `example_of(fired)`.
+    """
+    counts = ((f"{symbol}, of {rules} alerts", number) for symbol, (rules, number) in figures.alerts.items())
+    _print_counts(console, "alerts fired by symbol", counts)
+    rate = times.ticks / times.streaming_seconds
+    console.print(
+        f"\n[bold]{rate:,.0f} prices/s[/bold], {times.ticks:,} in all, each acknowledged after its commit.",
+        highlight=False,
+    )
+    example = example_of(fired)
+    if example is not None and step is not None:
+        console.print(
+            f"\n[bold]one alert[/bold]: {example.profile_id} waited for {example.alert}; {example.symbol} was at"
+            f" {example.price:f} $ on {example.fired_at:%-d %B %Y at %H:%M} UTC. {example.summary}",
+            highlight=False,
+        )
+        console.print(journey_tree(step), soft_wrap=False)
 
 
 def print_journey(console: Console, journey: trace.Journey) -> None:
@@ -107,6 +138,8 @@ def last_line(figures: Figures, times: Times) -> str:
             "suppressed": dict(sorted(figures.suppressed.items())),
             "deliveries": dict(sorted(figures.deliveries.items())),
             "mailbox_messages": figures.mailbox_messages,
+            "ticks": times.ticks,
+            "alerts_fired": figures.alerts_fired,
             "orphans": sum(figures.orphans.values()),
             "setup_seconds": round(times.setup_seconds, 2),
             "seconds": round(times.seconds, 2),

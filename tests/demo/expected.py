@@ -5,6 +5,8 @@ The rules are those that the demo prints.
 
 from __future__ import annotations
 
+import csv
+import gzip
 import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -12,7 +14,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parents[2] / "loadtest" / "data" / "cdnow_sample.txt"
+DATA = Path(__file__).resolve().parents[2] / "loadtest" / "data"
+FILE = DATA / "cdnow_sample.txt"
+PRICES = DATA / "daily_stocks.csv.gz"
+TIMES_OF_DAY = {"Open": "14:30", "High": "16:00", "Low": "18:00", "Close": "21:00"}
+# Lowest, highest and step, in the order in which the printed rule takes them.
+THRESHOLDS = {"AAPL": (20, 700, 20), "GOOG": (100, 800, 50), "IBM": (60, 220, 10), "MSFT": (15, 120, 5)}
+KINDS = ("above", "below", "crosses up", "crosses down")
 # Higher first, as the priorities say. The campaign of "new-year-sale" ended before the first purchase.
 COOLDOWNS = {
     "welcome": timedelta(0),
@@ -23,12 +31,18 @@ COOLDOWNS = {
 
 @dataclass
 class Expected:
-    """The figures of the last line that do not depend on time."""
+    """The figures of the last line that do not depend on time.
+
+    Args:
+        firings: profile, alert, time, price, outcome and reason of each, by time and profile.
+    """
 
     events: int
     decisions: int
     send: int
     suppressed: dict[str, int]
+    ticks: int
+    firings: list[tuple[str, ...]]
 
     @property
     def figures(self) -> dict[str, object]:
@@ -40,12 +54,14 @@ class Expected:
             "suppressed": self.suppressed,
             "deliveries": {"sent": self.send},
             "mailbox_messages": self.send,
+            "ticks": self.ticks,
+            "alerts_fired": len(self.firings),
             "orphans": 0,
         }
 
 
 def expected_figures(limit: int | None = None) -> Expected:
-    """Play the purchases in their order, then invite whoever has become a VIP."""
+    """Play the purchases in their order, invite whoever has become a VIP, then let the prices pass."""
     spent: dict[str, Decimal] = defaultdict(Decimal)
     bought: Counter[str] = Counter()
     sent: dict[tuple[str, str], datetime] = {}
@@ -65,8 +81,21 @@ def expected_figures(limit: int | None = None) -> Expected:
     for customer in spent:
         if spent[customer] >= 250:
             reasons["SELECTED" if _agreed(customer) else "NO_CONSENT"] += 1
+    prices = _prices()
+    firings = sorted(
+        (firing for customer in spent if (firing := _firing(customer, prices))),
+        key=lambda firing: (firing[2], firing[0]),
+    )
+    reasons.update(firing[-1] for firing in firings)
     send = reasons.pop("SELECTED", 0)
-    return Expected(len(purchases), send + sum(reasons.values()), send, dict(sorted(reasons.items())))
+    return Expected(
+        events=len(purchases),
+        decisions=send + sum(reasons.values()),
+        send=send,
+        suppressed=dict(sorted(reasons.items())),
+        ticks=sum(map(len, prices.values())),
+        firings=firings,
+    )
 
 
 def _decide(customer: str, at: datetime, wanted: list[str], sent: dict[tuple[str, str], datetime]) -> str:
@@ -81,6 +110,47 @@ def _decide(customer: str, at: datetime, wanted: list[str], sent: dict[tuple[str
             sent[customer, name] = at
             return "SELECTED"
     return "COOLDOWN"
+
+
+def _firing(customer: str, prices: dict[str, list[tuple[str, Decimal]]]) -> tuple[str, ...] | None:
+    """The customer's alert at the first price that fires it; None without an alert or without such a price."""
+    b = hashlib.sha256(f"cdnow-{customer}".encode()).digest()
+    if b[4] % 8 != 0:
+        return None
+    symbol, kind = list(THRESHOLDS)[b[5] % 4], KINDS[b[6] % 4]
+    lowest, highest, step = THRESHOLDS[symbol]
+    limit = lowest + step * (b[7] % ((highest - lowest) // step + 1))
+    previous: Decimal | None = None
+    for moment, price in prices[symbol]:
+        if _fires(kind, limit, previous, price):
+            outcome = ("send", "SELECTED") if _agreed(customer) else ("suppressed", "NO_CONSENT")
+            alert = f"{symbol} {kind} {limit} $"
+            return (f"cdnow-{customer}", alert, moment, f"{price.normalize():f}", *outcome)
+        previous = price
+    return None
+
+
+def _fires(kind: str, limit: int, previous: Decimal | None, price: Decimal) -> bool:
+    if kind == "above":
+        return price > limit
+    if kind == "below":
+        return price < limit
+    if previous is None:
+        return False
+    return previous <= limit < price if kind == "crosses up" else price < limit <= previous
+
+
+def _prices() -> dict[str, list[tuple[str, Decimal]]]:
+    """Time and price of every tick, by symbol."""
+    ticks: dict[str, list[tuple[str, Decimal]]] = {symbol: [] for symbol in THRESHOLDS}
+    with gzip.open(PRICES, "rt") as lines:
+        for row in csv.DictReader(lines):
+            for name, clock in TIMES_OF_DAY.items():
+                if row["Ticker"] in ticks:
+                    ticks[row["Ticker"]].append((f"{row['Date']}T{clock}:00+00:00", Decimal(row[name])))
+    for prices in ticks.values():
+        prices.sort(key=lambda tick: tick[0])
+    return ticks
 
 
 def _agreed(customer: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -52,12 +53,20 @@ def figures_of(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return {name: value for name, value in last.items() if name not in TIMES}
 
 
+def firings_in(state: Path) -> list[tuple[str, ...]]:
+    """The file of firings, without its header."""
+    with (state / "demo" / "firings.csv").open(newline="") as file:
+        return [tuple(line) for line in csv.reader(file)][1:]
+
+
 def test_all_purchases_come_to_the_figures_that_the_file_says(state_directory: Path) -> None:
     result = run_demo(state=state_directory)
-    assert figures_of(result) == expected_figures().figures
+    expected = expected_figures()
+    assert figures_of(result) == expected.figures
+    assert firings_in(state_directory) == expected.firings
     mailbox = state_directory / "demo" / "mailbox"
     assert str(mailbox) in result.stdout
-    assert len(list(mailbox.glob("*.eml"))) == expected_figures().send
+    assert len(list(mailbox.glob("*.eml"))) == expected.send
     for reason in ("SELECTED", "CONDITION_MISS", "COOLDOWN", "NO_CONSENT", "SEGMENT_MISS", "LOST_TO"):
         assert reason in result.stdout
     assert "CAMPAIGN_INACTIVE" in result.stdout
@@ -65,7 +74,9 @@ def test_all_purchases_come_to_the_figures_that_the_file_says(state_directory: P
 
 
 def test_two_server_processes_and_a_second_run_come_to_the_same(state_directory: Path) -> None:
-    expected = expected_figures(LIMIT).figures
+    expected = expected_figures(LIMIT)
     arguments = ("--limit", str(LIMIT))
-    assert figures_of(run_demo(*arguments, state=state_directory, LEO_PROCESSES="2")) == expected
-    assert figures_of(run_demo(*arguments, state=state_directory)) == expected
+    for variables in ({"LEO_PROCESSES": "2"}, {}):
+        result = run_demo(*arguments, state=state_directory, **variables)
+        assert figures_of(result) == expected.figures
+        assert firings_in(state_directory) == expected.firings

@@ -1512,6 +1512,8 @@ CREATE TABLE public.agent_task (
     CONSTRAINT agent_task_task_type_check CHECK ((task_type = ANY (ARRAY['plan'::text, 'execute'::text, 'evaluate'::text])))
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+ALTER TABLE ONLY public.agent_task ALTER COLUMN reasoning_trace SET COMPRESSION lz4;
+ALTER TABLE ONLY public.agent_task ALTER COLUMN inputs SET COMPRESSION lz4;
 
 ALTER TABLE ONLY public.agent_task FORCE ROW LEVEL SECURITY;
 

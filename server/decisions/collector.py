@@ -117,13 +117,21 @@ class BatchCollector:
         except asyncio.CancelledError:
             for waiting in taken:
                 waiting.answer.cancel()
-            raise
+            if _is_stopping():
+                raise
+            return
         except Exception as error:
             for waiting in taken:
                 _fail(waiting, error)
             return
         for waiting in taken:
             _resolve(waiting, answers[waiting.event.task_id])
+
+
+def _is_stopping() -> bool:
+    """Whether this lane itself was cancelled. One call's cancellation must not close it for all others."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _resolve(waiting: _Waiting, answer: DecisionRecord | LeoError) -> None:

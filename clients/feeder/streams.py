@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import grpc
 from leo.activation.v1 import alert_service_pb2 as wire
 from leo_client import LeoApiError, LeoClient
+
+
+class _Requests:
+    """What is to be sent, as gRPC asks for it.
+
+    No generator: one whose stream breaks while it waits can not be ended, and fails when the event loop stops.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[wire.StreamTicksRequest] = asyncio.Queue()
+
+    def put(self, batch: wire.TickBatch) -> None:
+        """Have it sent after those before it."""
+        self._waiting.put_nowait(wire.StreamTicksRequest(batch=batch))
+
+    def __aiter__(self) -> _Requests:
+        return self
+
+    async def __anext__(self) -> wire.StreamTicksRequest:
+        return await self._waiting.get()
 
 
 class OwnerStream:
@@ -19,8 +39,8 @@ class OwnerStream:
 
     def __init__(self, client: LeoClient) -> None:
         self._client = client
-        self._requests: asyncio.Queue[wire.StreamTicksRequest] = asyncio.Queue()
-        self._answers = aiter(client.alerts.StreamTicks(self._sending()))
+        self._requests = _Requests()
+        self._answers = aiter(client.alerts.StreamTicks(self._requests))
 
     async def send(self, batches: Sequence[wire.TickBatch]) -> list[wire.TickBatchResult]:
         """Send batches, and wait until each is acknowledged.
@@ -29,7 +49,7 @@ class OwnerStream:
             LeoApiError: the stream broke; some of them may have been committed.
         """
         for batch in batches:
-            self._requests.put_nowait(wire.StreamTicksRequest(batch=batch))
+            self._requests.put(batch)
         return [await self._next() for _ in batches]
 
     async def close(self) -> None:
@@ -41,10 +61,6 @@ class OwnerStream:
             return (await anext(self._answers)).result
         except StopAsyncIteration:
             raise LeoApiError(grpc.StatusCode.UNAVAILABLE, "the server ended the stream") from None
-
-    async def _sending(self) -> AsyncIterator[wire.StreamTicksRequest]:
-        while True:
-            yield await self._requests.get()
 
 
 class Streams:

@@ -95,7 +95,7 @@ def print_alerts(
     if example is not None and step is not None:
         console.print(
             f"\n[bold]one alert[/bold]: {example.profile_id} waited for {example.alert}; {example.symbol} was at"
-            f" {example.price:f} $ on {example.fired_at:%-d %B %Y at %H:%M} UTC. {example.summary}",
+            f" {example.price:f} $ on {example.fired_at:%-d %B %Y at %H:%M} UTC; {example.outcome}, {example.summary}.",
             highlight=False,
         )
         console.print(journey_tree(step), soft_wrap=False)

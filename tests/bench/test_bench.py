@@ -81,7 +81,8 @@ def test_load_ends_with_its_figures_and_a_report(tmp_path: Path) -> None:
     result: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
     assert result["failures"] == 0
     assert result["requests"] > 0
-    assert result["events"] == result["acknowledged"] == result["recorded"] > 0
+    # An event may be drawn and not asked when the time is up; what was asked is answered and recorded.
+    assert 0 < result["acknowledged"] == result["recorded"] <= result["events"]
     assert {
         "p50_ms",
         "p99_ms",

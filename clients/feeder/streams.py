@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import grpc
 from leo.activation.v1 import alert_service_pb2 as wire
 from leo_client import LeoApiError, LeoClient
+
+# What gRPC says where a write met the end of its stream, in place of the status that the server ended it with.
+_FAILED_WRITE: Final = "Internal error from Core"
 
 
 class _Requests:
@@ -40,6 +44,7 @@ class OwnerStream:
     def __init__(self, client: LeoClient) -> None:
         self._client = client
         self._requests = _Requests()
+        self._is_taken = False
         self._answers = aiter(client.alerts.StreamTicks(self._requests))
 
     async def send(self, batches: Sequence[wire.TickBatch]) -> list[wire.TickBatchResult]:
@@ -48,9 +53,14 @@ class OwnerStream:
         Raises:
             LeoApiError: the stream broke; some of them may have been committed.
         """
-        for batch in batches:
-            self._requests.put(batch)
-        return [await self._next() for _ in batches]
+        results: list[wire.TickBatchResult] = []
+        # The first one goes alone: a server that refuses the stream would have its reason hidden by a later write.
+        for part in (batches,) if self._is_taken else (batches[:1], batches[1:]):
+            for batch in part:
+                self._requests.put(batch)
+            results += [await self._next() for _ in part]
+            self._is_taken = True
+        return results
 
     async def close(self) -> None:
         """End the stream and its connection."""
@@ -61,6 +71,10 @@ class OwnerStream:
             return (await anext(self._answers)).result
         except StopAsyncIteration:
             raise LeoApiError(grpc.StatusCode.UNAVAILABLE, "the server ended the stream") from None
+        except LeoApiError as error:
+            if error.code is grpc.StatusCode.INTERNAL and _FAILED_WRITE in str(error):
+                raise LeoApiError(grpc.StatusCode.UNAVAILABLE, "the stream broke during a write") from error
+            raise
 
 
 class Streams:

@@ -1,4 +1,4 @@
-"""What the demo has to come to, computed from the file alone: nothing here knows the product's code or its data.
+"""What the demo has to come to, computed from the data alone: nothing here knows the product's code or database.
 
 The rules are those that the demo prints.
 """

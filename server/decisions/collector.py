@@ -41,7 +41,7 @@ class BatchCollector:
         self,
         *,
         run: Callable[[Batch], Awaitable[Answers]],
-        lanes: int = 2,
+        lanes: int = 1,
         maximum_batch: int = 500,
         maximum_queued: int = 4_000,
     ) -> None:

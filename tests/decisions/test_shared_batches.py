@@ -39,18 +39,15 @@ async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]
 
 
 @asynccontextmanager
-async def both_lanes_taken(
+async def lane_taken(
     decisions: DecisionService, database: DatabaseUrls, watcher: asyncpg.Connection, tenant_id: UUID
 ) -> AsyncIterator[None]:
     """What arrives while the block runs forms one batch."""
-    lanes = []
     async with locked(database.superuser_url, "agent_task"):
-        for lane in range(2):
-            event = purchase(f"lane-{lane}", profile_id="nobody")
-            lanes.append(asyncio.create_task(decisions.decide(tenant_id, event)))
-            await waiting_for_locks(watcher, lane + 1)
+        taken = asyncio.create_task(decisions.decide(tenant_id, purchase("lane", profile_id="nobody")))
+        await waiting_for_locks(watcher, 1)
         yield
-    await asyncio.gather(*lanes)
+    await taken
 
 
 async def test_tenants_of_a_batch_keep_apart(
@@ -67,7 +64,7 @@ async def test_tenants_of_a_batch_keep_apart(
     )
     for tenant in (tenant_a, tenant_b):
         await decisions.decide(tenant, purchase("prepare", profile_id="nobody"))
-    async with both_lanes_taken(decisions, database, superuser, tenant_a):
+    async with lane_taken(decisions, database, superuser, tenant_a):
         ours, theirs = (
             [asyncio.create_task(decisions.decide(tenant, purchase(f"order-{n}"))) for n in range(10)]
             for tenant in (tenant_a, tenant_b)
@@ -99,7 +96,7 @@ async def test_a_definition_that_does_not_compile_stops_its_own_tenant_only(
     broken = {"attribute": "event.amount", "operator": "resembles", "value": 1}
     await add_marketing_event(app, tenant_b, "loyalty", "broken", condition=broken)
     await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
-    async with both_lanes_taken(decisions, database, superuser, tenant_a):
+    async with lane_taken(decisions, database, superuser, tenant_a):
         theirs = asyncio.create_task(decisions.decide(tenant_b, purchase("order")))
         ours = asyncio.create_task(decisions.decide(tenant_a, purchase("order")))
         await asyncio.sleep(0)

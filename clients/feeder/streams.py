@@ -21,17 +21,24 @@ class _Requests:
     """
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[wire.StreamTicksRequest] = asyncio.Queue()
+        self._waiting: asyncio.Queue[wire.StreamTicksRequest | None] = asyncio.Queue()
 
     def put(self, batch: wire.TickBatch) -> None:
         """Have it sent after those before it."""
         self._waiting.put_nowait(wire.StreamTicksRequest(batch=batch))
 
+    def end(self) -> None:
+        """No more follow; nobody is left waiting for one."""
+        self._waiting.put_nowait(None)
+
     def __aiter__(self) -> _Requests:
         return self
 
     async def __anext__(self) -> wire.StreamTicksRequest:
-        return await self._waiting.get()
+        request = await self._waiting.get()
+        if request is None:
+            raise StopAsyncIteration
+        return request
 
 
 class OwnerStream:
@@ -64,6 +71,7 @@ class OwnerStream:
 
     async def close(self) -> None:
         """End the stream and its connection."""
+        self._requests.end()
         await self._client.close()
 
     async def _next(self) -> wire.TickBatchResult:

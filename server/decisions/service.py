@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -16,7 +16,7 @@ from server.decisions.model import DecisionRecord, DispatchTarget, Event
 from server.decisions.pipeline import Answers
 from server.decisions.recording import stored_record
 from server.decisions.store import DecisionStore
-from server.errors import AlreadyExists, FieldViolation, InvalidInput, LeoError, NotFound, Overloaded
+from server.errors import FieldViolation, InvalidInput, LeoError, NotFound, Overloaded
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.validation import Violations
@@ -24,6 +24,7 @@ from server.validation import Violations
 MAXIMUM_EVENTS: Final = 1_000
 _RETRY_AFTER_MS: Final = 200
 Answer = DecisionRecord | LeoError
+_Body = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,11 @@ class DecisionService:
         violations.raise_if_any()
         now = utc_now()
         accepted = [_accept(tenant_id, event, position, now) for position, event in enumerate(incoming)]
-        events = _distinct(accepted)
-        answers = await self._run(tenant_id, list(events.values())) if events else {}
-        return _answers(accepted, events, answers)
+        answers: dict[_Body, Answer] = {}
+        for wave in _waves(accepted):
+            decided = await self._run(tenant_id, list(wave.values()))
+            answers |= {_body(event): decided[event.task_id] for event in wave.values()}
+        return _in_order(accepted, answers)
 
     async def decide_members(
         self,
@@ -179,32 +182,33 @@ def _accept(tenant_id: UUID, incoming: IncomingEvent, position: int, now: dateti
         return fault
 
 
-def _distinct(accepted: Sequence[Event | InvalidInput]) -> dict[str, Event]:
-    """The first event of each id; later ones get its answer."""
-    events: dict[str, Event] = {}
+def _body(event: Event) -> _Body:
+    return event.task_id, event.input_sha256
+
+
+def _waves(accepted: Sequence[Event | InvalidInput]) -> list[dict[str, Event]]:
+    """Events to decide together, by task: nearly always one wave. Another body of an id follows in the next."""
+    waves: list[dict[str, Event]] = []
+    distinct: dict[_Body, Event] = {}
     for event in accepted:
         if isinstance(event, Event):
-            events.setdefault(event.task_id, event)
-    return events
+            distinct.setdefault(_body(event), event)
+    for event in distinct.values():
+        wave = next((wave for wave in waves if event.task_id not in wave), None)
+        if wave is None:
+            waves.append(wave := {})
+        wave[event.task_id] = event
+    return waves
 
 
-def _answers(
-    accepted: Sequence[Event | InvalidInput], events: dict[str, Event], answers: Answers
-) -> list[Answer]:
-    return [
-        event if isinstance(event, InvalidInput) else _answer(event, events[event.task_id], answers)
-        for event in accepted
-    ]
-
-
-def _answer(event: Event, first: Event, answers: Answers) -> Answer:
-    answer = answers[first.task_id]
-    if event is first or isinstance(answer, LeoError):
-        return answer
-    if event.input_sha256 != first.input_sha256:
-        return AlreadyExists(
-            "EVENT_BODY_CHANGED",
-            "an earlier event of this batch has the same source_event_id and another body",
-            {"source_event_id": event.source_event_id, "first_input_sha256": first.input_sha256},
-        )
-    return answer._replace(duplicate=True)
+def _in_order(accepted: Sequence[Event | InvalidInput], answers: Mapping[_Body, Answer]) -> list[Answer]:
+    """An answer for each event; one that repeats an earlier event of the batch is its duplicate."""
+    seen: set[_Body] = set()
+    ordered: list[Answer] = []
+    for event in accepted:
+        answer = event if isinstance(event, InvalidInput) else answers[_body(event)]
+        if isinstance(event, Event) and isinstance(answer, DecisionRecord):
+            answer = answer._replace(duplicate=answer.duplicate or _body(event) in seen)
+            seen.add(_body(event))
+        ordered.append(answer)
+    return ordered

@@ -207,3 +207,14 @@ async def test_get_decision_tells_inputs_and_reasons(
     inputs = orjson.loads(details.row["inputs"])
     assert inputs["event"]["attributes"] == {"amount": 120}
     assert inputs["verdicts"] == {shop: "held"}
+
+
+async def test_a_changed_body_does_not_spoil_the_stored_one_of_its_batch(
+    decisions: DecisionService, tenant_a: UUID, shop: str
+) -> None:
+    first = await decisions.decide(tenant_a, purchase("1", amount=100))
+    changed, again = await decisions.decide_batch(
+        tenant_a, [purchase("1", amount=101), purchase("1", amount=100)]
+    )
+    assert isinstance(changed, AlreadyExists)
+    assert again == first._replace(duplicate=True)

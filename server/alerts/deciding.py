@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -19,6 +18,7 @@ import orjson
 from server.alerts.model import Firing
 from server.alerts.store import AlertStore, PendingFiring
 from server.errors import LeoError, Overloaded, Unavailable
+from server.platform.background import BackgroundTask
 from server.platform.logging import get_logger
 from server.platform.postgres import Database
 
@@ -96,18 +96,15 @@ class FiringQueue:
         self._store = store
         self._waiting: deque[Firing] = deque(maxlen=_MOST_WAITING)
         self._wanted = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
+        self._work = BackgroundTask("alerts-deciding")
 
     async def start(self) -> None:
         """Begin to decide."""
-        self._worker = asyncio.create_task(self._run())
+        self._work.start(self._run())
 
     async def stop(self) -> None:
         """End; what waits is left to the workers."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._worker
+        await self._work.stop()
 
     def offer(self, firings: Sequence[Firing]) -> None:
         """Take committed firings; returns at once."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,6 +18,7 @@ from server.alerts.holdings import Holdings
 from server.alerts.model import BatchOutcome, Book, Evaluation, Firing, Hit, TickBatch, TickBounds
 from server.alerts.store import AlertStore
 from server.errors import LeoError, Overloaded, Unavailable
+from server.platform.background import BackgroundTask
 from server.platform.logging import get_logger
 from server.platform.postgres import CommitOutcomeUnknown, Connection, Database
 from server.platform.transactions import database_away
@@ -79,18 +79,15 @@ class TickLane:
         self._clock = clock
         self._waiting: deque[_Job] = deque()
         self._wanted = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
+        self._work = BackgroundTask("alerts-lane")
 
     async def start(self) -> None:
         """Begin to work."""
-        self._worker = asyncio.create_task(self._run())
+        self._work.start(self._run())
 
     async def stop(self) -> None:
         """End; what waits is refused."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._worker
+        await self._work.stop()
         for job in self._waiting:
             _fail(job, database_away())
         self._waiting.clear()

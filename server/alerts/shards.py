@@ -19,6 +19,7 @@ import asyncpg
 from server.alerts.holdings import Holdings, Shard, loaded_shard
 from server.alerts.store import BEGINNING, AlertStore, RuleChange
 from server.errors import LeoError
+from server.platform.background import BackgroundTask
 from server.platform.ids import symbol_shard
 from server.platform.logging import get_logger
 from server.platform.postgres import Connection, Database
@@ -49,7 +50,7 @@ class ShardKeeper:
         self._locked: set[int] = set()
         self._wanted = asyncio.Event()
         self._address = ""
-        self._worker: asyncio.Task[None] | None = None
+        self._work = BackgroundTask("alerts-shards")
 
     @property
     def address(self) -> str:
@@ -69,14 +70,11 @@ class ShardKeeper:
             raise ValueError(f"the address {address} is longer than {_LONGEST_ADDRESS} bytes")
         self._address = address
         await self._try_cycle()
-        self._worker = asyncio.create_task(self._run())
+        self._work.start(self._run())
 
     async def stop(self) -> None:
         """Give everything up; others take it."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._worker
+        await self._work.stop()
         await self._leave()
 
     def take_again(self) -> None:

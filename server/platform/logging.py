@@ -28,6 +28,7 @@ ALLOWED_FIELDS: Final = frozenset(
             "address",
             "pid",
             "process",
+            "task",
             "processes",
             "signal",
             "exit_code",

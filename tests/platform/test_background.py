@@ -31,11 +31,15 @@ async def test_stop_without_start_does_nothing() -> None:
 
 
 async def test_an_error_that_ends_the_work_is_logged_at_once(logged: LogReader) -> None:
+    begun = asyncio.Event()
+
     async def work() -> None:
+        begun.set()
         raise RuntimeError("secret words")
 
     task = BackgroundTask("sample")
     task.start(work())
+    await begun.wait()
     await task.stop()
     written = logged.text()
     assert '"event":"background_task_died"' in written

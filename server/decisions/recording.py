@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -14,6 +13,7 @@ from server.decisions.model import (
     CandidateView,
     Columns,
     Decision,
+    DecisionInputs,
     DecisionRecord,
     Event,
     Outcome,
@@ -21,6 +21,7 @@ from server.decisions.model import (
     Rule,
     Verdict,
 )
+from server.decisions.recorded_inputs import encode_inputs
 from server.decisions.state import Considered
 from server.decisions.store import DecisionRow
 from server.platform.ids import audience_sha256, key_id
@@ -48,7 +49,9 @@ def decision_row(
         reason_code=decision.reason,
         reasoning_summary=decision.summary,
         reasoning_trace=_trace_json(decision),
-        inputs=_inputs_json(considered, verdicts, decided_at),
+        inputs=encode_inputs(
+            DecisionInputs(event, considered.profile, considered.facts, verdicts, decided_at)
+        ),
         result=_result_json(decision),
         output_sha256=decision.output_sha256,
         campaign_id=rule.campaign_id if rule else None,
@@ -84,34 +87,6 @@ def _trace_json(decision: Decision) -> str:
     """The words and codes of every candidate; the pieces were encoded when the bundle was compiled."""
     pieces = b",".join(candidate.rule.fragments[candidate.reason] for candidate in decision.candidates)
     return (b'{"candidates":[%b]}' % pieces).decode()
-
-
-def _inputs_json(considered: Considered, verdicts: Mapping[str, Verdict], decided_at: datetime) -> str:
-    event, profile = considered.event, considered.profile
-    document: dict[str, Any] = {
-        "event": {
-            "source_event_id": event.source_event_id,
-            "event_type": event.event_type,
-            "occurred_at": event.occurred_at,
-            "attributes": orjson.Fragment(event.attributes_json),
-        },
-        "profile": None,
-        "verdicts": verdicts,
-        "decided_at": decided_at,
-    }
-    if profile is not None:
-        document["profile"] = {
-            "attributes": profile.attributes,
-            "segments": sorted(profile.segments),
-            "reachable": sorted(profile.reachable),
-            "consented": sorted(profile.consented),
-            "time_zone": profile.time_zone,
-        }
-    if considered.aggregates:
-        document["aggregates"] = considered.aggregates
-    if considered.market:
-        document["market"] = considered.market
-    return orjson.dumps(document, default=str).decode()
 
 
 def _result_json(decision: Decision) -> str:

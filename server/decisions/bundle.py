@@ -21,6 +21,7 @@ from server.decisions.model import (
     Reason,
     Rule,
     Window,
+    view_document,
 )
 
 _US = 1_000_000
@@ -145,7 +146,7 @@ def _compile_rule(
         holds={channel: hold_request(*scopes[channel], limits[channel]) for channel in channels},
         quiet_hours=_quiet_hours(campaign["quiet_hours"] or tenant["quiet_hours"]),
         views=views,
-        fragments={reason: orjson.dumps(view) for reason, view in views.items()},
+        fragments={reason: orjson.dumps(view_document(view)) for reason, view in views.items()},
     )
 
 

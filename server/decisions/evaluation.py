@@ -16,11 +16,15 @@ from server.conditions import Facts
 from server.decisions.explanation import summarise
 from server.decisions.model import (
     HURDLE,
+    NO_ARMS,
+    Arm,
+    ArmView,
     Bundle,
     CandidateResult,
     Decision,
     DecisionInputs,
     Event,
+    Holdout,
     Outcome,
     ProfileState,
     Reason,
@@ -36,19 +40,31 @@ def decide(bundle: Bundle, inputs: DecisionInputs) -> Decision:
 
     Args:
         bundle: the definitions in force.
-        inputs: the event, the profile's state, the reservation's answers, the clock.
+        inputs: the event, the profile's state, the arms, the reservation's answers, the clock.
 
     Returns:
         The decision with a reason for every candidate.
     """
-    return conclude(inputs, screen(bundle, inputs.event, inputs.profile, inputs.facts))
+    screened = screen(bundle, inputs.event, inputs.profile, inputs.facts, inputs.arms, inputs.holdout)
+    return conclude(inputs, screened)
 
 
-def screen(bundle: Bundle, event: Event, profile: ProfileState | None, facts: Facts | None) -> list[Screened]:
+def screen(
+    bundle: Bundle,
+    event: Event,
+    profile: ProfileState | None,
+    facts: Facts | None,
+    arms: Mapping[str, Arm] = NO_ARMS,
+    holdout: Holdout | None = None,
+) -> list[Screened]:
     """Take every candidate over the hurdles that need no reservation, best candidate first."""
     if profile is None or facts is None:
         return [Screened(rule, Reason.PROFILE_UNKNOWN) for rule in bundle.candidates(event)]
-    return [_screen_rule(rule, event.occurred_at, profile, facts) for rule in bundle.candidates(event)]
+    screened = [_screen_rule(rule, event.occurred_at, profile, facts) for rule in bundle.candidates(event)]
+    if not arms and holdout is None:
+        return screened
+    everything = holdout is not None and holdout.held_out
+    return [_screen_holdout(candidate, arms, everything) for candidate in screened]
 
 
 def _screen_rule(rule: Rule, occurred_at: datetime, profile: ProfileState, facts: Facts) -> Screened:
@@ -69,10 +85,22 @@ def _screen_rule(rule: Rule, occurred_at: datetime, profile: ProfileState, facts
     return Screened(rule, None, allowed)
 
 
+def _screen_holdout(candidate: Screened, arms: Mapping[str, Arm], everything: bool) -> Screened:
+    """The last hurdle before the reservation: what is held out must not use up a cooldown or a cap."""
+    if candidate.reason is not None:
+        return candidate
+    arm = arms.get(candidate.rule.marketing_event_id)
+    if everything or (arm is not None and arm.view.held_out):
+        return Screened(candidate.rule, Reason.HOLDOUT)
+    return candidate
+
+
 def conclude(inputs: DecisionInputs, screened: Sequence[Screened]) -> Decision:
     """Select the best candidate that holds a reservation, and give every other its reason."""
     selected = _selected(screened, inputs.verdicts)
     candidates = tuple(_result(candidate, selected, inputs.verdicts) for candidate in screened)
+    if inputs.arms:
+        candidates = tuple(_with_arm(candidate, inputs.arms) for candidate in candidates)
     furthest = _furthest(candidates)
     reason = furthest.reason if furthest else _reason_without_candidates(inputs)
     summary = summarise(reason, furthest, inputs)
@@ -86,6 +114,7 @@ def conclude(inputs: DecisionInputs, screened: Sequence[Screened]) -> Decision:
             due_at=None,
             candidates=candidates,
             output_sha256=_output_sha256(reason, None, (), None, candidates),
+            arm=_holdout_arm(furthest),
         )
     zone = inputs.profile.time_zone if inputs.profile else None
     due = due_at(inputs.decided_at, selected.rule.quiet_hours, zone)
@@ -98,6 +127,7 @@ def conclude(inputs: DecisionInputs, screened: Sequence[Screened]) -> Decision:
         due_at=due,
         candidates=candidates,
         output_sha256=_output_sha256(reason, selected.rule, selected.channels, due, candidates),
+        arm=furthest.arm if furthest else None,
     )
 
 
@@ -123,6 +153,18 @@ def _result(
     return CandidateResult(candidate.rule, Reason.LOST_TO)
 
 
+def _holdout_arm(furthest: CandidateResult | None) -> ArmView | None:
+    """The experiment's holdout, where it is what kept the message back."""
+    if furthest is None or furthest.reason is not Reason.HOLDOUT or furthest.arm is None:
+        return None
+    return furthest.arm if furthest.arm.held_out else None
+
+
+def _with_arm(candidate: CandidateResult, arms: Mapping[str, Arm]) -> CandidateResult:
+    arm = arms.get(candidate.rule.marketing_event_id)
+    return candidate if arm is None else candidate._replace(arm=arm.view)
+
+
 def _furthest(candidates: Sequence[CandidateResult]) -> CandidateResult | None:
     """The candidate that took the most hurdles; among equals the best (they come best first)."""
     return max(candidates, key=lambda candidate: HURDLE[candidate.reason], default=None)
@@ -144,6 +186,12 @@ def _output_sha256(
         rule.marketing_event_id if rule else None,
         channels,
         due,
-        [[candidate.rule.marketing_event_id, candidate.reason] for candidate in candidates],
+        [_output_of(candidate) for candidate in candidates],
     ]
     return hashlib.sha256(orjson.dumps(output)).hexdigest()
+
+
+def _output_of(candidate: CandidateResult) -> list[object]:
+    """Id and reason, and only where an experiment took part what it drew: the others hash as they always did."""
+    output: list[object] = [candidate.rule.marketing_event_id, candidate.reason]
+    return output if candidate.arm is None else [*output, tuple(candidate.arm)]

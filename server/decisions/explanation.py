@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from server.conditions import Condition, describe
-from server.decisions.model import CandidateResult, DecisionInputs, Limit, LimitKind, Reason
+from server.decisions.model import (
+    ArmView,
+    CandidateResult,
+    DecisionInputs,
+    Limit,
+    LimitKind,
+    Reason,
+)
 
 _WITHOUT_CANDIDATE = {
     Reason.NO_CANDIDATE: "no active marketing event is triggered by events of this type",
@@ -34,6 +41,7 @@ def rule_explanations(
         Reason.CONDITION_MISS: f"{event_name}: it does not hold that {_condition(condition)}",
         Reason.NO_ADDRESS: f"{event_name}: the profile has no address for {over}",
         Reason.NO_CONSENT: f"{event_name}: the profile has given no current consent for {over}",
+        Reason.HOLDOUT: f"{event_name}: the profile is in the tenant's holdout, which gets no messages",
         Reason.COOLDOWN: f"{event_name}: it was sent within its cooldown of {_cooldown(limits)}",
         Reason.CAPPED: f"{event_name}: a frequency cap is used up ({_caps(limits)})",
         Reason.LOST_TO: f"{event_name}: a candidate of higher rank was selected",
@@ -47,9 +55,30 @@ def summarise(reason: Reason, furthest: CandidateResult | None, inputs: Decision
         return _WITHOUT_CANDIDATE[reason]
     rule = furthest.rule
     if rule.explain is None or inputs.facts is None or reason not in _VERBS:
-        return rule.views[reason].explanation
+        return explain(furthest)
     _, why = rule.explain(inputs.facts)
-    return f"{rule.event_name}: {_VERBS[reason]} because {why}"
+    return _with_arm(f"{rule.event_name}: {_VERBS[reason]} because {why}", furthest)
+
+
+def explain(candidate: CandidateResult) -> str:
+    """The words for one candidate, with the arm that it drew where an experiment decides what it says."""
+    return _with_arm(candidate.rule.views[candidate.reason].explanation, candidate)
+
+
+def _with_arm(words: str, candidate: CandidateResult) -> str:
+    arm = candidate.arm
+    if arm is None:
+        return words
+    if candidate.reason is Reason.SELECTED:
+        return f"{words}; as {_arm(arm)}"
+    if candidate.reason is Reason.HOLDOUT and arm.held_out:
+        return f"{candidate.rule.event_name}: the profile is in {_arm(arm)}"
+    return words
+
+
+def _arm(arm: ArmView) -> str:
+    part = "the holdout" if arm.held_out else f"variant {arm.variant!r}"
+    return f"{part} of the experiment {arm.experiment_id!r}"
 
 
 def _audience(name: str, audience: Condition | None) -> str:

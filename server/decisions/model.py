@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from server.conditions import Condition, Explainer, Facts
 from server.conditions import Window as PastWindow
@@ -38,6 +38,7 @@ class Reason(StrEnum):
     CONDITION_MISS = "CONDITION_MISS"
     NO_ADDRESS = "NO_ADDRESS"
     NO_CONSENT = "NO_CONSENT"
+    HOLDOUT = "HOLDOUT"
     COOLDOWN = "COOLDOWN"
     CAPPED = "CAPPED"
     LOST_TO = "LOST_TO"
@@ -145,14 +146,88 @@ class Window:
         )
 
 
+HOLDOUT_VARIANT: Final = "holdout"
+
+
+class ArmView(NamedTuple):
+    """The part of an experiment that a profile fell to, as it is told to the caller.
+
+    Args:
+        variant: name of the variant; HOLDOUT_VARIANT for the part that gets nothing.
+        template_name: what is sent; None for the holdout.
+        propensity: probability of this arm when it was drawn, above 0 up to 1.
+    """
+
+    experiment_id: str
+    variant: str
+    template_name: str | None
+    propensity: float
+
+    @property
+    def held_out(self) -> bool:
+        """Whether this is the part that gets nothing."""
+        return self.variant == HOLDOUT_VARIANT
+
+
+class Arm(NamedTuple):
+    """The part of an experiment that a profile falls to, with all that it was drawn from.
+
+    Args:
+        view: what was drawn.
+        seed: the experiment's seed.
+        draw: the number of the arm that won, 0 up to 1 (`assignment.py`).
+        counts: for Thompson sampling the (exposures, conversions) of each variant that the shares were
+            computed from; None with fixed weights.
+    """
+
+    view: ArmView
+    seed: int
+    draw: float
+    counts: Mapping[str, tuple[int, int]] | None = None
+
+
+class Holdout(NamedTuple):
+    """Where a profile stands to the tenant's holdout, which gets no messages at all.
+
+    Args:
+        fraction: the share of profiles that it holds, 0 up to 1.
+        seed: seed of the draw.
+        draw: the profile's number, 0 up to 1.
+    """
+
+    fraction: float
+    seed: int
+    draw: float
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the profile belongs to it."""
+        return self.draw < self.fraction
+
+
+NO_ARMS: Final[Mapping[str, Arm]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class CandidateView:
-    """A candidate as it is told to the caller."""
+    """A candidate as it is told to the caller; `arm` where an experiment decides what it says."""
 
     marketing_event_id: str
     event_name: str
     reason: str
     explanation: str
+    arm: ArmView | None = None
+
+
+def view_document(view: CandidateView) -> dict[str, Any]:
+    """How a candidate stands in the trace of a decision: without an arm where it drew none."""
+    document = {
+        "marketing_event_id": view.marketing_event_id,
+        "event_name": view.event_name,
+        "reason": view.reason,
+        "explanation": view.explanation,
+    }
+    return document if view.arm is None else {**document, "arm": view.arm._asdict()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +329,8 @@ class DecisionInputs(NamedTuple):
         profile: None when the tenant has no such profile.
         verdicts: answers of the reservation, by marketing event; candidates after a held one were not asked.
         decided_at: the clock.
+        arms: what the experiments in force drew for the profile, by marketing event.
+        holdout: the profile's place in the tenant's holdout; None where the tenant has none.
     """
 
     event: Event
@@ -261,13 +338,16 @@ class DecisionInputs(NamedTuple):
     facts: Facts | None
     verdicts: Mapping[str, Verdict]
     decided_at: datetime
+    arms: Mapping[str, Arm] = NO_ARMS
+    holdout: Holdout | None = None
 
 
 class CandidateResult(NamedTuple):
-    """One candidate with the reason that it got."""
+    """One candidate with the reason that it got, and the arm that an experiment drew for it."""
 
     rule: Rule
     reason: Reason
+    arm: ArmView | None = None
 
 
 class Decision(NamedTuple):
@@ -277,6 +357,7 @@ class Decision(NamedTuple):
         selected: the rule to act on, None when suppressed.
         due_at: when the delivery is due, None when suppressed.
         output_sha256: SHA-256 over the canonical output, in hexadecimal.
+        arm: the arm that the decision counts for: of what is sent, or the holdout that kept it back.
     """
 
     outcome: Outcome
@@ -287,6 +368,7 @@ class Decision(NamedTuple):
     due_at: datetime | None
     candidates: tuple[CandidateResult, ...]
     output_sha256: str
+    arm: ArmView | None = None
 
 
 class DecisionRecord(NamedTuple):
@@ -304,3 +386,4 @@ class DecisionRecord(NamedTuple):
     input_sha256: str
     duplicate: bool = False
     candidates: tuple[CandidateView, ...] = ()
+    arm: ArmView | None = None

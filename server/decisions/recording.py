@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
 
+from server.decisions.explanation import explain
 from server.decisions.limits import microseconds, moment
 from server.decisions.model import (
+    ArmView,
+    CandidateResult,
     CandidateView,
     Columns,
     Decision,
@@ -20,6 +25,7 @@ from server.decisions.model import (
     Reason,
     Rule,
     Verdict,
+    view_document,
 )
 from server.decisions.recorded_inputs import encode_inputs
 from server.decisions.state import Considered
@@ -85,18 +91,32 @@ def _audience(
 
 def _trace_json(decision: Decision) -> str:
     """The words and codes of every candidate; the pieces were encoded when the bundle was compiled."""
-    pieces = b",".join(candidate.rule.fragments[candidate.reason] for candidate in decision.candidates)
+    pieces = b",".join(_fragment(candidate) for candidate in decision.candidates)
     return (b'{"candidates":[%b]}' % pieces).decode()
 
 
+def _fragment(candidate: CandidateResult) -> bytes:
+    if candidate.arm is None:
+        return candidate.rule.fragments[candidate.reason]
+    return orjson.dumps(view_document(_view(candidate)))
+
+
+def _view(candidate: CandidateResult) -> CandidateView:
+    view = candidate.rule.views[candidate.reason]
+    if candidate.arm is None:
+        return view
+    return replace(view, explanation=explain(candidate), arm=candidate.arm)
+
+
 def _result_json(decision: Decision) -> str:
-    return orjson.dumps(
-        {
-            "marketing_event_id": decision.selected.marketing_event_id if decision.selected else None,
-            "channels": decision.channels,
-            "due_us": microseconds(decision.due_at) if decision.due_at else None,
-        }
-    ).decode()
+    document: dict[str, Any] = {
+        "marketing_event_id": decision.selected.marketing_event_id if decision.selected else None,
+        "channels": decision.channels,
+        "due_us": microseconds(decision.due_at) if decision.due_at else None,
+    }
+    if decision.arm is not None:
+        document["arm"] = decision.arm._asdict()
+    return orjson.dumps(document).decode()
 
 
 def decision_record(event: Event, decision: Decision, decided_at: datetime) -> DecisionRecord:
@@ -112,7 +132,8 @@ def decision_record(event: Event, decision: Decision, decided_at: datetime) -> D
         due_at=decision.due_at,
         decided_at=decided_at,
         input_sha256=event.input_sha256,
-        candidates=tuple(candidate.rule.views[candidate.reason] for candidate in decision.candidates),
+        candidates=tuple(_view(candidate) for candidate in decision.candidates),
+        arm=decision.arm,
     )
 
 
@@ -133,5 +154,14 @@ def stored_record(row: Columns, *, duplicate: bool) -> DecisionRecord:
         decided_at=row["decided_at"],
         input_sha256=row["input_sha256"],
         duplicate=duplicate,
-        candidates=tuple(CandidateView(**candidate) for candidate in trace["candidates"]),
+        candidates=tuple(_stored_view(candidate) for candidate in trace["candidates"]),
+        arm=_stored_arm(result.get("arm")),
     )
+
+
+def _stored_view(document: Mapping[str, Any]) -> CandidateView:
+    return CandidateView(**{**document, "arm": _stored_arm(document.get("arm"))})
+
+
+def _stored_arm(document: Mapping[str, Any] | None) -> ArmView | None:
+    return ArmView(**document) if document else None

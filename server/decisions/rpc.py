@@ -11,7 +11,7 @@ from leo.activation.v1 import decision_service_pb2 as wire
 from leo.activation.v1 import decision_service_pb2_grpc, error_reason_pb2
 
 from server.decisions.intake import IncomingEvent
-from server.decisions.model import DecisionRecord, Outcome, Reason
+from server.decisions.model import ArmView, DecisionRecord, Outcome, Reason
 from server.decisions.service import Answer, DecisionService
 from server.errors import InvalidInput, LeoError
 from server.rpc.caller import current_caller
@@ -34,6 +34,7 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
         self, request: wire.DecideRequest, context: ServicerContext[Message, Message]
     ) -> wire.DecideResponse:
         """Decide one event."""
+        self._service.admit_event(context.time_remaining())
         record = await self._service.decide(current_caller().tenant_id, _to_event(request.event))
         return wire.DecideResponse(decision=_from_record(record, request.include_candidates))
 
@@ -41,6 +42,7 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
         self, request: wire.DecideBatchRequest, context: ServicerContext[Message, Message]
     ) -> wire.DecideBatchResponse:
         """Decide events, each answered on its own."""
+        self._service.admit_batch(context.time_remaining())
         return wire.DecideBatchResponse(
             results=await self._results(request.events, request.include_candidates)
         )
@@ -117,6 +119,7 @@ def _from_record(record: DecisionRecord, candidates: bool) -> wire.Decision:
         due_at=to_timestamp(record.due_at),
         decided_at=to_timestamp(record.decided_at),
         duplicate=record.duplicate,
+        arm=_from_arm(record.arm),
     )
     if candidates:
         message.candidates.extend(
@@ -125,7 +128,19 @@ def _from_record(record: DecisionRecord, candidates: bool) -> wire.Decision:
                 event_name=candidate.event_name,
                 reason=_REASONS[Reason(candidate.reason)],
                 explanation=candidate.explanation,
+                arm=_from_arm(candidate.arm),
             )
             for candidate in record.candidates
         )
     return message
+
+
+def _from_arm(arm: ArmView | None) -> wire.Arm | None:
+    if arm is None:
+        return None
+    return wire.Arm(
+        experiment_id=arm.experiment_id,
+        variant=arm.variant,
+        template_name=arm.template_name or "",
+        propensity=arm.propensity,
+    )

@@ -69,6 +69,10 @@ class _DecisionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decisi
     """The profile has no address for any of the marketing event's channels."""
     DECISION_REASON_NO_CONSENT: _DecisionReason.ValueType  # 8
     """The profile has an address, but no current consent for any channel that it could be reached over."""
+    DECISION_REASON_HOLDOUT: _DecisionReason.ValueType  # 12
+    """The profile belongs to a holdout, of the tenant or of the experiment on the marketing event: it is kept from
+    messages, so that what they bring can be measured.
+    """
     DECISION_REASON_COOLDOWN: _DecisionReason.ValueType  # 9
     """The same marketing event was sent to the profile within its cooldown, measured in event time."""
     DECISION_REASON_CAPPED: _DecisionReason.ValueType  # 10
@@ -78,7 +82,7 @@ class _DecisionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decisi
 
 class DecisionReason(_DecisionReason, metaclass=_DecisionReasonEnumTypeWrapper):
     """Why a candidate was selected or lost. A candidate that loses names the first hurdle that it did not take;
-    the order of the hurdles is the order of these values.
+    the order of the hurdles is the order in which they stand here.
     """
 
 DECISION_REASON_UNSPECIFIED: DecisionReason.ValueType  # 0
@@ -99,6 +103,10 @@ DECISION_REASON_NO_ADDRESS: DecisionReason.ValueType  # 7
 """The profile has no address for any of the marketing event's channels."""
 DECISION_REASON_NO_CONSENT: DecisionReason.ValueType  # 8
 """The profile has an address, but no current consent for any channel that it could be reached over."""
+DECISION_REASON_HOLDOUT: DecisionReason.ValueType  # 12
+"""The profile belongs to a holdout, of the tenant or of the experiment on the marketing event: it is kept from
+messages, so that what they bring can be measured.
+"""
 DECISION_REASON_COOLDOWN: DecisionReason.ValueType  # 9
 """The same marketing event was sent to the profile within its cooldown, measured in event time."""
 DECISION_REASON_CAPPED: DecisionReason.ValueType  # 10
@@ -382,6 +390,7 @@ class Decision(_message.Message):
     DECIDED_AT_FIELD_NUMBER: _builtins.int
     DUPLICATE_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Id of the decision: 64 hexadecimal digits, derived from tenant and source_event_id."""
     source_event_id: _builtins.str
@@ -412,6 +421,12 @@ class Decision(_message.Message):
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """Every candidate with its reason, best first; filled when asked for, and always by GetDecision."""
 
+    @_builtins.property
+    def arm(self) -> Global___Arm:
+        """What the experiment on the selected marketing event drew for the profile, or the experiment's holdout where that
+        is the reason; unset where no experiment took part.
+        """
+
     def __init__(
         self,
         *,
@@ -426,14 +441,51 @@ class Decision(_message.Message):
         decided_at: _timestamp_pb2.Timestamp | None = ...,
         duplicate: _builtins.bool = ...,
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
+        arm: Global___Arm | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "due_at", b"due_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "decided_at", b"decided_at", "due_at", b"due_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "channels", b"channels", "decided_at", b"decided_at", "due_at", b"due_at", "duplicate", b"duplicate", "marketing_event_id", b"marketing_event_id", "outcome", b"outcome", "reason", b"reason", "reason_summary", b"reason_summary", "source_event_id", b"source_event_id", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "candidates", b"candidates", "channels", b"channels", "decided_at", b"decided_at", "due_at", b"due_at", "duplicate", b"duplicate", "marketing_event_id", b"marketing_event_id", "outcome", b"outcome", "reason", b"reason", "reason_summary", b"reason_summary", "source_event_id", b"source_event_id", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class Arm(_message.Message):
+    """The part of an experiment that a profile fell to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    TEMPLATE_NAME_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    experiment_id: _builtins.str
+    """Id of the experiment."""
+    variant: _builtins.str
+    """Name of the variant; "holdout" for the part that gets nothing."""
+    template_name: _builtins.str
+    """Name of the message template that this variant sends; empty for the holdout."""
+    propensity: _builtins.float
+    """Probability that a profile is given this variant, as it was when this one was drawn: above 0, up to 1. The
+    variants of an experiment and its holdout add up to 1.
+    """
+    def __init__(
+        self,
+        *,
+        experiment_id: _builtins.str = ...,
+        variant: _builtins.str = ...,
+        template_name: _builtins.str = ...,
+        propensity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id", "propensity", b"propensity", "template_name", b"template_name", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Arm: _TypeAlias = Arm  # noqa: Y015
 
 @_typing.final
 class Candidate(_message.Message):
@@ -445,6 +497,7 @@ class Candidate(_message.Message):
     EVENT_NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
     marketing_event_id: _builtins.str
     """Id of the marketing event."""
     event_name: _builtins.str
@@ -453,6 +506,10 @@ class Candidate(_message.Message):
     """Whether it was selected, or why it lost."""
     explanation: _builtins.str
     """The reason in words, without personal data."""
+    @_builtins.property
+    def arm(self) -> Global___Arm:
+        """What the experiment on this marketing event drew for the profile; unset where there is none in force."""
+
     def __init__(
         self,
         *,
@@ -460,10 +517,11 @@ class Candidate(_message.Message):
         event_name: _builtins.str = ...,
         reason: Global___DecisionReason.ValueType = ...,
         explanation: _builtins.str = ...,
+        arm: Global___Arm | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_name", b"event_name", "explanation", b"explanation", "marketing_event_id", b"marketing_event_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "event_name", b"event_name", "explanation", b"explanation", "marketing_event_id", b"marketing_event_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -58,7 +58,7 @@ def decision_row(
         inputs=encode_inputs(
             DecisionInputs(event, considered.profile, considered.facts, verdicts, decided_at)
         ),
-        result=_result_json(decision),
+        result=result_json(decision),
         output_sha256=decision.output_sha256,
         campaign_id=rule.campaign_id if rule else None,
         marketing_event_id=rule.marketing_event_id if rule else None,
@@ -108,7 +108,8 @@ def _view(candidate: CandidateResult) -> CandidateView:
     return replace(view, explanation=explain(candidate), arm=candidate.arm)
 
 
-def _result_json(decision: Decision) -> str:
+def result_json(decision: Decision) -> str:
+    """What the decision comes to: a JSON object."""
     document: dict[str, Any] = {
         "marketing_event_id": decision.selected.marketing_event_id if decision.selected else None,
         "channels": decision.channels,

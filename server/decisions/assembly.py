@@ -13,6 +13,7 @@ from server.decisions.facts_loader import FactsLoader
 from server.decisions.holding import Holding
 from server.decisions.isolation import IsolatingPipeline
 from server.decisions.pipeline import DecisionPipeline
+from server.decisions.places import BatchPlaces
 from server.decisions.reservation import RedisReservations, ReservationSettings
 from server.decisions.service import DecisionService, WakeUp
 from server.decisions.store import DecisionStore
@@ -20,6 +21,9 @@ from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 
 _RESERVATION: Final = ReservationSettings()
+_BATCHES: Final = 3
+# For processes whose work can wait, such as workers.
+_PATIENT_SECONDS: Final = 30.0
 
 
 @asynccontextmanager
@@ -29,12 +33,14 @@ async def running_decisions(
     redis: RedisPool,
     wake_up: WakeUp,
     reservation: ReservationSettings = _RESERVATION,
+    maximum_wait_seconds: float = _PATIENT_SECONDS,
 ) -> AsyncIterator[DecisionService]:
     """Decide, ready to use while the block runs.
 
     Args:
         wake_up: is told of the channels that have new deliveries.
         reservation: how long reservations are kept.
+        maximum_wait_seconds: what would wait longer is refused where callers ask.
     """
     store = DecisionStore()
     reservations = RedisReservations(redis, reservation)
@@ -48,12 +54,18 @@ async def running_decisions(
         facts=FactsLoader(store=store),
     )
     isolating = IsolatingPipeline(pipeline=pipeline, database=database, store=store)
-    collector = BatchCollector(run=isolating.run)
+    collector = BatchCollector(run=isolating.run, maximum_wait_seconds=maximum_wait_seconds)
+    places = BatchPlaces(places=_BATCHES, maximum_wait_seconds=maximum_wait_seconds)
     await epochs.start()
     await collector.start()
     try:
         yield DecisionService(
-            database=database, store=store, pipeline=isolating, collector=collector, wake_up=wake_up
+            database=database,
+            store=store,
+            pipeline=isolating,
+            collector=collector,
+            places=places,
+            wake_up=wake_up,
         )
     finally:
         await collector.stop()

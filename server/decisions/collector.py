@@ -1,7 +1,7 @@
 """Group commit: single events join whatever batch is forming.
 
 While one batch commits, the next one collects. So the batch size follows the load, and an idle server
-decides at once. The queue is bounded: past it, callers are told to come back instead of being kept waiting.
+decides at once. Callers ask `line` first: what would wait too long is told to come back.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from math import ceil
 from uuid import UUID
 
+from server.decisions.admission import Backlog
 from server.decisions.model import DecisionRecord, Event
 from server.decisions.pipeline import Answers, Batch
-from server.errors import LeoError, Overloaded
-
-_RETRY_AFTER_MS: Final = 200
+from server.decisions.waiting_line import WaitingLine
+from server.errors import LeoError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class _Waiting:
     tenant_id: UUID
     event: Event
     answer: asyncio.Future[DecisionRecord]
+    since: float
 
 
 class BatchCollector:
@@ -32,23 +33,26 @@ class BatchCollector:
 
     Args:
         run: decides a batch.
+        maximum_wait_seconds: an event that would wait longer is refused by `line`.
         lanes: batches that may be under way at once.
         maximum_batch: events of one batch at most.
-        maximum_queued: events that may wait; one more is refused.
     """
 
     def __init__(
         self,
         *,
         run: Callable[[Batch], Awaitable[Answers]],
+        maximum_wait_seconds: float,
         lanes: int = 1,
         maximum_batch: int = 500,
-        maximum_queued: int = 4_000,
     ) -> None:
         self._run = run
         self._lane_count = lanes
         self._maximum_batch = maximum_batch
-        self._maximum_queued = maximum_queued
+        self.line = WaitingLine(
+            "event", lanes=lanes, maximum_wait_seconds=maximum_wait_seconds, backlog=self.backlog
+        )
+        self._deciding: list[int] = []
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._lanes: list[asyncio.Task[None]] = []
@@ -66,20 +70,25 @@ class BatchCollector:
             waiting.answer.cancel()
         self._queue.clear()
 
+    def backlog(self) -> Backlog:
+        """What waits and what is being decided, now."""
+        while self._queue and self._queue[0].answer.done():
+            self._queue.popleft()  # its caller has gone
+        waiting = len(self._queue)
+        return Backlog(
+            waiting=waiting,
+            events=waiting + sum(self._deciding),
+            batches=ceil(waiting / self._maximum_batch) + len(self._deciding),
+            oldest_seconds=_now() - self._queue[0].since if self._queue else 0.0,
+        )
+
     async def decide(self, tenant_id: UUID, event: Event) -> DecisionRecord:
         """The recorded decision on one event.
 
         Raises:
-            Overloaded: too many events wait already.
             LeoError: why this event was refused, or the whole batch failed.
         """
-        if len(self._queue) >= self._maximum_queued:
-            raise Overloaded(
-                "SERVER_OVERLOADED",
-                "too many events are waiting for a decision",
-                retry_after_ms=_RETRY_AFTER_MS,
-            )
-        waiting = _Waiting(tenant_id, event, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(tenant_id, event, asyncio.get_running_loop().create_future(), _now())
         self._queue.append(waiting)
         self._arrived.set()
         return await waiting.answer
@@ -112,8 +121,10 @@ class BatchCollector:
         batch: dict[UUID, list[Event]] = {}
         for waiting in taken:
             batch.setdefault(waiting.tenant_id, []).append(waiting.event)
+        self._deciding.append(len(taken))
         try:
-            answers = await self._run(batch)
+            with self.line.measured(len(taken), _now() - taken[0].since):
+                answers = await self._run(batch)
         except asyncio.CancelledError:
             for waiting in taken:
                 waiting.answer.cancel()
@@ -124,8 +135,14 @@ class BatchCollector:
             for waiting in taken:
                 _fail(waiting, error)
             return
+        finally:
+            self._deciding.remove(len(taken))
         for waiting in taken:
             _resolve(waiting, answers[waiting.event.task_id])
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _is_stopping() -> bool:

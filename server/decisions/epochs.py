@@ -20,7 +20,9 @@ from server.platform.postgres import Database
 
 _logger = get_logger()
 _redis_reserves = Gauge(
-    "leo_reservation_redis", "1 while Redis holds the reservations, 0 while PostgreSQL does"
+    "leo_reservation_redis",
+    "1 while Redis holds the reservations, 0 while PostgreSQL does",
+    multiprocess_mode="livemin",
 )
 
 

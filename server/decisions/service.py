@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,15 +13,15 @@ from server.decisions.intake import IncomingEvent, accept, member_events, task_i
 from server.decisions.isolation import IsolatingPipeline
 from server.decisions.model import DecisionRecord, DispatchTarget, Event
 from server.decisions.pipeline import Answers
+from server.decisions.places import BatchPlaces
 from server.decisions.recording import stored_record
 from server.decisions.store import DecisionStore
-from server.errors import FieldViolation, InvalidInput, LeoError, NotFound, Overloaded
+from server.errors import FieldViolation, InvalidInput, LeoError, NotFound
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.validation import Violations
 
 MAXIMUM_EVENTS: Final = 1_000
-_RETRY_AFTER_MS: Final = 200
 Answer = DecisionRecord | LeoError
 _Body = tuple[str, str]
 
@@ -47,9 +46,8 @@ class DecisionService:
     """Decides one event, a batch, or the members of a dispatch; answers only what is committed.
 
     Args:
-        batches: batches of callers that may be under way at once.
+        places: places for batches of callers.
         wake_up: is told of the channels that have new deliveries.
-        waiting_batches: further ones that may wait; one more is refused.
     """
 
     def __init__(
@@ -59,18 +57,35 @@ class DecisionService:
         store: DecisionStore,
         pipeline: IsolatingPipeline,
         collector: BatchCollector,
+        places: BatchPlaces,
         wake_up: WakeUp,
-        batches: int = 3,
-        waiting_batches: int = 64,
     ) -> None:
         self._database = database
         self._store = store
         self._pipeline = pipeline
         self._collector = collector
         self._wake_up = wake_up
-        self._places = asyncio.Semaphore(batches)
-        self._waiting = 0
-        self._waiting_batches = waiting_batches
+        self._places = places
+
+    def admit_event(self, patience_seconds: float | None) -> None:
+        """Ask, before anything is done for a call with one event, whether it would wait too long.
+
+        Args:
+            patience_seconds: what is left of the call's deadline; None for no deadline.
+
+        Raises:
+            Overloaded: it would; the error says when to come back.
+        """
+        self._collector.line.admit(patience_seconds)
+
+    def admit_batch(self, patience_seconds: float | None) -> None:
+        """As `admit_event`, for a call with a batch. Streams need not ask: they are kept waiting, unread."""
+        self._places.line.admit(patience_seconds)
+
+    def sample(self) -> None:
+        """Show in the figures what waits now."""
+        self._collector.line.sample()
+        self._places.line.sample()
 
     async def decide(self, tenant_id: UUID, incoming: IncomingEvent) -> DecisionRecord:
         """Decide one event; it joins the batch that is forming, so that concurrent calls share a commit.
@@ -78,7 +93,6 @@ class DecisionService:
         Raises:
             InvalidInput: the event has faults.
             AlreadyExists: the id was decided with another body.
-            Overloaded: too many events wait.
             Unavailable: the database is away; nothing is recorded.
         """
         event = accept(tenant_id, incoming, "event", utc_now())
@@ -91,7 +105,6 @@ class DecisionService:
 
         Raises:
             InvalidInput: the number of events is out of range.
-            Overloaded: too many batches wait.
             Unavailable: the database is away; nothing is recorded.
         """
         violations = Violations()
@@ -146,21 +159,8 @@ class DecisionService:
         return DecisionDetails(stored_record(row, duplicate=False), row)
 
     async def _run(self, tenant_id: UUID, events: Sequence[Event]) -> Answers:
-        if self._places.locked() and self._waiting >= self._waiting_batches:
-            raise Overloaded(
-                "SERVER_OVERLOADED",
-                "too many batches are waiting for a decision",
-                retry_after_ms=_RETRY_AFTER_MS,
-            )
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-        try:
+        async with self._places.held(len(events)):
             answers = await self._pipeline.run({tenant_id: events})
-        finally:
-            self._places.release()
         await self._announce(answers.values())
         return answers
 

@@ -1,11 +1,10 @@
-"""One bad event fails alone, overlapping batches never deadlock, and past its bound the server says so."""
+"""One bad event fails alone, overlapping batches never deadlock, and who has gone is not worked for."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -19,11 +18,11 @@ from server.decisions.reservation import RedisReservations, ReservationSettings
 from server.decisions.service import DecisionService
 from server.decisions.store import DecisionStore
 from server.embedded.database_setup import DatabaseUrls
-from server.errors import Overloaded, PreconditionFailed
+from server.errors import PreconditionFailed
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly
-from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
+from tests.decisions.shop import DAY_SECONDS, add_campaign, add_marketing_event, add_profile, purchase
 from tests.decisions.waiting import locked, waiting_for_locks
 
 PROFILES = [f"p{number:02}" for number in range(40)]
@@ -151,58 +150,6 @@ async def fall_back(database: Database, redis: RedisPool) -> None:
     async with database.transaction() as connection:
         epoch = await store.current_epoch(connection)
     await epochs.fall_back(epoch)
-
-
-async def test_past_its_bound_the_server_refuses_and_answers_what_it_took(
-    decisions: DecisionService,
-    superuser: asyncpg.Connection,
-    database: DatabaseUrls,
-    proof: asyncpg.Connection,
-    tenant_a: UUID,
-    shop: None,
-) -> None:
-    await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
-    async with locked(database.superuser_url, "agent_task"):
-        first = [asyncio.create_task(decisions.decide(tenant_a, purchase(f"first-{n}"))) for n in range(2)]
-        await waiting_for_locks(superuser, 1)
-        calls = [
-            asyncio.create_task(
-                decisions.decide(tenant_a, purchase(f"{n}", occurred_at=NOON + timedelta(seconds=n)))
-            )
-            for n in range(5_500)
-        ]
-        refused, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    await asyncio.gather(*first)
-    overloaded = [answer for answer in answers if isinstance(answer, Overloaded)]
-    decided = [answer for answer in answers if isinstance(answer, DecisionRecord)]
-    assert refused
-    assert len(overloaded) + len(decided) == len(answers)
-    assert len(overloaded) >= 500
-    assert all(error.retry_after_ms > 0 for error in overloaded)
-    rows = await proof.fetchval("SELECT count(*) FROM agent_task WHERE task_type = 'execute'")
-    assert rows == len(decided) + 3
-
-
-async def test_too_many_batches_are_refused_too(
-    decisions: DecisionService,
-    superuser: asyncpg.Connection,
-    database: DatabaseUrls,
-    tenant_a: UUID,
-    shop: None,
-) -> None:
-    await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
-    async with locked(database.superuser_url, "agent_task"):
-        calls = [
-            asyncio.create_task(decisions.decide_batch(tenant_a, [purchase(f"{n}")]))
-            for n in range(3 + 64 + 5)
-        ]
-        await waiting_for_locks(superuser, 3)
-        done = [call for call in calls if call.done()]
-        assert len(done) == 5
-        assert all(isinstance(call.exception(), Overloaded) for call in done)
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert sum(isinstance(answer, list) for answer in answers) == 3 + 64
 
 
 async def test_a_caller_that_gave_up_is_not_worked_on(

@@ -3056,6 +3056,7 @@ CREATE TABLE public.marketing_event (
     status text DEFAULT 'planned'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    topic text COLLATE pg_catalog."C",
     CONSTRAINT marketing_event_channels_check CHECK ((jsonb_typeof(channels) = 'array'::text)),
     CONSTRAINT marketing_event_cooldown_seconds_check CHECK ((cooldown_seconds >= 0)),
     CONSTRAINT marketing_event_event_channel_check CHECK ((event_channel <> ''::text)),
@@ -3065,7 +3066,8 @@ CREATE TABLE public.marketing_event (
     CONSTRAINT marketing_event_marketing_event_id_check CHECK ((marketing_event_id <> ''::text)),
     CONSTRAINT marketing_event_period CHECK ((end_at > start_at)),
     CONSTRAINT marketing_event_status_check CHECK ((status = ANY (ARRAY['planned'::text, 'active'::text, 'cancelled'::text, 'superseded'::text]))),
-    CONSTRAINT marketing_event_template_name_check CHECK ((template_name <> ''::text))
+    CONSTRAINT marketing_event_template_name_check CHECK ((template_name <> ''::text)),
+    CONSTRAINT marketing_event_topic_check CHECK ((topic <> ''::text))
 )
 PARTITION BY HASH (tenant_id);
 
@@ -3191,6 +3193,13 @@ COMMENT ON COLUMN public.marketing_event.embedding IS 'Semantic vector of the de
 --
 
 COMMENT ON COLUMN public.marketing_event.status IS 'planned, active, cancelled or superseded (by a changed definition)';
+
+
+--
+-- Name: COLUMN marketing_event.topic; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.topic IS 'What it is about, for caps that count one topic; NULL: counted by none of them';
 
 
 --

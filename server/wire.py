@@ -50,9 +50,12 @@ def to_contact_policy(
     """The policy; `quiet_hours` is None where the field is absent."""
     return ContactPolicy(
         frequency_caps=tuple(
-            FrequencyCap(cap.channel or None, cap.window_seconds, cap.maximum) for cap in caps
+            FrequencyCap(cap.channel or None, cap.topic or None, cap.window_seconds, cap.maximum)
+            for cap in caps
         ),
-        quiet_hours=QuietHours(quiet_hours.start, quiet_hours.end) if quiet_hours else None,
+        quiet_hours=QuietHours(quiet_hours.start, quiet_hours.end, tuple(quiet_hours.days))
+        if quiet_hours
+        else None,
     )
 
 
@@ -60,7 +63,10 @@ def from_frequency_caps(policy: ContactPolicy) -> list[contact_policy_pb2.Freque
     """The messages of the caps."""
     return [
         contact_policy_pb2.FrequencyCap(
-            channel=cap.channel or "", window_seconds=cap.window_seconds, maximum=cap.maximum
+            channel=cap.channel or "",
+            topic=cap.topic or "",
+            window_seconds=cap.window_seconds,
+            maximum=cap.maximum,
         )
         for cap in policy.frequency_caps
     ]
@@ -68,6 +74,8 @@ def from_frequency_caps(policy: ContactPolicy) -> list[contact_policy_pb2.Freque
 
 def from_quiet_hours(policy: ContactPolicy) -> contact_policy_pb2.QuietHours | None:
     """The message of the quiet hours; None, which leaves a field absent, where there are none."""
-    if policy.quiet_hours is None:
+    hours = policy.quiet_hours
+    if hours is None:
         return None
-    return contact_policy_pb2.QuietHours(start=policy.quiet_hours.start, end=policy.quiet_hours.end)
+    days = [contact_policy_pb2.Weekday.ValueType(day) for day in hours.days]
+    return contact_policy_pb2.QuietHours(start=hours.start, end=hours.end, days=days)

@@ -74,20 +74,21 @@ returning marketing_event_id
 -- Inserts a definition, or brings its row back to the given status; no row when it has this status already.
 insert into marketing_event as stored (
     tenant_id, marketing_event_id, campaign_id, event_name, event_type, event_channel, channels,
-    trigger_event_type, condition, template_name, priority, cooldown_seconds, start_at, end_at, description, status
+    trigger_event_type, topic, condition, template_name, priority, cooldown_seconds, start_at, end_at, description,
+    status
 )
 values (
-    $1, $2, $3, $4, $5, $6::jsonb ->> 0, $6::jsonb, $7, $8::jsonb, $9, $10, $11, $12, $13, $14, $15
+    $1, $2, $3, $4, $5, $6::jsonb ->> 0, $6::jsonb, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16
 )
 on conflict (tenant_id, marketing_event_id) do update
 set status = excluded.status
 where stored.status <> excluded.status
-returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, condition,
+returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
           template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
 
 -- name: get_marketing_event
 -- One marketing event by tenant ($1) and id ($2).
-select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, condition,
+select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
        template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
 from marketing_event
 where tenant_id = $1 and marketing_event_id = $2
@@ -95,7 +96,7 @@ where tenant_id = $1 and marketing_event_id = $2
 -- name: list_marketing_events
 -- Marketing events of a tenant ($1) after an id ($2), of one campaign ($3) where given, of one status ($4) or else all
 -- but superseded ones, at most $5.
-select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, condition,
+select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
        template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
 from marketing_event
 where tenant_id = $1
@@ -110,7 +111,7 @@ limit $5
 update marketing_event
 set status = 'cancelled'
 where tenant_id = $1 and marketing_event_id = $2 and status in ('planned', 'active')
-returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, condition,
+returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
           template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
 
 -- name: supersede_message_template

@@ -137,6 +137,7 @@ document AS (
                 'event_name', active_event.event_name,
                 'event_type', active_event.event_type,
                 'trigger_event_type', active_event.trigger_event_type,
+                'topic', active_event.topic,
                 'channels', active_event.channels,
                 'condition', active_event.condition,
                 'template_name', active_event.template_name,
@@ -166,13 +167,14 @@ ON CONFLICT (tenant_id, task_id) DO NOTHING;
 
 -- name: load_holders
 -- The sends of each profile from a time on, with what their limits are counted by: the campaign, the marketing
--- event's name and the channel. $1 tenant, $2 profile ids, $3 for each the earliest event time.
+-- event's name and topic, and the channel. $1 tenant, $2 profile ids, $3 for each the earliest event time.
 SELECT
     wanted.profile_id,
     task.task_id,
     task.occurred_at,
     task.campaign_id,
     definition.event_name,
+    definition.topic,
     task.queue AS channel
 FROM unnest($2::text[], $3::timestamptz[]) AS wanted (profile_id, occurred_from)
 CROSS JOIN LATERAL (

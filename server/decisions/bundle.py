@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from server.conditions import Condition, compile_explainer, compile_predicate, parse
 from server.conditions.attributes import LOCATION, Attribute, Source
+from server.contact_policy import QuietHours
 from server.decisions.explanation import rule_explanations
-from server.decisions.limits import hold_request, scope_token
+from server.decisions.limits import hold_request, scope_token, topic_token
 from server.decisions.model import (
+    ANY,
     Bundle,
     CandidateView,
     Limit,
     LimitKind,
-    QuietHours,
     Reason,
     Rule,
     Window,
@@ -127,6 +128,7 @@ def _compile_rule(
         campaign_id=definition["campaign_id"],
         event_name=definition["event_name"],
         trigger_event_type=definition["trigger_event_type"],
+        topic=definition.get("topic"),
         priority=definition["priority"],
         channels=channels,
         active=campaign["status"] == "active",
@@ -142,17 +144,22 @@ def _compile_rule(
         audience_tree=audience,
         explain=compile_explainer(condition) if condition else None,
         limits=limits,
-        scopes={channel: "".join(scopes[channel]) for channel in channels},
-        holds={channel: hold_request(*scopes[channel], limits[channel]) for channel in channels},
+        scopes=scopes,
+        holds={channel: hold_request(scopes[channel], limits[channel]) for channel in channels},
         quiet_hours=_quiet_hours(campaign["quiet_hours"] or tenant["quiet_hours"]),
         views=views,
         fragments={reason: orjson.dumps(view_document(view)) for reason, view in views.items()},
     )
 
 
-def _scopes(definition: Mapping[str, Any], channel: str) -> tuple[str, str, str]:
+def _scopes(definition: Mapping[str, Any], channel: str) -> str:
     """The tokens that a send over this channel counts against."""
-    return scope_token(definition["campaign_id"]), _event_token(definition), scope_token(channel)
+    return (
+        scope_token(definition["campaign_id"])
+        + _event_token(definition)
+        + scope_token(channel)
+        + topic_token(definition.get("topic"))
+    )
 
 
 def _event_token(definition: Mapping[str, Any]) -> str:
@@ -178,9 +185,7 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _quiet_hours(document: Mapping[str, Any] | None) -> QuietHours | None:
-    if not document:
-        return None
-    return QuietHours(time.fromisoformat(document["start"]), time.fromisoformat(document["end"]))
+    return QuietHours.from_document(document) if document else None
 
 
 def _limits(
@@ -195,8 +200,8 @@ def _limits(
     return {
         channel: (
             *cooldown,
-            *_caps(campaign["frequency_caps"], channel, {"campaign": campaign_token}),
-            *_caps(tenant["frequency_caps"], channel, {}),
+            *_caps(campaign["frequency_caps"], channel, definition.get("topic"), campaign_token),
+            *_caps(tenant["frequency_caps"], channel, definition.get("topic"), ANY),
         )
         for channel in channels
     }
@@ -209,13 +214,19 @@ def _cooldown(definition: Mapping[str, Any]) -> tuple[Limit, ...]:
     return (Limit(LimitKind.COOLDOWN, window_us=seconds * _US, maximum=1, event=_event_token(definition)),)
 
 
-def _caps(caps: Iterable[Mapping[str, Any]], channel: str, scope: Mapping[str, str]) -> tuple[Limit, ...]:
-    limits = []
-    for cap in caps:
-        if cap.get("channel") not in (None, channel):
-            continue
-        on = {"channel": scope_token(channel)} if cap.get("channel") else {}
-        limits.append(
-            Limit(LimitKind.CAP, window_us=cap["window_seconds"] * _US, maximum=cap["maximum"], **scope, **on)
+def _caps(
+    caps: Iterable[Mapping[str, Any]], channel: str, topic: str | None, campaign: str
+) -> tuple[Limit, ...]:
+    """The caps that a send over this channel and of this topic counts against; documents of before topics lack it."""
+    return tuple(
+        Limit(
+            LimitKind.CAP,
+            window_us=cap["window_seconds"] * _US,
+            maximum=cap["maximum"],
+            campaign=campaign,
+            channel=scope_token(channel) if cap.get("channel") is not None else ANY,
+            topic=topic_token(topic) if cap.get("topic") is not None else ANY,
         )
-    return tuple(limits)
+        for cap in caps
+        if cap.get("channel") in (None, channel) and cap.get("topic") in (None, topic)
+    )

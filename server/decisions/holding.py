@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from server.decisions.epochs import redis_reserves
-from server.decisions.limits import Holder, microseconds, moment, reserve_in_order, scope_token
+from server.decisions.limits import Holder, microseconds, moment, reserve_in_order, scope_token, topic_token
 from server.decisions.model import Verdict
 from server.decisions.reservation import (
     Answer,
@@ -121,6 +121,7 @@ class Holding:
                         campaign=scope_token(row["campaign_id"]),
                         event=scope_token(row["campaign_id"], row["event_name"]),
                         channel=scope_token(row["channel"]),
+                        topic=topic_token(row["topic"]),
                     )
                 )
         return holders
@@ -164,6 +165,7 @@ def _hold(request: ReservationRequest, holders: list[Holder]) -> Verdicts:
                 campaign=scope_token(rule.campaign_id),
                 event=scope_token(rule.campaign_id, rule.event_name),
                 channel=scope_token(held.channels[0]),
+                topic=topic_token(rule.topic),
             )
         )
     return verdicts

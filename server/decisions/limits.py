@@ -19,6 +19,7 @@ from server.decisions.model import ANY, Limit, LimitKind, Screened, Verdict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_WITHOUT_TOPIC: Final = "." * 16
 VERDICT_OF_LETTER: Final = {"h": Verdict.HELD, "o": Verdict.COOLDOWN, "k": Verdict.CAPPED}
 _LETTER_OF_KIND: Final = {LimitKind.COOLDOWN: "o", LimitKind.CAP: "k"}
 
@@ -30,7 +31,7 @@ class Holder:
     Args:
         occurred_us: event time in microseconds since 1970.
         task_id: the decision that sent.
-        campaign, event, channel: scope tokens of what was sent.
+        campaign, event, channel, topic: scope tokens of what was sent.
     """
 
     occurred_us: int
@@ -38,6 +39,7 @@ class Holder:
     campaign: str
     event: str
     channel: str
+    topic: str
 
 
 def microseconds(moment: datetime) -> int:
@@ -56,7 +58,12 @@ def scope_token(*parts: str) -> str:
     return hashlib.blake2b(encoded, digest_size=8).hexdigest()
 
 
-def hold_request(campaign: str, event: str, channel: str, limits: Iterable[Limit]) -> bytes:
+def topic_token(topic: str | None) -> str:
+    """The token of a send's topic; without one it is counted by no limit that names a topic."""
+    return _WITHOUT_TOPIC if topic is None else scope_token(topic)
+
+
+def hold_request(scopes: str, limits: Iterable[Limit]) -> bytes:
     """What a candidate asks of `reserve.lua`: its own tokens, then its limits, as JSON."""
     encoded = [
         (
@@ -64,12 +71,13 @@ def hold_request(campaign: str, event: str, channel: str, limits: Iterable[Limit
             limit.campaign,
             limit.event,
             limit.channel,
+            limit.topic,
             limit.window_us,
             limit.maximum,
         )
         for limit in limits
     ]
-    return orjson.dumps([campaign, event, channel, encoded])
+    return orjson.dumps([scopes, encoded])
 
 
 def reserve_in_order(
@@ -126,4 +134,5 @@ def _matches(limit: Limit, holder: Holder) -> bool:
         limit.campaign in (ANY, holder.campaign)
         and limit.event in (ANY, holder.event)
         and limit.channel in (ANY, holder.channel)
+        and limit.topic in (ANY, holder.topic)
     )

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from server.conditions import Condition, Explainer, Facts
 from server.conditions import Window as PastWindow
+from server.contact_policy import QuietHours
 
 
 class Columns(Protocol):
@@ -112,7 +113,7 @@ class Limit:
     """At most `maximum` sends to one profile within any window of event time.
 
     Args:
-        campaign, event, channel: the scope's tokens (`scope_token`); ANY matches every send.
+        campaign, event, channel, topic: the scope's tokens (`scope_token`); ANY matches every send.
         window_us: length of the window in microseconds; two sends exactly one window apart do not conflict.
     """
 
@@ -122,14 +123,7 @@ class Limit:
     campaign: str = ANY
     event: str = ANY
     channel: str = ANY
-
-
-@dataclass(frozen=True, slots=True)
-class QuietHours:
-    """Local hours in which nothing is delivered; `start` later than `end` spans midnight."""
-
-    start: time
-    end: time
+    topic: str = ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +232,7 @@ class Rule:
         audience: decides membership in the campaign's audience; None admits everybody.
         condition: the marketing event's own condition; None always holds.
         limits: cooldown first, then caps, for each channel that the message may start on.
-        scopes: for each such channel, the tokens of campaign, event and channel that a send counts against.
+        scopes: for each such channel, the tokens that a send counts against: campaign, event, channel, topic.
         holds: for each such channel, what the candidate asks of the reservation, encoded once.
         views: for each reason that this candidate may get, how it is told, made once.
         fragments: the same as JSON, for the trace of a decision.
@@ -248,6 +242,7 @@ class Rule:
     campaign_id: str
     event_name: str
     trigger_event_type: str | None
+    topic: str | None
     priority: int
     channels: tuple[str, ...]
     active: bool

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from server.decisions.model import QuietHours
+from server.contact_policy import QuietHours
 
 
 def due_at(moment: datetime, quiet_hours: QuietHours | None, time_zone: str | None) -> datetime:
@@ -20,7 +20,7 @@ def due_at(moment: datetime, quiet_hours: QuietHours | None, time_zone: str | No
     Returns:
         `moment` itself outside the quiet hours, otherwise their end, in UTC.
     """
-    if quiet_hours is None or quiet_hours.start == quiet_hours.end:
+    if quiet_hours is None or not quiet_hours.has_end:
         return moment
     local = moment.astimezone(_zone(time_zone))
     if not _is_quiet(local, quiet_hours):
@@ -32,17 +32,25 @@ def due_at(moment: datetime, quiet_hours: QuietHours | None, time_zone: str | No
 
 def _next_end(local: datetime, quiet_hours: QuietHours) -> datetime:
     """When the quiet hours end next. An end that the clock skips comes out later, perhaps in the next ones."""
-    end = local.replace(hour=quiet_hours.end.hour, minute=quiet_hours.end.minute, second=0, microsecond=0)
+    ends_at = quiet_hours.ends_at
+    end = local.replace(hour=ends_at.hour, minute=ends_at.minute, second=0, microsecond=0)
     if end <= local:
         end += timedelta(days=1)
     return end.astimezone(UTC).astimezone(local.tzinfo)
 
 
 def _is_quiet(local: datetime, quiet_hours: QuietHours) -> bool:
-    now = local.timetz().replace(tzinfo=None)
-    if quiet_hours.start < quiet_hours.end:
-        return quiet_hours.start <= now < quiet_hours.end
-    return now >= quiet_hours.start or now < quiet_hours.end
+    starts_at, ends_at = quiet_hours.starts_at, quiet_hours.ends_at
+    now, today = local.timetz().replace(tzinfo=None), local.isoweekday()
+    if starts_at < ends_at:
+        return starts_at <= now < ends_at and _begins_on(today, quiet_hours)
+    if now >= starts_at:
+        return _begins_on(today, quiet_hours)
+    return now < ends_at and _begins_on(today - 1 or 7, quiet_hours)
+
+
+def _begins_on(weekday: int, quiet_hours: QuietHours) -> bool:
+    return not quiet_hours.days or weekday in quiet_hours.days
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,8 @@ from server.decisions.limits import VERDICT_OF_LETTER, Holder
 from server.decisions.model import Screened, Verdict
 from server.platform.redis import RedisPool, Scripts
 
-EPOCH_KEY: Final = "leo:reservation:epoch"
+# The number is that of the members' layout: servers of two layouts share no epoch, so neither reads the other's sets.
+EPOCH_KEY: Final = "leo:reservation:epoch:2"
 _TASK_WIDTH: Final = 32
 _HOLD_BYTES: Final = 4
 
@@ -180,7 +181,10 @@ def _encode(request: ReservationRequest) -> bytes:
 
 
 def _encode_holders(complete_from_us: int, holders: Sequence[Holder]) -> bytes:
-    sends = [[h.occurred_us, f"{h.task_id[:_TASK_WIDTH]}{h.campaign}{h.event}{h.channel}"] for h in holders]
+    sends = [
+        [h.occurred_us, f"{h.task_id[:_TASK_WIDTH]}{h.campaign}{h.event}{h.channel}{h.topic}"]
+        for h in holders
+    ]
     return orjson.dumps([complete_from_us, sends])
 
 

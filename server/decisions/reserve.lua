@@ -3,12 +3,13 @@
 -- KEYS[1]   the epoch key: "<epoch>:<run_id>", written when the epoch began.
 -- KEYS[2…]  for each event, its profile's sends: a sorted set, score = event time in microseconds, member =
 --           status (c confirmed, p pending) | stamp, 13 digits of ms | task, 32 | campaign, 16 | event, 16 | channel, 16
---           and for a pending one | hold, 8, since several servers may try to record the same decision at once.
+--           | topic, 16, and for a pending one | hold, 8, since several servers may try to record a decision at once.
 --           The stamp of a pending send is the end of its lease; that of a confirmed one, until when it must stay.
 --           The member "~" has the time from which on the set is complete.
 -- ARGV[1]   epoch   ARGV[2]  lease, ms   ARGV[3]  time to live of a set, ms   ARGV[4]  lateness that is kept, us
 -- ARGV[5…]  for each event, JSON [event time us, task, longest window us, [candidate, …], hold], best candidate first,
---           a candidate being [campaign, event, channel, [[kind, campaign, event, channel, window us, maximum], …]].
+--           a candidate being [scopes, [[kind, campaign, event, channel, topic, window us, maximum], …]]; its scopes are
+--           campaign .. event .. channel .. topic, as in a member.
 --
 -- Returns one answer for each event: "C" cold, the set is not complete that far back; "X" a pending send
 -- whose lease has run out would decide; else a letter for each candidate that was asked: "h" held,
@@ -31,10 +32,11 @@ local function sends_near(key, at, task, longest)
     local member, score = near[position], near[position + 1]
     local is_of_task = string.sub(member, 15, 46) == task
     if member ~= '~' and not is_of_task then
-      local same = known[score .. string.sub(member, 15, 94)]
+      local send = score .. string.sub(member, 15, 110)
+      local same = known[send]
       if not same then
         same = { at = tonumber(score), member = member }
-        known[score .. string.sub(member, 15, 94)] = same
+        known[send] = same
         sends[#sends + 1] = same
       elseif string.sub(same.member, 1, 1) == 'p' then
         same.member = member -- its lease ends later: members of a score are in order
@@ -48,11 +50,12 @@ local function matches(limit, member)
   return (limit[2] == ANY or limit[2] == string.sub(member, 47, 62))
     and (limit[3] == ANY or limit[3] == string.sub(member, 63, 78))
     and (limit[4] == ANY or limit[4] == string.sub(member, 79, 94))
+    and (limit[5] == ANY or limit[5] == string.sub(member, 95, 110))
 end
 
 -- Whether one more send at `at` breaks the limit, and whether an expired pending send has a part in it.
 local function broken(limit, at, sends)
-  local window, maximum, times, expired = limit[5], limit[6], {}, false
+  local window, maximum, times, expired = limit[6], limit[7], {}, false
   for _, send in ipairs(sends) do
     if math.abs(send.at - at) < window and matches(limit, send.member) then
       times[#times + 1] = send.at
@@ -87,7 +90,7 @@ local function reserve(key, at, task, longest, candidates, hold)
   local sends, verdicts = sends_near(key, at, task, longest), ''
   for _, candidate in ipairs(candidates) do
     local verdict = 'h'
-    for _, limit in ipairs(candidate[4]) do
+    for _, limit in ipairs(candidate[2]) do
       local is_broken, expired = broken(limit, at, sends)
       if is_broken and expired then return 'X' end
       if is_broken then
@@ -98,8 +101,7 @@ local function reserve(key, at, task, longest, candidates, hold)
     verdicts = verdicts .. verdict
     if verdict == 'h' then
       local stamp = string.format('%013.0f', now_ms + lease_ms)
-      local scopes = candidate[1] .. candidate[2] .. candidate[3]
-      redis.call('ZADD', key, whole(at), 'p' .. stamp .. task .. scopes .. hold)
+      redis.call('ZADD', key, whole(at), 'p' .. stamp .. task .. candidate[1] .. hold)
       break
     end
   end

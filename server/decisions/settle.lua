@@ -2,7 +2,7 @@
 --
 -- KEYS[1…]  for each send, its profile's sends (see reserve.lua)
 -- ARGV[1]   how long a confirmed send must stay, ms   ARGV[2]  time to live of a set, ms
--- ARGV[3…]  for each send, JSON [event time us, task, campaign .. event .. channel, hold]; the third is empty when
+-- ARGV[3…]  for each send, JSON [event time us, task, scopes, hold]; the scopes (see reserve.lua) are empty when
 --           it is not recorded: then this hold is released, and those of other tries stay. A recorded one ends all
 --           tries, and is written even where nothing is pending any more.
 --
@@ -15,7 +15,7 @@ for position = 3, #ARGV do
   local at = string.format('%.0f', send[1])
   local is_recorded = send[3] ~= ''
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, at, at)) do
-    local is_own = string.sub(member, 1, 1) == 'p' and string.sub(member, 95, 102) == send[4]
+    local is_own = string.sub(member, 1, 1) == 'p' and string.sub(member, 111, 118) == send[4]
     if string.sub(member, 15, 46) == send[2] and (is_own or is_recorded) then redis.call('ZREM', key, member) end
   end
   if is_recorded then

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]   the epoch key   KEYS[2…]  the sends of each profile (see reserve.lua)
 -- ARGV[1]   epoch   ARGV[2]  time to live, ms   ARGV[3]  how long a confirmed send must stay, ms
--- ARGV[4…]  for each profile, JSON [complete from us, [[event time us, task .. campaign .. event .. channel], …]]
+-- ARGV[4…]  for each profile, JSON [complete from us, [[event time us, task .. scopes], …]]
 --
 -- Returns the number of profiles that were filled; 0 when the epoch is another one.
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')

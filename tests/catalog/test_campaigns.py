@@ -19,8 +19,12 @@ async def test_a_campaign_comes_back_as_it_was_put(catalog: Catalog) -> None:
         start_at=Timestamp(seconds=1_700_000_000, nanos=123_456_000),
         end_at=Timestamp(seconds=1_800_000_000),
         audience=audience(),
-        frequency_caps=[{"channel": "email", "window_seconds": 3600, "maximum": 1}],
-        quiet_hours={"start": "22:00", "end": "07:00"},
+        frequency_caps=[
+            {"channel": "email", "window_seconds": 3600, "maximum": 1},
+            {"topic": "offers", "window_seconds": 604_800, "maximum": 3},
+            {"channel": "sms", "topic": "offers", "window_seconds": 86_400, "maximum": 1},
+        ],
+        quiet_hours={"start": "22:00", "end": "07:00", "days": [1, 5]},
     )
     assert put.changed
     stored = (await catalog.call("GetCampaign", campaign_id="spring")).campaign
@@ -99,7 +103,14 @@ BAD: list[dict[str, Any]] = [
     {"audience": audience(condition={"attribute": "event.amount", "operator": ">=", "value": 1})},
     {"audience": audience(condition={"all": [{"attribute": "profile.age", "operator": "??", "value": 1}]})},
     {"frequency_caps": [{"channel": "EMAIL", "window_seconds": 60, "maximum": 1}]},
+    {"frequency_caps": [{"topic": " ", "window_seconds": 60, "maximum": 1}]},
+    {"frequency_caps": [{"topic": "x" * 101, "window_seconds": 60, "maximum": 1}]},
     {"quiet_hours": {"start": "7:00", "end": "08:00"}},
+    {"quiet_hours": {"start": "08:00", "end": "08:00"}},
+    {"quiet_hours": {"start": "08:00", "end": "08:00", "days": [1, 2, 3, 4, 5, 6, 7]}},
+    {"quiet_hours": {"start": "22:00", "end": "08:00", "days": [0]}},
+    {"quiet_hours": {"start": "22:00", "end": "08:00", "days": [8]}},
+    {"quiet_hours": {"start": "22:00", "end": "08:00", "days": [5, 5]}},
 ]
 
 

@@ -10,16 +10,22 @@ import grpc
 import orjson
 from leo.activation.v1 import catalog_service_pb2 as wire
 
+from server.catalog.model import MarketingEvent
+from server.platform.ids import content_id
 from tests.catalog.conftest import SPENDERS, Catalog, event
+from tests.fixtures.tenants import Tenant
 
 
 async def test_an_event_comes_back_as_it_was_put(ready: Catalog) -> None:
-    put = await ready.put_event(condition=orjson.dumps(SPENDERS), priority=5, description="Say thanks.")
+    put = await ready.put_event(
+        condition=orjson.dumps(SPENDERS), priority=5, description="Say thanks.", topic="offers"
+    )
     assert (put.changed, put.superseded_marketing_event_id) == (True, "")
     stored = await ready.call("GetMarketingEvent", marketing_event_id=put.marketing_event.marketing_event_id)
     assert stored.marketing_event == put.marketing_event
     assert orjson.loads(stored.marketing_event.condition) == SPENDERS
     assert stored.marketing_event.status == wire.MARKETING_EVENT_STATUS_ACTIVE
+    assert stored.marketing_event.topic == "offers"
 
 
 async def test_the_same_content_is_the_same_row(ready: Catalog, proof: asyncpg.Connection[Any]) -> None:
@@ -31,7 +37,7 @@ async def test_the_same_content_is_the_same_row(ready: Catalog, proof: asyncpg.C
 
 async def test_changed_content_supersedes_and_old_content_comes_back(ready: Catalog) -> None:
     first = (await ready.put_event()).marketing_event
-    second = await ready.put_event(priority=9)
+    second = await ready.put_event(priority=9, topic="offers")
     assert second.superseded_marketing_event_id == first.marketing_event_id
     old = await ready.call("GetMarketingEvent", marketing_event_id=first.marketing_event_id)
     assert old.marketing_event.status == wire.MARKETING_EVENT_STATUS_SUPERSEDED
@@ -41,7 +47,18 @@ async def test_changed_content_supersedes_and_old_content_comes_back(ready: Cata
     listed = (await ready.call("ListMarketingEvents", campaign_id="spring")).marketing_events
     assert [item.marketing_event_id for item in listed] == [first.marketing_event_id]
     superseded = await ready.call("ListMarketingEvents", status=wire.MARKETING_EVENT_STATUS_SUPERSEDED)
-    assert [item.priority for item in superseded.marketing_events] == [9]
+    assert [(item.priority, item.topic) for item in superseded.marketing_events] == [(9, "offers")]
+
+
+async def test_a_topic_is_content_and_none_is_as_before(ready: Catalog, tenant_a: Tenant) -> None:
+    without, offers, news = [
+        (await ready.put_event(topic=topic)).marketing_event.marketing_event_id
+        for topic in ("", "offers", "news")
+    ]
+    assert len({without, offers, news}) == 3
+    same = MarketingEvent("spring", "thanks", "TRIGGER", ("email",), "thanks", "purchase", cooldown_seconds=3600)
+    assert "topic" not in same.content(None)
+    assert content_id("marketing_event", tenant_a, same.content(None)) == without
 
 
 async def test_writers_of_one_name_leave_one_definition(
@@ -112,6 +129,9 @@ BAD: list[dict[str, Any]] = [
     {"condition": b"{"},
     {"condition": b'{"attribute": "profile.x"}'},
     {"template_name": ""},
+    {"topic": " "},
+    {"topic": "x" * 101},
+    {"topic": "a\x00b"},
     {"priority": 1_000_001},
     {"cooldown_seconds": -1},
     {"cooldown_seconds": 2**60},

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.decisions.limits import Holder, hold_request, reserve_in_order
+from server.decisions.limits import Holder, hold_request, reserve_in_order, topic_token
 from server.decisions.model import ANY, Limit, LimitKind, Rule, Screened, Verdict, Window
 from server.decisions.reservation import RedisReservations, ReservationRequest, ReservationSettings
 from server.platform.redis import RedisPool
@@ -19,6 +19,23 @@ EPOCH = 7
 LONGEST = 100
 _TENANTS = count(1)
 
+
+class Send(NamedTuple):
+    """What a send is counted by: tokens of 16 characters."""
+
+    campaign: str
+    event: str
+    channel: str
+    topic: str
+
+
+CAMPAIGNS = ["campaign-0000001", "campaign-0000002"]
+NAMES = ["event-0000000001", "event-0000000002"]
+CHANNELS = ["channel-00000001", "channel-00000002"]
+OFFERS, NEWS, NO_TOPIC = topic_token("offers"), topic_token("news"), topic_token(None)
+
+THANKS = Send(CAMPAIGNS[0], NAMES[0], CHANNELS[0], NO_TOPIC)
+
 windows = st.integers(min_value=1, max_value=LONGEST)
 limits = st.lists(
     st.builds(
@@ -26,20 +43,21 @@ limits = st.lists(
         kind=st.sampled_from(LimitKind),
         window_us=windows,
         maximum=st.integers(min_value=1, max_value=3),
-        campaign=st.sampled_from([ANY, "campaign-0000001", "campaign-0000002"]),
-        channel=st.sampled_from([ANY, "channel-00000001", "channel-00000002"]),
+        campaign=st.sampled_from([ANY, *CAMPAIGNS]),
+        event=st.sampled_from([ANY, *NAMES]),
+        channel=st.sampled_from([ANY, *CHANNELS]),
+        topic=st.sampled_from([ANY, OFFERS, NEWS]),
     ),
-    max_size=3,
+    max_size=4,
 )
-candidates = st.lists(
-    st.tuples(
-        limits,
-        st.sampled_from(["campaign-0000001", "campaign-0000002"]),
-        st.sampled_from(["channel-00000001", "channel-00000002"]),
-    ),
-    min_size=1,
-    max_size=3,
+sends = st.builds(
+    Send,
+    campaign=st.sampled_from(CAMPAIGNS),
+    event=st.sampled_from(NAMES),
+    channel=st.sampled_from(CHANNELS),
+    topic=st.sampled_from([OFFERS, NEWS, NO_TOPIC]),
 )
+candidates = st.lists(st.tuples(limits, sends), min_size=1, max_size=3)
 events = st.lists(st.tuples(st.integers(min_value=0, max_value=400), candidates), min_size=1, max_size=12)
 
 
@@ -62,8 +80,7 @@ class InPython:
         verdicts = reserve_in_order(asked, at, task_id, self._holders)
         for candidate in asked:
             if verdicts.get(candidate.rule.marketing_event_id) is Verdict.HELD:
-                campaign, channel = candidate.rule.campaign_id, candidate.channels[0]
-                self._holders.append(Holder(at, task_id, campaign, "event-0000000001", channel))
+                self._holders.append(Holder(at, task_id, *_tokens(candidate)))
         return verdicts
 
 
@@ -87,14 +104,15 @@ class InRedis:
         return answer
 
 
-def screened(position: int, rule_limits: list[Limit], campaign: str, channel: str) -> Screened:
+def screened(position: int, rule_limits: list[Limit], send: Send = THANKS) -> Screened:
     """A candidate that took every other hurdle."""
-    always = Window(None, None)
+    always, channel, scopes = Window(None, None), send.channel, "".join(send)
     rule = Rule(
         marketing_event_id=f"event-{position}",
-        campaign_id=campaign,
+        campaign_id=send.campaign,
         event_name="any",
         trigger_event_type=None,
+        topic=None,
         priority=0,
         channels=(channel,),
         active=True,
@@ -108,13 +126,18 @@ def screened(position: int, rule_limits: list[Limit], campaign: str, channel: st
         audience_tree=None,
         explain=None,
         limits={channel: tuple(rule_limits)},
-        scopes={channel: f"{campaign}event-0000000001{channel}"},
-        holds={channel: hold_request(campaign, "event-0000000001", channel, rule_limits)},
+        scopes={channel: scopes},
+        holds={channel: hold_request(scopes, rule_limits)},
         quiet_hours=None,
         views={},
         fragments={},
     )
     return Screened(rule, None, (channel,))
+
+
+def _tokens(candidate: Screened) -> Send:
+    scopes = candidate.rule.scopes[candidate.channels[0]]
+    return Send(*(scopes[start : start + 16] for start in range(0, len(scopes), 16)))
 
 
 @pytest.fixture
@@ -126,7 +149,7 @@ async def reservations(redis: RedisPool) -> RedisPool:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stream=events)
 async def test_python_and_redis_judge_alike(
-    reservations: RedisPool, stream: list[tuple[int, list[tuple[list[Limit], str, str]]]]
+    reservations: RedisPool, stream: list[tuple[int, list[tuple[list[Limit], Send]]]]
 ) -> None:
     worlds: list[Reserver] = [InPython(), InRedis(reservations)]
     for at, asked in stream:
@@ -147,7 +170,7 @@ async def test_no_window_ever_holds_more_than_the_maximum(
 ) -> None:
     world = InPython()
     limit = Limit(LimitKind.CAP, window_us=window, maximum=maximum)
-    candidate = screened(0, [limit], "campaign-0000001", "channel-00000001")
+    candidate = screened(0, [limit])
     sent = [
         at
         for at in times
@@ -159,7 +182,7 @@ async def test_no_window_ever_holds_more_than_the_maximum(
 
 async def test_a_retry_of_the_same_decision_meets_no_hold_of_its_own(redis: RedisPool) -> None:
     limit = Limit(LimitKind.COOLDOWN, window_us=LONGEST, maximum=1)
-    candidate = screened(0, [limit], "campaign-0000001", "channel-00000001")
+    candidate = screened(0, [limit])
     world = InRedis(redis)
     assert await world.reserve(10, "a" * 64, [candidate]) == {"event-0": Verdict.HELD}
     assert await world.reserve(10, "a" * 64, [candidate]) == {"event-0": Verdict.HELD}
@@ -168,7 +191,7 @@ async def test_a_retry_of_the_same_decision_meets_no_hold_of_its_own(redis: Redi
 
 async def test_a_released_hold_is_gone_and_a_confirmed_one_stays(redis: RedisPool) -> None:
     limit = Limit(LimitKind.COOLDOWN, window_us=LONGEST, maximum=1)
-    candidate = screened(0, [limit], "campaign-0000001", "channel-00000001")
+    candidate = screened(0, [limit])
     reservations = RedisReservations(redis, ReservationSettings())
     tenant_id = uuid4()
     await reservations.begin_epoch(EPOCH)
@@ -187,7 +210,7 @@ async def test_a_released_hold_is_gone_and_a_confirmed_one_stays(redis: RedisPoo
 
 async def test_tries_of_one_send_count_once_and_are_released_one_by_one(redis: RedisPool) -> None:
     limit = Limit(LimitKind.CAP, window_us=LONGEST, maximum=2)
-    candidate = screened(0, [limit], "campaign-0000001", "channel-00000001")
+    candidate = screened(0, [limit])
     reservations = RedisReservations(redis, ReservationSettings())
     tenant_id = uuid4()
     await reservations.begin_epoch(EPOCH)
@@ -207,3 +230,31 @@ async def test_tries_of_one_send_count_once_and_are_released_one_by_one(redis: R
     assert (await reserve("c", 3))[1] is Verdict.CAPPED
     await reservations.settle(EPOCH, [(first, candidate.rule.scopes["channel-00000001"])])
     assert (await reserve("d", 4))[1] is Verdict.CAPPED
+
+
+@pytest.mark.parametrize("world", [InPython, InRedis])
+@pytest.mark.parametrize("scope", range(16), ids=lambda scope: f"{scope:04b}")
+async def test_a_limit_counts_what_is_of_all_it_names(redis: RedisPool, world: type, scope: int) -> None:
+    other = Send(CAMPAIGNS[1], NAMES[1], CHANNELS[1], OFFERS)
+    named = {part: value for bit, (part, value) in enumerate(other._asdict().items()) if scope >> bit & 1}
+    limit = Limit(LimitKind.CAP, window_us=LONGEST, maximum=1, **named)
+    for mixture in range(16):
+        reserver: Reserver = world() if world is InPython else world(redis)
+        sent = Send(*(other[bit] if mixture >> bit & 1 else THANKS[bit] for bit in range(4)))
+        await reserver.reserve(10, "a" * 64, [screened(0, [], sent)])
+        counts = mixture & scope == scope
+        verdict = Verdict.CAPPED if counts else Verdict.HELD
+        assert await reserver.reserve(20, "b" * 64, [screened(0, [limit], other)]) == {"event-0": verdict}
+
+
+@pytest.mark.parametrize("world", [InPython, InRedis])
+async def test_several_windows_hold_at_once(redis: RedisPool, world: type) -> None:
+    """One in 10 and three in 60, of one topic: each closes where the other is still open."""
+    reserver: Reserver = world() if world is InPython else world(redis)
+    limits = [Limit(LimitKind.CAP, span, most, topic=OFFERS) for span, most in ((10, 1), (60, 3))]
+    offer, thanks = screened(0, limits, THANKS._replace(topic=OFFERS)), screened(0, [])
+    verdicts = {}
+    for at in (0, 9, 10, 15, 20, 30, 59, 60, 69, 70):
+        verdicts[at] = (await reserver.reserve(at, uuid4().hex * 2, [offer]))["event-0"]
+        await reserver.reserve(at, uuid4().hex * 2, [thanks])
+    assert [at for at, verdict in verdicts.items() if verdict is Verdict.HELD] == [0, 10, 20, 60, 70]

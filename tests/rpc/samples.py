@@ -32,8 +32,8 @@ MARK: Final = "sample-of-tenant-a"
 """Part of what the samples store; no other tenant may ever read it."""
 
 _CONDITION: Final = b'{"attribute": "event.amount", "operator": ">=", "value": 100}'
-_CAPS: Final = [policy.FrequencyCap(channel="email", window_seconds=86_400, maximum=3)]
-_QUIET: Final = policy.QuietHours(start="22:00", end="07:00")
+_CAPS: Final = [policy.FrequencyCap(channel="email", topic="sample", window_seconds=86_400, maximum=3)]
+_QUIET: Final = policy.QuietHours(start="22:00", end="07:00", days=[policy.WEEKDAY_FRIDAY])
 
 _CATALOG: Final[Mapping[str, Sample]] = {
     "PutCampaign": lambda _: catalog.PutCampaignRequest(
@@ -76,6 +76,7 @@ _CATALOG: Final[Mapping[str, Sample]] = {
             trigger_event_type="purchase",
             condition=_CONDITION,
             template_name=f"{MARK}-template",
+            topic=f"{MARK}-topic",
             cooldown_seconds=3_600,
         )
     ),

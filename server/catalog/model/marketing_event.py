@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from server.contact_policy import LONGEST_WINDOW_SECONDS
+from server.contact_policy import LONGEST_TOPIC, LONGEST_WINDOW_SECONDS
 from server.validation import Violations
 
 EVENT_TYPES: Final = ("BROADCAST", "TRIGGER", "API")
@@ -22,6 +22,7 @@ class MarketingEvent:
         event_type: one of `EVENT_TYPES`, empty when the caller gave none.
         channels: in the order in which they are tried.
         trigger_event_type: the type of customers' events it is a candidate for; None for every type.
+        topic: what it is about, for caps that count one topic; None is counted by none of them.
         condition: JSON, as the caller sent it or in its canonical form; None always holds.
     """
 
@@ -31,6 +32,7 @@ class MarketingEvent:
     channels: tuple[str, ...]
     template_name: str
     trigger_event_type: str | None = None
+    topic: str | None = None
     condition: bytes | None = None
     priority: int = 0
     cooldown_seconds: int = 0
@@ -47,6 +49,8 @@ class MarketingEvent:
         violations.identifier("campaign_id", self.campaign_id)
         violations.text("event_name", self.event_name, maximum=200)
         violations.one_of("event_type", self.event_type, EVENT_TYPES)
+        if self.topic is not None:
+            violations.text("topic", self.topic, maximum=LONGEST_TOPIC)
         violations.text("template_name", self.template_name, maximum=200)
         violations.text("description", self.description, maximum=4000, required=False)
         violations.between("priority", self.priority, -_HIGHEST_PRIORITY, _HIGHEST_PRIORITY)
@@ -59,10 +63,14 @@ class MarketingEvent:
     def content(self, condition: dict[str, object] | None) -> dict[str, object]:
         """What the id is made of: everything but status and times.
 
+        A definition without a topic has the id that it had before there were topics.
+
         Args:
             condition: the condition in its canonical form.
         """
+        topic = {} if self.topic is None else {"topic": self.topic}
         return {
+            **topic,
             "campaign_id": self.campaign_id,
             "event_name": self.event_name,
             "event_type": self.event_type,

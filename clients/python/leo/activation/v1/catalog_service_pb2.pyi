@@ -494,6 +494,7 @@ class MarketingEvent(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
     marketing_event_id: _builtins.str
     """Hash of the content (everything here but status and times), 64 hexadecimal digits. Set by the server; ignored
     in requests.
@@ -520,6 +521,10 @@ class MarketingEvent(_message.Message):
     """What it is for, for people and models, at most 4,000 characters."""
     status: Global___MarketingEventStatus.ValueType
     """Where it stands: unspecified, planned or active in requests."""
+    topic: _builtins.str
+    """What it is about, e.g. "offers", at most 100 characters: frequency caps may count the messages of one topic.
+    Empty: counted only by caps that name no topic.
+    """
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Channels in the order in which they are tried, 1 to 10, each once."""
@@ -559,10 +564,11 @@ class MarketingEvent(_message.Message):
         status: Global___MarketingEventStatus.ValueType = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        topic: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "end_at", b"end_at", "start_at", b"start_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "channels", b"channels", "condition", b"condition", "cooldown_seconds", b"cooldown_seconds", "created_at", b"created_at", "description", b"description", "end_at", b"end_at", "event_name", b"event_name", "event_type", b"event_type", "marketing_event_id", b"marketing_event_id", "priority", b"priority", "start_at", b"start_at", "status", b"status", "template_name", b"template_name", "trigger_event_type", b"trigger_event_type", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "channels", b"channels", "condition", b"condition", "cooldown_seconds", b"cooldown_seconds", "created_at", b"created_at", "description", b"description", "end_at", b"end_at", "event_name", b"event_name", "event_type", b"event_type", "marketing_event_id", b"marketing_event_id", "priority", b"priority", "start_at", b"start_at", "status", b"status", "template_name", b"template_name", "topic", b"topic", "trigger_event_type", b"trigger_event_type", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&leo/activation/v1/contact_policy.proto\x12\x11leo.activation.v1\"H\n\x0c\x46requencyCap\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x03\x12\x0f\n\x07maximum\x18\x03 \x01(\x05\"(\n\nQuietHours\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&leo/activation/v1/contact_policy.proto\x12\x11leo.activation.v1\"W\n\x0c\x46requencyCap\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x03\x12\x0f\n\x07maximum\x18\x03 \x01(\x05\x12\r\n\x05topic\x18\x04 \x01(\t\"R\n\nQuietHours\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\t\x12(\n\x04\x64\x61ys\x18\x03 \x03(\x0e\x32\x1a.leo.activation.v1.Weekday*\xb6\x01\n\x07Weekday\x12\x17\n\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n\x0fWEEKDAY_TUESDAY\x10\x02\x12\x15\n\x11WEEKDAY_WEDNESDAY\x10\x03\x12\x14\n\x10WEEKDAY_THURSDAY\x10\x04\x12\x12\n\x0eWEEKDAY_FRIDAY\x10\x05\x12\x14\n\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n\x0eWEEKDAY_SUNDAY\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'leo.activation.v1.contact_policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_WEEKDAY']._serialized_start=235
+  _globals['_WEEKDAY']._serialized_end=417
   _globals['_FREQUENCYCAP']._serialized_start=61
-  _globals['_FREQUENCYCAP']._serialized_end=133
-  _globals['_QUIETHOURS']._serialized_start=135
-  _globals['_QUIETHOURS']._serialized_end=175
+  _globals['_FREQUENCYCAP']._serialized_end=148
+  _globals['_QUIETHOURS']._serialized_start=150
+  _globals['_QUIETHOURS']._serialized_end=232
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 How often and when a customer may be contacted: a tenant's defaults and a campaign's own rules."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,31 +19,85 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Weekday:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WeekdayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Weekday.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WEEKDAY_UNSPECIFIED: _Weekday.ValueType  # 0
+    """Refused: name a day."""
+    WEEKDAY_MONDAY: _Weekday.ValueType  # 1
+    """Monday."""
+    WEEKDAY_TUESDAY: _Weekday.ValueType  # 2
+    """Tuesday."""
+    WEEKDAY_WEDNESDAY: _Weekday.ValueType  # 3
+    """Wednesday."""
+    WEEKDAY_THURSDAY: _Weekday.ValueType  # 4
+    """Thursday."""
+    WEEKDAY_FRIDAY: _Weekday.ValueType  # 5
+    """Friday."""
+    WEEKDAY_SATURDAY: _Weekday.ValueType  # 6
+    """Saturday."""
+    WEEKDAY_SUNDAY: _Weekday.ValueType  # 7
+    """Sunday."""
+
+class Weekday(_Weekday, metaclass=_WeekdayEnumTypeWrapper):
+    """A day of the week."""
+
+WEEKDAY_UNSPECIFIED: Weekday.ValueType  # 0
+"""Refused: name a day."""
+WEEKDAY_MONDAY: Weekday.ValueType  # 1
+"""Monday."""
+WEEKDAY_TUESDAY: Weekday.ValueType  # 2
+"""Tuesday."""
+WEEKDAY_WEDNESDAY: Weekday.ValueType  # 3
+"""Wednesday."""
+WEEKDAY_THURSDAY: Weekday.ValueType  # 4
+"""Thursday."""
+WEEKDAY_FRIDAY: Weekday.ValueType  # 5
+"""Friday."""
+WEEKDAY_SATURDAY: Weekday.ValueType  # 6
+"""Saturday."""
+WEEKDAY_SUNDAY: Weekday.ValueType  # 7
+"""Sunday."""
+Global___Weekday: _TypeAlias = Weekday  # noqa: Y015
+
 @_typing.final
 class FrequencyCap(_message.Message):
-    """At most `maximum` messages to one profile within any window of `window_seconds`, measured in event time."""
+    """At most `maximum` messages to one profile within any window of `window_seconds`, measured in event time. A
+    campaign's caps count the messages of the campaign, a tenant's those of all; several caps hold at once.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANNEL_FIELD_NUMBER: _builtins.int
     WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
-    """The channel whose messages are counted, e.g. "email"; empty counts the messages of every channel."""
+    """The channel whose messages are counted, e.g. "email"; empty counts the messages of every channel. A message that
+    changes to another channel on its way counts for the one that it was to start on.
+    """
     window_seconds: _builtins.int
     """Length of the sliding window in seconds, 60 to 31,622,400 (366 days)."""
     maximum: _builtins.int
     """How many messages the window may hold, 1 to 10,000."""
+    topic: _builtins.str
+    """The topic whose messages are counted, e.g. "offers", at most 100 characters; empty counts the messages of every
+    topic and those without one. With a channel, only what is of both counts.
+    """
     def __init__(
         self,
         *,
         channel: _builtins.str = ...,
         window_seconds: _builtins.int = ...,
         maximum: _builtins.int = ...,
+        topic: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "maximum", b"maximum", "window_seconds", b"window_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "maximum", b"maximum", "topic", b"topic", "window_seconds", b"window_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -54,19 +111,29 @@ class QuietHours(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
     start: _builtins.str
     """When it begins: local wall time "HH:MM", 00:00 to 23:59."""
     end: _builtins.str
-    """When it ends: local wall time "HH:MM", unequal to `start`; an end before the start is on the next day."""
+    """When it ends: local wall time "HH:MM"; an end at or before the start is on the next day. Equal to `start` only
+    where `days` names some days and not all: those are quiet for 24 hours.
+    """
+    @_builtins.property
+    def days(self) -> _containers.RepeatedScalarFieldContainer[Global___Weekday.ValueType]:
+        """The days on which it begins, each once; none means every day. What begins on a Friday and ends on the next day
+        is Friday's: Saturday morning is quiet even when only Friday is named.
+        """
+
     def __init__(
         self,
         *,
         start: _builtins.str = ...,
         end: _builtins.str = ...,
+        days: _abc.Iterable[Global___Weekday.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "end", b"end", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

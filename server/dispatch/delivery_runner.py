@@ -11,7 +11,14 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from server.dispatch.channels.channel import Channel, ErrorClass, Message, Refused, SendResult
+from server.dispatch.channels.channel import (
+    NO_CREDENTIAL,
+    Channel,
+    ErrorClass,
+    Message,
+    Refused,
+    SendResult,
+)
 from server.dispatch.claims import Attempt, Step
 from server.dispatch.delivery_store import BEGINNING, Claim, DeliveryStore
 from server.dispatch.outcomes import RetryPolicy, after_send
@@ -222,7 +229,7 @@ class DeliveryRunner:
         )
         try:
             channel = self._channels[attempt.channel]
-            return await channel.send(message, wait_seconds=max(0.0, self._left(deadline)))
+            return await channel.send(message, NO_CREDENTIAL, wait_seconds=max(0.0, self._left(deadline)))
         except Exception as error:
             # A fault of the adapter: whether the provider got the message, nobody knows.
             get_logger().error("channel_fault", channel=attempt.channel, exc_info=error)

@@ -10,23 +10,21 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.dispatch.channels.channel import AddressKind, Message, SendResult
+from server.dispatch.channels.email_smtp import EmailSmtp
+from server.dispatch.channels.smtp_pool import Relay, SmtpPool
 from server.embedded.database_setup import DatabaseUrls
-from tests.dispatch.conftest import Fleet, Log, email_channel
+from tests.dispatch.conftest import SENDER, Fleet, Log, email_channel
 from tests.dispatch.decided import Decided, Decisions
 from tests.dispatch.scripted_smtp import ScriptedSmtp
 from tests.fixtures.tenants import Tenant
 
 
-class Interrupted:
+class Interrupted(EmailSmtp):
     """The channel `email`; while a message is being prepared for the first time, something else happens."""
 
-    name = "email"
-    needs = AddressKind.EMAIL
-
     def __init__(self, url: str, event: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._inner = email_channel(url)
-        self.slots = self._inner.slots
+        relay = Relay.from_url(url, timeout_seconds=5.0)
+        super().__init__(pool=SmtpPool(relay, size=4), connections=4, sender=SENDER, timeout_seconds=5.0)
         self._event: Callable[[], Coroutine[Any, Any, None]] | None = event
 
     def accept_address(self, address: str) -> str:
@@ -35,16 +33,7 @@ class Interrupted:
             thread = threading.Thread(target=lambda: asyncio.run(event()))
             thread.start()
             thread.join()
-        return self._inner.accept_address(address)
-
-    async def ready(self) -> bool:
-        return await self._inner.ready()
-
-    async def send(self, message: Message, *, wait_seconds: float) -> SendResult:
-        return await self._inner.send(message, wait_seconds=wait_seconds)
-
-    async def close(self) -> None:
-        await self._inner.close()
+        return super().accept_address(address)
 
 
 @pytest.fixture

@@ -20,10 +20,16 @@ from aiosmtplib import (
 )
 
 from server.dispatch.channels.channel import (
+    HTML,
+    PLAIN_TEXT,
     Accepted,
     AddressKind,
+    Credential,
+    CredentialField,
     ErrorClass,
     Message,
+    MetadataField,
+    RateLimit,
     Refused,
     SendResult,
 )
@@ -51,7 +57,16 @@ class EmailSmtp:
     """
 
     name = "email"
+    provider = "smtp"
     needs = AddressKind.EMAIL
+    multicast = False
+    resend_safe = False
+    receipts = False
+    # Relays say what they take by their replies only.
+    limits = RateLimit(per_second=1000.0, burst=1000)
+    credential: tuple[CredentialField, ...] = ()
+    metadata: tuple[MetadataField, ...] = ()
+    content_types: tuple[str, ...] = (PLAIN_TEXT, HTML)
 
     def __init__(self, *, pool: SmtpPool, connections: int, sender: Address, timeout_seconds: float) -> None:
         self.slots = connections * _WAITING
@@ -75,7 +90,7 @@ class EmailSmtp:
             return False
         return True
 
-    async def send(self, message: Message, *, wait_seconds: float) -> SendResult:
+    async def send(self, message: Message, credential: Credential, *, wait_seconds: float) -> SendResult:
         """One message in one mail transaction, of which nothing is repeated.
 
         A connection that turns out dead at its first command is replaced once: nothing was said on it.

@@ -17,10 +17,14 @@ from server.conditions.attributes import COLUMNS, DOUBLE_COLUMNS
 from server.conditions.values import Kind
 from server.conditions.windows import WindowValue
 from server.decisions.model import (
+    NO_ARMS,
+    Arm,
+    ArmView,
     Columns,
     DecisionInputs,
     DispatchTarget,
     Event,
+    Holdout,
     ProfileState,
     Verdict,
 )
@@ -62,6 +66,10 @@ def encode_inputs(inputs: DecisionInputs) -> str:
             "consented": sorted(profile.consented),
             "time_zone": profile.time_zone,
         }
+    if inputs.arms:
+        document["arms"] = {identity: _arm_document(arm) for identity, arm in inputs.arms.items()}
+    if inputs.holdout is not None:
+        document["holdout"] = inputs.holdout._asdict()
     if facts is not None and facts.aggregates:
         document["aggregates"] = facts.aggregates
     if facts is not None and facts.market:
@@ -93,7 +101,15 @@ def decode_inputs(row: Columns) -> DecisionInputs:
         else None,
         verdicts={identity: _VERDICTS[verdict] for identity, verdict in document["verdicts"].items()},
         decided_at=datetime.fromisoformat(document["decided_at"]),
+        arms=_arms(document.get("arms")),
+        holdout=_holdout(document.get("holdout")),
     )
+
+
+def _arm_document(arm: Arm) -> dict[str, Any]:
+    drawn_from = {"seed": arm.seed, "draw": arm.draw}
+    counts = {} if arm.counts is None else {"counts": arm.counts}
+    return arm.view._asdict() | drawn_from | counts
 
 
 def _decimal_text(value: object) -> str:
@@ -153,6 +169,33 @@ def _profile(document: Mapping[str, Any] | None, profile_id: str) -> ProfileStat
         consented=frozenset(document["consented"]),
         time_zone=document["time_zone"],
     )
+
+
+def _arms(document: Mapping[str, Any] | None) -> Mapping[str, Arm]:
+    if not document:
+        return NO_ARMS
+    return {identity: _arm(arm) for identity, arm in document.items()}
+
+
+def _arm(document: Mapping[str, Any]) -> Arm:
+    counts = document.get("counts")
+    return Arm(
+        view=ArmView(
+            experiment_id=document["experiment_id"],
+            variant=document["variant"],
+            template_name=document["template_name"],
+            propensity=float(document["propensity"]),
+        ),
+        seed=document["seed"],
+        draw=float(document["draw"]),
+        counts=None if counts is None else {variant: tuple(pair) for variant, pair in counts.items()},
+    )
+
+
+def _holdout(document: Mapping[str, Any] | None) -> Holdout | None:
+    if document is None:
+        return None
+    return Holdout(float(document["fraction"]), document["seed"], float(document["draw"]))
 
 
 def _aggregates(document: Mapping[str, Any] | None) -> Mapping[str, WindowValue]:

@@ -148,6 +148,11 @@ class Message:
         """Every address."""
         return (self.destination, *self.more_destinations)
 
+    @property
+    def text(self) -> str:
+        """Title and body as one text, for channels that have no title."""
+        return "\n\n".join(part for part in (self.subject, self.body) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -195,6 +200,8 @@ class Channel(Protocol):
     Attributes:
         name: as in `server/channels.py`.
         provider: tells apart the providers of one channel.
+        account: the channel under whose name a tenant's account is kept: its own, unless two channels share an
+            account, whose single-use tokens must not be renewed by both.
         needs: what it takes of a profile.
         slots: how many messages may be in its hands at once.
         multicast: whether one message goes to all addresses of a profile.
@@ -209,6 +216,7 @@ class Channel(Protocol):
 
     name: str
     provider: str
+    account: str
     needs: AddressKind
     slots: int
     multicast: bool

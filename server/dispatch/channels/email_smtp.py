@@ -58,6 +58,7 @@ class EmailSmtp:
 
     name = "email"
     provider = "smtp"
+    account = "email"
     needs = AddressKind.EMAIL
     multicast = False
     resend_safe = False

@@ -30,8 +30,11 @@ from server.catalog.rpc import CatalogServicer
 from server.catalog.service import CatalogService
 from server.config import ServerSettings
 from server.decisions.assembly import running_decisions
+from server.decisions.replay_store import ReplayStore
+from server.decisions.replaying import ReplayService
 from server.decisions.rpc import DecisionServicer
 from server.decisions.service import DecisionService
+from server.decisions.stored_bundles import StoredBundles
 from server.dispatch.rpc import DispatchServicer
 from server.dispatch.service import DispatchService
 from server.dispatch.store import DispatchStore
@@ -91,7 +94,11 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     add_CatalogServiceServicer_to_server(
         CatalogServicer(service=CatalogService(database=database, conditions=conditions)), server
     )
-    add_DecisionServiceServicer_to_server(DecisionServicer(service=resources.decisions), server)
+    recorded = ReplayStore()
+    replays = ReplayService(database=database, store=recorded, bundles=StoredBundles(store=recorded))
+    add_DecisionServiceServicer_to_server(
+        DecisionServicer(service=resources.decisions, replays=replays), server
+    )
     dispatch = DispatchService(database=database, store=DispatchStore(), wake_up=resources.wake_up)
     add_DispatchServiceServicer_to_server(DispatchServicer(service=dispatch), server)
     add_ProfileServiceServicer_to_server(

@@ -12,7 +12,7 @@ import orjson
 
 from server.decisions.limits import microseconds
 from server.decisions.model import DispatchTarget, Event
-from server.errors import InvalidInput
+from server.errors import FieldViolation, InvalidInput
 from server.platform.ids import key_id
 from server.validation import Violations
 
@@ -79,6 +79,21 @@ def accept(tenant_id: UUID, incoming: IncomingEvent, path: str, now: datetime) -
 def task_id(tenant_id: UUID, source_event_id: str) -> str:
     """Id of the decision on an event."""
     return key_id("task", tenant_id, source_event_id)
+
+
+def decision_id(tenant_id: UUID, *, task: str, source_event_id: str) -> str:
+    """The id of the decision that a caller means, who knows its id or that of the event.
+
+    Raises:
+        InvalidInput: not exactly one of the two, or no id of a decision.
+    """
+    if bool(task) == bool(source_event_id):
+        raise InvalidInput([FieldViolation("task_id", "set exactly one of task_id and source_event_id")])
+    if task:
+        violations = Violations()
+        violations.sha256("task_id", task)
+        violations.raise_if_any()
+    return task or task_id(tenant_id, source_event_id)
 
 
 def member_events(

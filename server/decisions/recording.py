@@ -10,10 +10,10 @@ from uuid import UUID
 
 import orjson
 
+from server.decisions.arms import ArmView
 from server.decisions.explanation import explain
 from server.decisions.limits import microseconds, moment
 from server.decisions.model import (
-    ArmView,
     CandidateResult,
     CandidateView,
     Columns,
@@ -139,9 +139,9 @@ def decision_record(event: Event, decision: Decision, decided_at: datetime) -> D
 
 
 def stored_record(row: Columns, *, duplicate: bool) -> DecisionRecord:
-    """The answer for a decision that is in the database."""
+    """The answer for a decision that is in the database; of an erased profile only codes and times are left."""
     result = orjson.loads(row["result"])
-    due_us = result["due_us"]
+    due_us = result.get("due_us")
     trace = orjson.loads(row["reasoning_trace"])
     return DecisionRecord(
         task_id=row["task_id"],
@@ -150,12 +150,12 @@ def stored_record(row: Columns, *, duplicate: bool) -> DecisionRecord:
         reason=Reason(row["reason_code"]),
         summary=row["reasoning_summary"],
         marketing_event_id=row["marketing_event_id"],
-        channels=tuple(result["channels"]),
+        channels=tuple(result.get("channels", ())),
         due_at=None if due_us is None else moment(due_us),
         decided_at=row["decided_at"],
         input_sha256=row["input_sha256"],
         duplicate=duplicate,
-        candidates=tuple(_stored_view(candidate) for candidate in trace["candidates"]),
+        candidates=tuple(_stored_view(candidate) for candidate in trace.get("candidates", ())),
         arm=_stored_arm(result.get("arm")),
     )
 

@@ -10,8 +10,11 @@ from grpc.aio import ServicerContext
 from leo.activation.v1 import decision_service_pb2 as wire
 from leo.activation.v1 import decision_service_pb2_grpc, error_reason_pb2
 
+from server.decisions.arms import ArmView
+from server.decisions.audit_messages import from_replay
 from server.decisions.intake import IncomingEvent
-from server.decisions.model import ArmView, DecisionRecord, Outcome, Reason
+from server.decisions.model import DecisionRecord, Outcome, Reason
+from server.decisions.replaying import ReplayService
 from server.decisions.service import Answer, DecisionService
 from server.errors import InvalidInput, LeoError
 from server.rpc.caller import current_caller
@@ -27,8 +30,9 @@ _REASONS: Final = {reason: wire.DecisionReason.Value(f"DECISION_REASON_{reason}"
 class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: DecisionService) -> None:
+    def __init__(self, *, service: DecisionService, replays: ReplayService) -> None:
         self._service = service
+        self._replays = replays
 
     async def Decide(
         self, request: wire.DecideRequest, context: ServicerContext[Message, Message]
@@ -75,6 +79,16 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
             inputs=row["inputs"].encode(),
             reasoning_trace=row["reasoning_trace"].encode(),
             output_sha256=row["output_sha256"],
+        )
+
+    async def Replay(
+        self, request: wire.ReplayRequest, context: ServicerContext[Message, Message]
+    ) -> wire.ReplayResponse:
+        """One recorded decision, made again."""
+        return from_replay(
+            await self._replays.replay(
+                current_caller().tenant_id, task=request.task_id, source_event_id=request.source_event_id
+            )
         )
 
     async def _results(self, events: Iterable[wire.Event], candidates: bool) -> list[wire.DecisionResult]:

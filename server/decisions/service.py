@@ -9,14 +9,14 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from server.decisions.collector import BatchCollector
-from server.decisions.intake import IncomingEvent, accept, member_events, task_id
+from server.decisions.intake import IncomingEvent, accept, decision_id, member_events
 from server.decisions.isolation import IsolatingPipeline
 from server.decisions.model import DecisionRecord, DispatchTarget, Event
 from server.decisions.pipeline import Answers
 from server.decisions.places import BatchPlaces
 from server.decisions.recording import stored_record
 from server.decisions.store import DecisionStore
-from server.errors import FieldViolation, InvalidInput, LeoError, NotFound
+from server.errors import InvalidInput, LeoError, NotFound
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.validation import Violations
@@ -145,13 +145,7 @@ class DecisionService:
             InvalidInput: not exactly one id.
             NotFound: the tenant has no such decision.
         """
-        if bool(task) == bool(source_event_id):
-            raise InvalidInput([FieldViolation("task_id", "set exactly one of task_id and source_event_id")])
-        if task:
-            violations = Violations()
-            violations.sha256("task_id", task)
-            violations.raise_if_any()
-        wanted = task or task_id(tenant_id, source_event_id)
+        wanted = decision_id(tenant_id, task=task, source_event_id=source_event_id)
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
             row = await self._store.get_decision(connection, tenant_id, wanted)
         if row is None:

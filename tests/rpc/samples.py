@@ -179,6 +179,7 @@ _DECISIONS: Final[Mapping[str, Sample]] = {
     "DecideBatch": lambda _: decision.DecideBatchRequest(events=[_purchase()]),
     "DecideStream": lambda _: decision.DecideStreamRequest(events=[_purchase()]),
     "GetDecision": lambda _: decision.GetDecisionRequest(source_event_id=f"{MARK}-order"),
+    "Replay": lambda _: decision.ReplayRequest(source_event_id=f"{MARK}-order"),
 }
 
 _DISPATCH: Final[Mapping[str, Sample]] = {

@@ -610,3 +610,106 @@ class GetDecisionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDecisionResponse: _TypeAlias = GetDecisionResponse  # noqa: Y015
+
+@_typing.final
+class ReplayRequest(_message.Message):
+    """Request of Replay: exactly one of the two ids."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_EVENT_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Id of the decision: 64 hexadecimal digits."""
+    source_event_id: _builtins.str
+    """The caller's id of the event."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        source_event_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_event_id", b"source_event_id", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayRequest: _TypeAlias = ReplayRequest  # noqa: Y015
+
+@_typing.final
+class ReplayResponse(_message.Message):
+    """Response of Replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    EQUAL_FIELD_NUMBER: _builtins.int
+    RULE_BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    RECORDED_OUTPUT_SHA256_FIELD_NUMBER: _builtins.int
+    REPLAYED_OUTPUT_SHA256_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Id of the decision: 64 hexadecimal digits."""
+    equal: _builtins.bool
+    """Whether the answer came out as it was recorded, in every field."""
+    rule_bundle_id: _builtins.str
+    """Id of the rule bundle that it was decided with, then and now."""
+    recorded_output_sha256: _builtins.str
+    """SHA-256 over the canonical output as recorded, 64 hexadecimal digits."""
+    replayed_output_sha256: _builtins.str
+    """The same over the output of the replay."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayDifference]:
+        """Every field that came out otherwise; empty when equal."""
+
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        equal: _builtins.bool = ...,
+        rule_bundle_id: _builtins.str = ...,
+        recorded_output_sha256: _builtins.str = ...,
+        replayed_output_sha256: _builtins.str = ...,
+        differences: _abc.Iterable[Global___ReplayDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "equal", b"equal", "recorded_output_sha256", b"recorded_output_sha256", "replayed_output_sha256", b"replayed_output_sha256", "rule_bundle_id", b"rule_bundle_id", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayResponse: _TypeAlias = ReplayResponse  # noqa: Y015
+
+@_typing.final
+class ReplayDifference(_message.Message):
+    """One field in which a replay differs from what was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """"output_sha256", "outcome", "reason", "marketing_event_id", "channels", "due_at", "arm"; "candidates.<id>" for the
+    reason of one candidate and "candidates.<id>.arm" for what an experiment drew for it; "candidates" where only
+    their order differs.
+    """
+    recorded: _builtins.str
+    """The recorded value as JSON text; "null" where it has none."""
+    replayed: _builtins.str
+    """The replayed value as JSON text; "null" where it has none."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        recorded: _builtins.str = ...,
+        replayed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "recorded", b"recorded", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayDifference: _TypeAlias = ReplayDifference  # noqa: Y015

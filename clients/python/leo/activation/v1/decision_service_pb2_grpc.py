@@ -59,6 +59,11 @@ class DecisionServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.GetDecisionRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.GetDecisionResponse.FromString,
                 _registered_method=True)
+        self.Replay = channel.unary_unary(
+                '/leo.activation.v1.DecisionService/Replay',
+                request_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer:
@@ -97,6 +102,15 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Replay(self, request, context):
+        """Decides again what was decided, from the recorded inputs and the stored rule bundle, and compares. Writes
+        nothing. NOT_FOUND where the tenant has no such decision; FAILED_PRECONDITION where it can not be made again:
+        INPUTS_REDACTED, INPUTS_INCOMPLETE, BUNDLE_UNUSABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -119,6 +133,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.GetDecision,
                     request_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.GetDecisionRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.GetDecisionResponse.SerializeToString,
+            ),
+            'Replay': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -234,6 +253,33 @@ class DecisionService:
             '/leo.activation.v1.DecisionService/GetDecision',
             leo_dot_activation_dot_v1_dot_decision__service__pb2.GetDecisionRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_decision__service__pb2.GetDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DecisionService/Replay',
+            leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,11 @@ class DecisionServiceStub:
     """As DecideBatch, one response for each request and in the same order, over one stream."""
     GetDecision: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.GetDecisionRequest, _decision_service_pb2.GetDecisionResponse]
     """The recorded decision with the reason of every candidate. NOT_FOUND where the tenant has none of this id."""
+    Replay: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.ReplayRequest, _decision_service_pb2.ReplayResponse]
+    """Decides again what was decided, from the recorded inputs and the stored rule bundle, and compares. Writes
+    nothing. NOT_FOUND where the tenant has no such decision; FAILED_PRECONDITION where it can not be made again:
+    INPUTS_REDACTED, INPUTS_INCOMPLETE, BUNDLE_UNUSABLE.
+    """
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -65,6 +70,11 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """As DecideBatch, one response for each request and in the same order, over one stream."""
     GetDecision: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.GetDecisionRequest, _decision_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """The recorded decision with the reason of every candidate. NOT_FOUND where the tenant has none of this id."""
+    Replay: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.ReplayRequest, _decision_service_pb2.ReplayResponse]  # type: ignore[assignment]
+    """Decides again what was decided, from the recorded inputs and the stored rule bundle, and compares. Writes
+    nothing. NOT_FOUND where the tenant has no such decision; FAILED_PRECONDITION where it can not be made again:
+    INPUTS_REDACTED, INPUTS_INCOMPLETE, BUNDLE_UNUSABLE.
+    """
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers "what is the right action for this customer now, and why?", durably: an answer is given only after
@@ -105,5 +115,16 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_service_pb2.GetDecisionResponse, _abc.Awaitable[_decision_service_pb2.GetDecisionResponse]]:
         """The recorded decision with the reason of every candidate. NOT_FOUND where the tenant has none of this id."""
+
+    @_abc_1.abstractmethod
+    def Replay(
+        self,
+        request: _decision_service_pb2.ReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_service_pb2.ReplayResponse, _abc.Awaitable[_decision_service_pb2.ReplayResponse]]:
+        """Decides again what was decided, from the recorded inputs and the stored rule bundle, and compares. Writes
+        nothing. NOT_FOUND where the tenant has no such decision; FAILED_PRECONDITION where it can not be made again:
+        INPUTS_REDACTED, INPUTS_INCOMPLETE, BUNDLE_UNUSABLE.
+        """
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -76,6 +76,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. Another process owns the shards of these symbols; the metadata names its address for each
     ("shard.17": "10.0.0.5:50051"). Send the ticks there.
     """
+    INPUTS_REDACTED: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION. The profile was erased, and with it what this decision had used: it can not be replayed. Do
+    not retry.
+    """
+    INPUTS_INCOMPLETE: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION. The decision was recorded by a version of the server that did not keep all that a replay
+    needs, or by a newer one than this. Replay it with the version that recorded it.
+    """
+    BUNDLE_UNUSABLE: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION. The stored rule bundle that the decision names (`rule_bundle_id` in the metadata) is missing
+    or no longer compiles. Restore it, or replay with the version that compiled it.
+    """
+    SPAN_TOO_LARGE: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION. The span of a backtest holds more events than one call takes (`maximum` in the metadata).
+    Shorten the span, and backtest its parts one by one.
+    """
     SERVER_OVERLOADED: _ErrorReason.ValueType  # 30
     """RESOURCE_EXHAUSTED. Too much is waiting; nothing was done. Repeat after the delay in google.rpc.RetryInfo."""
     DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 31
@@ -166,6 +182,22 @@ for a new event.
 SHARD_OWNED_ELSEWHERE: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. Another process owns the shards of these symbols; the metadata names its address for each
 ("shard.17": "10.0.0.5:50051"). Send the ticks there.
+"""
+INPUTS_REDACTED: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION. The profile was erased, and with it what this decision had used: it can not be replayed. Do
+not retry.
+"""
+INPUTS_INCOMPLETE: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION. The decision was recorded by a version of the server that did not keep all that a replay
+needs, or by a newer one than this. Replay it with the version that recorded it.
+"""
+BUNDLE_UNUSABLE: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION. The stored rule bundle that the decision names (`rule_bundle_id` in the metadata) is missing
+or no longer compiles. Restore it, or replay with the version that compiled it.
+"""
+SPAN_TOO_LARGE: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION. The span of a backtest holds more events than one call takes (`maximum` in the metadata).
+Shorten the span, and backtest its parts one by one.
 """
 SERVER_OVERLOADED: ErrorReason.ValueType  # 30
 """RESOURCE_EXHAUSTED. Too much is waiting; nothing was done. Repeat after the delay in google.rpc.RetryInfo."""

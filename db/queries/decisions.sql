@@ -101,6 +101,12 @@ FROM market_snapshot
 WHERE symbol = ANY($2::text[]) AND (tenant_id = $1 OR tenant_id IS NULL)
 ORDER BY symbol, tenant_id NULLS LAST;
 
+-- name: load_counters
+-- The counters that Thompson sampling draws by. $1 tenant, $2 experiments.
+SELECT experiment_id, variant_counts
+FROM activation_experiments
+WHERE tenant_id = $1 AND experiment_id = ANY($2::text[]);
+
 -- name: load_bundle
 -- The tenant's definitions in force as one canonical document, with its id and the version that it belongs to.
 -- One statement, so that document and version come from one snapshot. $1 tenant.
@@ -112,7 +118,8 @@ document AS (
         'tenant', (
             SELECT jsonb_build_object(
                 'frequency_caps', coalesce(tenant.metadata -> 'frequency_caps', '[]'),
-                'quiet_hours', tenant.metadata -> 'quiet_hours'
+                'quiet_hours', tenant.metadata -> 'quiet_hours',
+                'holdout', tenant.metadata -> 'holdout'
             )
             FROM tenant
             WHERE tenant.tenant_id = $1
@@ -147,6 +154,22 @@ document AS (
                 'end_at', active_event.end_at
             ) ORDER BY active_event.marketing_event_id), '[]')
             FROM active_event
+        ),
+        'experiments', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'experiment_id', experiment.experiment_id,
+                'campaign_id', experiment.campaign_id,
+                'event_name', experiment.event_name,
+                'allocation', experiment.allocation,
+                'variants', experiment.variants,
+                'holdout_fraction', experiment.holdout_fraction,
+                'seed', experiment.seed,
+                'start_at', experiment.start_at,
+                'end_at', experiment.end_at
+            ) ORDER BY experiment.experiment_id), '[]')
+            FROM activation_experiments AS experiment
+            JOIN active_event USING (campaign_id, event_name)
+            WHERE experiment.tenant_id = $1 AND experiment.status = 'running'
         )
     ) AS content
 )
@@ -209,12 +232,12 @@ WITH given AS (
         $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[], $10::text[], $11::text[],
         $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
         $20::timestamptz[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[],
-        $27::text[], $28::text[]
+        $27::text[], $28::text[], $29::text[], $30::text[]
     ) AS given (
         task_id, profile_id, source_event_id, event_type, occurred_at, input_sha256, outcome, reason_code,
         reasoning_summary, reasoning_trace, inputs, result, output_sha256, campaign_id, marketing_event_id, channel,
         due_at, snapshot_id, segment_name, segment_version, audience_sha256, delivery_key, event_key,
-        attributes, parent_task_id
+        attributes, parent_task_id, experiment_id, variant
     )
 ),
 new_snapshot AS (
@@ -241,13 +264,15 @@ new_task AS (
     INSERT INTO agent_task (
         tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, profile_id,
         parent_task_id, source_event_id, event_type, occurred_at, decided_at, input_sha256, rule_bundle_id, outcome,
-        reason_code, reasoning_summary, reasoning_trace, inputs, result, output_sha256, status, queue, due_at
+        reason_code, reasoning_summary, reasoning_trace, inputs, result, output_sha256, status, queue, due_at,
+        experiment_id, variant
     )
     SELECT
         $1, task_id, 'rule_engine', 'execute', campaign_id, marketing_event_id, snapshot_id, profile_id,
         parent_task_id, source_event_id, event_type, occurred_at, $2, input_sha256, $3, outcome,
         reason_code, reasoning_summary, reasoning_trace::jsonb, inputs::jsonb, result::jsonb, output_sha256,
-        CASE outcome WHEN 'send' THEN 'pending' ELSE 'completed' END, channel, due_at
+        CASE outcome WHEN 'send' THEN 'pending' ELSE 'completed' END, channel, due_at,
+        experiment_id, variant
     FROM given
     ORDER BY task_id
     ON CONFLICT (tenant_id, task_id) DO NOTHING

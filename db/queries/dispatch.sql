@@ -113,7 +113,8 @@ RETURNING task_id;
 
 -- name: load_deliveries
 -- All that it takes to send what this claim still holds: the decision, the profile as it is now, its consents
--- now, the definitions now, and every fact about its deliveries. $1 tenant, $2 tasks, $3 by whom.
+-- now, the definitions now, and every fact about its deliveries. The template is the one of the variant that an
+-- experiment drew, where one did. $1 tenant, $2 tasks, $3 by whom.
 SELECT
     task.task_id,
     task.profile_id,
@@ -123,7 +124,7 @@ SELECT
     task.inputs -> 'event' AS event,
     task.result -> 'channels' AS channels,
     definition.event_name,
-    definition.template_name,
+    coalesce(task.result #>> '{arm,template_name}', definition.template_name) AS template_name,
     definition.status AS marketing_event_status,
     campaign.campaign_name,
     campaign.campaign_code,

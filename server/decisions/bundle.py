@@ -11,19 +11,11 @@ import orjson
 from server.conditions import Condition, compile_explainer, compile_predicate, parse
 from server.conditions.attributes import LOCATION, Attribute, Source
 from server.contact_policy import QuietHours
+from server.decisions.arms import Window
+from server.decisions.experiments import compile_experiments, compile_holdout
 from server.decisions.explanation import rule_explanations
 from server.decisions.limits import hold_request, scope_token, topic_token
-from server.decisions.model import (
-    ANY,
-    Bundle,
-    CandidateView,
-    Limit,
-    LimitKind,
-    Reason,
-    Rule,
-    Window,
-    view_document,
-)
+from server.decisions.model import ANY, Bundle, CandidateView, Limit, LimitKind, Reason, Rule, view_document
 
 _US = 1_000_000
 _IN_PROFILE = (Source.COLUMN, Source.DOCUMENT)
@@ -35,7 +27,8 @@ def compile_bundle(bundle_id: str, version: int, document: str) -> Bundle:
     Args:
         bundle_id: hash of the document.
         version: the tenant's definitions version that it was read with.
-        document: canonical JSON with `tenant`, `campaigns` and `marketing_events` (db/queries/decisions.sql).
+        document: canonical JSON with `tenant`, `campaigns`, `marketing_events` and `experiments`
+            (db/queries/decisions.sql).
 
     Raises:
         InvalidInput: a stored condition no longer parses; the definition must be put again.
@@ -49,6 +42,8 @@ def compile_bundle(bundle_id: str, version: int, document: str) -> Bundle:
         ),
         key=lambda rule: (-rule.priority, rule.marketing_event_id),
     )
+    # Bundles of before there were experiments and holdouts lack them.
+    experiments = compile_experiments(content.get("experiments", ()), content["marketing_events"])
     conditions = [tree for rule in rules for tree in (rule.condition_tree, rule.audience_tree) if tree]
     return Bundle(
         bundle_id=bundle_id,
@@ -65,6 +60,9 @@ def compile_bundle(bundle_id: str, version: int, document: str) -> Bundle:
             (limit.window_us for rule in rules for limits in rule.limits.values() for limit in limits),
             default=0,
         ),
+        experiments=experiments,
+        adaptive=frozenset(e.experiment_id for e in experiments.values() if e.adaptive),
+        holdout=compile_holdout(content["tenant"].get("holdout")),
     )
 
 

@@ -13,18 +13,15 @@ from datetime import datetime
 import orjson
 
 from server.conditions import Facts
+from server.decisions.arms import NO_ARMS, Arm, ArmView, Holdout
 from server.decisions.explanation import summarise
 from server.decisions.model import (
     HURDLE,
-    NO_ARMS,
-    Arm,
-    ArmView,
     Bundle,
     CandidateResult,
     Decision,
     DecisionInputs,
     Event,
-    Holdout,
     Outcome,
     ProfileState,
     Reason,

@@ -6,14 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from server.conditions import Condition, describe
-from server.decisions.model import (
-    ArmView,
-    CandidateResult,
-    DecisionInputs,
-    Limit,
-    LimitKind,
-    Reason,
-)
+from server.decisions.arms import ArmView
+from server.decisions.model import CandidateResult, DecisionInputs, Limit, LimitKind, Reason
 
 _WITHOUT_CANDIDATE = {
     Reason.NO_CANDIDATE: "no active marketing event is triggered by events of this type",

@@ -1,4 +1,5 @@
-"""Loads what conditions read beside the profile: windows over past events, and market prices."""
+"""Loads what conditions read beside the profile, windows over past events and market prices, and draws what
+experiments and the holdout have for it."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from uuid import UUID
 import orjson
 
 from server.conditions.windows import PastEvent, Window, measure
+from server.decisions.arms import Counts
+from server.decisions.assignment import draw_arms, draw_holdout
 from server.decisions.model import Bundle, Columns, Event
 from server.decisions.state import Considered, facts_of, profile_state
 from server.decisions.store import DecisionStore
@@ -19,8 +22,8 @@ _History = Mapping[str, Sequence[PastEvent]]
 
 
 class FactsLoader:
-    """Stateless. Costs a round trip for past events and one for prices, and only where a condition reads
-    them."""
+    """Stateless. Costs a round trip for past events, one for prices and one for the counters of experiments, each
+    only where a condition or an experiment reads them."""
 
     def __init__(self, *, store: DecisionStore) -> None:
         self._store = store
@@ -35,6 +38,7 @@ class FactsLoader:
         """What may be used to decide each event, in order. An event sees those before it in its batch."""
         history = await self._history(connection, tenant_id, bundle, [event for event, _ in loaded])
         market = await self._market(connection, tenant_id, bundle)
+        counters = await self._counters(connection, tenant_id, bundle)
         considered = []
         earlier: dict[str, list[PastEvent]] = {}
         for event, row in loaded:
@@ -43,6 +47,8 @@ class FactsLoader:
             aggregates = measure(bundle.windows, past, event.occurred_at) if bundle.windows else {}
             facts = facts_of(event, profile, aggregates, market) if profile else None
             considered.append(Considered(event, profile, facts, aggregates, market))
+            if bundle.draws and profile is not None:
+                _draw(tenant_id, bundle, considered[-1], counters)
             if bundle.windows:
                 earlier.setdefault(event.profile_id, []).append(
                     PastEvent(event.event_type, event.occurred_at, event.attributes)
@@ -77,6 +83,31 @@ class FactsLoader:
         return {
             row["symbol"]: {"price": row["price"], "change_percent": row["change_percent"]} for row in rows
         }
+
+    async def _counters(
+        self, connection: Connection, tenant_id: UUID, bundle: Bundle
+    ) -> Mapping[str, Counts]:
+        if not bundle.adaptive:
+            return {}
+        rows = await self._store.load_counters(connection, tenant_id, sorted(bundle.adaptive))
+        return {row["experiment_id"]: _counts(row["variant_counts"]) for row in rows}
+
+
+def _counts(document: str) -> Counts:
+    return {
+        variant: (count["exposures"], count["conversions"])
+        for variant, count in orjson.loads(document).items()
+    }
+
+
+def _draw(tenant_id: UUID, bundle: Bundle, considered: Considered, counters: Mapping[str, Counts]) -> None:
+    """Whoever is in the tenant's holdout takes part in no experiment."""
+    if bundle.holdout is not None:
+        considered.holdout = draw_holdout(tenant_id, bundle.holdout, considered.event.profile_id)
+        if considered.holdout.held_out:
+            return
+    if bundle.experiments:
+        considered.arms = draw_arms(tenant_id, bundle, considered.event, counters)
 
 
 def _spans(

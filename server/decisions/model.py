@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from server.conditions import Condition, Explainer, Facts
 from server.conditions import Window as PastWindow
 from server.contact_policy import QuietHours
+from server.decisions.arms import NO_ARMS, Arm, ArmView, Experiment, Holdout, HoldoutShare, Window
 
 
 class Columns(Protocol):
@@ -127,82 +128,6 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Half-open interval of event time; an absent bound is open."""
-
-    start_at: datetime | None
-    end_at: datetime | None
-
-    def contains(self, moment: datetime) -> bool:
-        """Whether `moment` lies at or after the start and before the end."""
-        return (self.start_at is None or moment >= self.start_at) and (
-            self.end_at is None or moment < self.end_at
-        )
-
-
-HOLDOUT_VARIANT: Final = "holdout"
-
-
-class ArmView(NamedTuple):
-    """The part of an experiment that a profile fell to, as it is told to the caller.
-
-    Args:
-        variant: name of the variant; HOLDOUT_VARIANT for the part that gets nothing.
-        template_name: what is sent; None for the holdout.
-        propensity: probability of this arm when it was drawn, above 0 up to 1.
-    """
-
-    experiment_id: str
-    variant: str
-    template_name: str | None
-    propensity: float
-
-    @property
-    def held_out(self) -> bool:
-        """Whether this is the part that gets nothing."""
-        return self.variant == HOLDOUT_VARIANT
-
-
-class Arm(NamedTuple):
-    """The part of an experiment that a profile falls to, with all that it was drawn from.
-
-    Args:
-        view: what was drawn.
-        seed: the experiment's seed.
-        draw: the number of the arm that won, 0 up to 1 (`assignment.py`).
-        counts: for Thompson sampling the (exposures, conversions) of each variant that the shares were
-            computed from; None with fixed weights.
-    """
-
-    view: ArmView
-    seed: int
-    draw: float
-    counts: Mapping[str, tuple[int, int]] | None = None
-
-
-class Holdout(NamedTuple):
-    """Where a profile stands to the tenant's holdout, which gets no messages at all.
-
-    Args:
-        fraction: the share of profiles that it holds, 0 up to 1.
-        seed: seed of the draw.
-        draw: the profile's number, 0 up to 1.
-    """
-
-    fraction: float
-    seed: int
-    draw: float
-
-    @property
-    def held_out(self) -> bool:
-        """Whether the profile belongs to it."""
-        return self.draw < self.fraction
-
-
-NO_ARMS: Final[Mapping[str, Arm]] = {}
-
-
-@dataclass(frozen=True, slots=True)
 class CandidateView:
     """A candidate as it is told to the caller; `arm` where an experiment decides what it says."""
 
@@ -274,6 +199,9 @@ class Bundle:
         always: candidates of events of any other type.
         profile_columns, raw_attributes, windows, symbols: what the conditions read.
         longest_window_us: the longest cooldown or cap window, in microseconds.
+        experiments: those that run, by the marketing event that they are on.
+        adaptive: ids of those whose shares follow their counters.
+        holdout: the tenant's holdout; None where it has none.
     """
 
     bundle_id: str
@@ -287,6 +215,14 @@ class Bundle:
     windows: frozenset[PastWindow]
     symbols: frozenset[str]
     longest_window_us: int
+    experiments: Mapping[str, Experiment]
+    adaptive: frozenset[str]
+    holdout: HoldoutShare | None
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn for a profile: most tenants have neither experiments nor a holdout."""
+        return bool(self.experiments) or self.holdout is not None
 
     def candidates(self, event: Event) -> tuple[Rule, ...]:
         """The rules that this event makes candidates, best first."""

@@ -29,7 +29,7 @@ from server.decisions.evaluation import conclude, screen
 from server.decisions.facts_loader import FactsLoader
 from server.decisions.holding import Holding, PendingSendExpired, Verdicts
 from server.decisions.limits import microseconds
-from server.decisions.model import Bundle, Columns, Decision, DecisionInputs, DecisionRecord, Event, Outcome
+from server.decisions.model import Bundle, Columns, Decision, DecisionRecord, Event, Outcome
 from server.decisions.recording import decision_record, decision_row, stored_record
 from server.decisions.reservation import EpochEnded, ReservationRequest
 from server.decisions.state import Considered
@@ -177,7 +177,14 @@ class DecisionPipeline:
                 fresh.append((event, row))
         plan.considered = await self._facts.consider(connection, tenant_id, bundle, fresh)
         for considered in plan.considered:
-            considered.screened = screen(bundle, considered.event, considered.profile, considered.facts)
+            considered.screened = screen(
+                bundle,
+                considered.event,
+                considered.profile,
+                considered.facts,
+                considered.arms,
+                considered.holdout,
+            )
         return plan
 
     async def _load(
@@ -254,8 +261,7 @@ class DecisionPipeline:
 
 
 def _decide(considered: Considered, verdicts: Verdicts, decided_at: datetime) -> Decision:
-    inputs = DecisionInputs(considered.event, considered.profile, considered.facts, verdicts, decided_at)
-    return conclude(inputs, considered.screened)
+    return conclude(considered.inputs(verdicts, decided_at), considered.screened)
 
 
 def _requests(plan: _TenantPlan) -> list[ReservationRequest]:

@@ -18,7 +18,6 @@ from server.decisions.model import (
     CandidateView,
     Columns,
     Decision,
-    DecisionInputs,
     DecisionRecord,
     Event,
     Outcome,
@@ -55,9 +54,7 @@ def decision_row(
         reason_code=decision.reason,
         reasoning_summary=decision.summary,
         reasoning_trace=_trace_json(decision),
-        inputs=encode_inputs(
-            DecisionInputs(event, considered.profile, considered.facts, verdicts, decided_at)
-        ),
+        inputs=encode_inputs(considered.inputs(verdicts, decided_at)),
         result=result_json(decision),
         output_sha256=decision.output_sha256,
         campaign_id=rule.campaign_id if rule else None,
@@ -72,6 +69,8 @@ def decision_row(
         event_key=None if dispatch else key_id("event", tenant_id, event.source_event_id),
         attributes=event.attributes_json.decode(),
         parent_task_id=dispatch.plan_task_id if dispatch else None,
+        experiment_id=decision.arm.experiment_id if decision.arm else None,
+        variant=decision.arm.variant if decision.arm else None,
     )
 
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from server.conditions import Facts
 from server.conditions.windows import WindowValue
-from server.decisions.model import Bundle, Columns, Event, ProfileState, Screened
+from server.decisions.arms import NO_ARMS, Arm, Holdout
+from server.decisions.model import (
+    Bundle,
+    Columns,
+    DecisionInputs,
+    Event,
+    ProfileState,
+    Screened,
+    Verdict,
+)
 
 _JSON_COLUMNS: Final = frozenset(
     {"identities", "job_titles", "interests", "data_labels", "portfolio_snapshot"}
@@ -35,7 +45,15 @@ class Considered:
     facts: Facts | None
     aggregates: Mapping[str, WindowValue] = field(default_factory=dict)
     market: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    arms: Mapping[str, Arm] = field(default_factory=lambda: NO_ARMS)
+    holdout: Holdout | None = None
     screened: list[Screened] = field(default_factory=list)
+
+    def inputs(self, verdicts: Mapping[str, Verdict], decided_at: datetime) -> DecisionInputs:
+        """All that the decision may use, with the answers of the reservation and the clock."""
+        return DecisionInputs(
+            self.event, self.profile, self.facts, verdicts, decided_at, self.arms, self.holdout
+        )
 
 
 def profile_state(row: Columns, bundle: Bundle) -> ProfileState | None:

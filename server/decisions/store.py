@@ -45,6 +45,8 @@ class DecisionRow(NamedTuple):
     event_key: str | None
     attributes: str
     parent_task_id: str | None
+    experiment_id: str | None
+    variant: str | None
 
 
 class DecisionStore:
@@ -111,6 +113,12 @@ class DecisionStore:
     ) -> list[asyncpg.Record]:
         """Current price and change of symbols; a tenant's own instrument hides the global one."""
         return await connection.fetch(self._queries["load_market"], tenant_id, symbols)
+
+    async def load_counters(
+        self, connection: Connection, tenant_id: UUID, experiment_ids: Sequence[str]
+    ) -> list[asyncpg.Record]:
+        """The counters of experiments, as a job derived them: `experiment_id` and `variant_counts`."""
+        return await connection.fetch(self._queries["load_counters"], tenant_id, experiment_ids)
 
     async def load_bundle(self, connection: Connection, tenant_id: UUID) -> asyncpg.Record:
         """The definitions in force: `definitions_version`, `bundle_id`, `document`."""

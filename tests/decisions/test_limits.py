@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.decisions.arms import Window
 from server.decisions.limits import Holder, hold_request, reserve_in_order, topic_token
-from server.decisions.model import ANY, Limit, LimitKind, Rule, Screened, Verdict, Window
+from server.decisions.model import ANY, Limit, LimitKind, Rule, Screened, Verdict
 from server.decisions.reservation import RedisReservations, ReservationRequest, ReservationSettings
 from server.platform.redis import RedisPool
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
 from server.cli.migrate import migrate
+from server.cli.replay import replay
 from server.cli.run import run
 from server.cli.serve import serve
 from server.cli.token import token
@@ -28,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (up, serve, worker, run, token, decide, trace, migrate):
+for command in (up, serve, worker, run, token, decide, trace, replay, migrate):
     app.command()(command)
 
 

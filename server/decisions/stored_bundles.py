@@ -20,6 +20,10 @@ class StoredBundles:
         self._maximum = maximum
         self._bundles: OrderedDict[str, Bundle] = OrderedDict()
 
+    def known(self, bundle_id: str) -> Bundle | None:
+        """The bundle where it is known already: for whoever asks often."""
+        return self._bundles.get(bundle_id)
+
     async def get(self, connection: Connection, tenant_id: UUID, bundle_id: str) -> Bundle:
         """The bundle of this id; one round trip where it is not known yet.
 

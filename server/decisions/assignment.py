@@ -13,7 +13,8 @@ The holdouts compare a number of their own with their fraction, so that a larger
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -29,16 +30,15 @@ from server.decisions.arms import (
 )
 from server.decisions.model import Bundle, Event
 from server.decisions.thompson import best_shares
-from server.platform.ids import key_id
+from server.platform.ids import key_digests
 
-_DIGITS: Final = 13
-_RANGE: Final = 16**_DIGITS
+_RANGE: Final = 2**52
 _NONE_YET: Final = (0, 0)
 
 
 def draw_holdout(tenant_id: UUID, share: HoldoutShare, profile_id: str) -> Holdout:
     """The profile's place in the tenant's holdout."""
-    draw = _number("holdout", tenant_id, str(share.seed), profile_id)
+    draw = _number(_digests("holdout", tenant_id, str(share.seed)), profile_id)
     return Holdout(fraction=share.fraction, seed=share.seed, draw=draw)
 
 
@@ -73,7 +73,9 @@ def draw_arm(tenant_id: UUID, experiment: Experiment, profile_id: str, counts: C
     shares = experiment.weights if used is None else _adaptive_shares(used)
     seed = str(experiment.seed)
     draws = {
-        variant: _number("experiment_arm", tenant_id, experiment.experiment_id, seed, variant, profile_id)
+        variant: _number(
+            _digests("experiment_arm", tenant_id, experiment.experiment_id, seed, variant), profile_id
+        )
         for variant, share in shares.items()
         if share > 0
     }
@@ -87,7 +89,7 @@ def _hold_out(tenant_id: UUID, experiment: Experiment, profile_id: str, used: Co
     if not experiment.holdout_fraction:
         return None
     seed = str(experiment.seed)
-    draw = _number("experiment_holdout", tenant_id, experiment.experiment_id, seed, profile_id)
+    draw = _number(_digests("experiment_holdout", tenant_id, experiment.experiment_id, seed), profile_id)
     if draw >= experiment.holdout_fraction:
         return None
     view = ArmView(experiment.experiment_id, HOLDOUT_VARIANT, None, experiment.holdout_fraction)
@@ -103,5 +105,10 @@ def _adaptive_shares(counts: Counts) -> Mapping[str, float]:
     return dict(zip(counts, best_shares(tuple(counts.values())), strict=True))
 
 
-def _number(kind: str, tenant_id: UUID, *parts: str) -> float:
-    return int(key_id(kind, tenant_id, *parts)[:_DIGITS], 16) / _RANGE
+@lru_cache(maxsize=16_384)
+def _digests(kind: str, tenant_id: UUID, *parts: str) -> Callable[[str], bytes]:
+    return key_digests(kind, tenant_id, *parts)
+
+
+def _number(digests: Callable[[str], bytes], profile_id: str) -> float:
+    return (int.from_bytes(digests(profile_id)[:7]) >> 4) / _RANGE

@@ -6,7 +6,7 @@ define these; a property test compares both. Nothing here talks to PostgreSQL or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
@@ -33,6 +33,22 @@ def key_id(kind: str, tenant_id: UUID, *parts: str) -> str:
     for part in parts:
         material += _measured(part)
     return sha256(material).hexdigest()
+
+
+def key_digests(kind: str, tenant_id: UUID, *parts: str) -> Callable[[str], bytes]:
+    """Return what gives, for a last part, the 32 bytes that `key_id` spells out: quicker for many last parts.
+
+    Raises:
+        ValueError: as `key_id`; the returned function too.
+    """
+    begun = sha256(_prefix(kind, tenant_id) + b"".join(_measured(part) for part in parts))
+
+    def digest(last: str) -> bytes:
+        whole = begun.copy()
+        whole.update(_measured(last))
+        return whole.digest()
+
+    return digest
 
 
 def content_id(kind: str, tenant_id: UUID, content: object) -> str:

@@ -1,17 +1,31 @@
-"""Decide on real PostgreSQL and Redis, as the serving role."""
+"""Decide on real PostgreSQL and Redis, as the serving role: in this process, or as two servers of their own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
 
+import asyncpg
 import pytest
 
+from server.config import ServerSettings
 from server.decisions.assembly import running_decisions
 from server.decisions.service import DecisionService
+from server.embedded.account import server_account
 from server.embedded.database_setup import DatabaseUrls
+from server.embedded.redis_server import RedisServer
+from server.embedded.state import StateDirectory
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly
+from tests.decisions.processes import ServingProcess, serving
+from tests.fixtures.tenants import Tenant
+from tests.fixtures.tokens import TokenFor
+
+_SCOPES = ["decisions.read", "decisions.write"]
 
 
 @pytest.fixture
@@ -37,3 +51,39 @@ async def decisions(server_database: Database, redis: RedisPool) -> AsyncIterato
     """Decide, as a server runs it."""
     async with running_decisions(database=server_database, redis=redis, wake_up=SweepOnly()) as service:
         yield service
+
+
+@pytest.fixture
+async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]:
+    """Sees and ends every backend, and may change tables."""
+    connection = await asyncpg.connect(database.superuser_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def own_redis(worker_directory: Path) -> Iterator[RedisServer]:
+    """A Redis that a test may kill; it comes back on the same port, empty."""
+    account = server_account()
+    state = StateDirectory(worker_directory / f"redis-{uuid4().hex[:8]}", account)
+    state.open()
+    server = RedisServer(
+        state=state, account=account, name="redis", password=uuid4().hex, variable="LEO_REDIS_URL"
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def servers(
+    settings: ServerSettings, own_redis: RedisServer, token_for: TokenFor, tenant_a: Tenant
+) -> AsyncIterator[tuple[ServingProcess, ServingProcess]]:
+    """Two servers of one tenant, on a Redis that may be killed."""
+    shared = ServerSettings.model_validate({**settings.model_dump(), "redis_url": own_redis.url})
+    token = token_for(tenant_a, _SCOPES)
+    async with AsyncExitStack() as stack:
+        first, second = await asyncio.gather(
+            *(stack.enter_async_context(serving(shared, token)) for _ in range(2))
+        )
+        yield first, second

@@ -21,12 +21,18 @@ _TRIES = 40
 
 @dataclass(slots=True)
 class ServingProcess:
-    """A server that answers on `address`."""
+    """A server that answers on `address`.
+
+    Args:
+        fresh: ids of the events that it decided first.
+        log: what it has logged so far.
+    """
 
     process: asyncio.subprocess.Process
     address: str
     client: LeoClient
     fresh: list[str] = field(default_factory=list)
+    log: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
@@ -72,9 +78,10 @@ async def serving(
     assert process.stderr is not None
     try:
         address = await _address(process.stderr)
-        reader = asyncio.create_task(process.stderr.read())
+        log: list[dict[str, object]] = []
+        reader = asyncio.create_task(_read(process.stderr, log))
         async with LeoClient(address, token=token) as client:
-            yield ServingProcess(process, address, client)
+            yield ServingProcess(process, address, client, log=log)
         if process.returncode is None:
             process.kill()
         await reader
@@ -93,15 +100,35 @@ async def _address(log: asyncio.StreamReader) -> str:
     raise AssertionError("the server did not start:\n" + "".join(seen))
 
 
+async def _read(lines: asyncio.StreamReader, log: list[dict[str, object]]) -> None:
+    async for line in lines:
+        if line.startswith(b"{"):
+            log.append(json.loads(line))
+
+
 def purchases(profile_id: str, moments: Iterable[datetime], prefix: str = "") -> list[wire.Event]:
     """A purchase at each moment."""
-    return [_purchase(f"{prefix}{position}", profile_id, at) for position, at in enumerate(moments)]
+    return [event(f"{prefix}{position}", profile_id, at) for position, at in enumerate(moments)]
 
 
-def _purchase(source_event_id: str, profile_id: str, at: datetime) -> wire.Event:
-    message = wire.Event(source_event_id=source_event_id, profile_id=profile_id, event_type="purchase")
+def event(source_event_id: str, profile_id: str, at: datetime, event_type: str = "purchase") -> wire.Event:
+    """Something that happened to a profile at a moment."""
+    message = wire.Event(source_event_id=source_event_id, profile_id=profile_id, event_type=event_type)
     message.occurred_at.FromDatetime(at)
     return message
+
+
+def started(
+    servers: Sequence[ServingProcess], events: Sequence[wire.Event]
+) -> list[asyncio.Task[wire.Decision]]:
+    """Calls for all events, shared by the servers; 64 at once for each."""
+    gates = [asyncio.Semaphore(64) for _ in servers]
+
+    async def call(position: int, given: wire.Event) -> wire.Decision:
+        async with gates[position % len(servers)]:
+            return await servers[position % len(servers)].decide(given)
+
+    return [asyncio.create_task(call(position, given)) for position, given in enumerate(events)]
 
 
 async def at_half(calls: Sequence[asyncio.Task[wire.Decision]], act: Callable[[], object]) -> None:

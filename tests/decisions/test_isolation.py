@@ -38,14 +38,6 @@ async def shop(app: asyncpg.Connection, tenant_a: UUID) -> None:
 
 
 @pytest.fixture
-async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]:
-    """Sees every backend, and may change tables."""
-    connection = await asyncpg.connect(database.superuser_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def another(database: DatabaseUrls, redis: RedisPool) -> AsyncIterator[DecisionService]:
     """Decide on another server."""
     pool = await Database.connect(

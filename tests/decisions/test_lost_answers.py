@@ -35,14 +35,6 @@ async def shop(app: asyncpg.Connection, tenant_a: UUID) -> None:
     await add_marketing_event(app, tenant_a, "loyalty", "thanks", cooldown_seconds=30 * DAY_SECONDS)
 
 
-@pytest.fixture
-async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]:
-    """Sees and ends every backend."""
-    connection = await asyncpg.connect(database.superuser_url)
-    yield connection
-    await connection.close()
-
-
 @asynccontextmanager
 async def another_server(url: str, redis: RedisPool) -> AsyncIterator[DecisionService]:
     """Decide with a pool of its own."""

@@ -4,61 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import pytest
-import redis as sync_redis
 from leo.activation.v1 import decision_service_pb2 as wire
 
-from server.config import ServerSettings
 from server.decisions.epochs import redis_reserves
-from server.embedded.account import server_account
+from server.embedded.database_setup import DatabaseUrls
 from server.embedded.redis_server import RedisServer
-from server.embedded.state import StateDirectory
-from tests.decisions.processes import ServingProcess, at_half, purchases, serving
+from tests.decisions.processes import ServingProcess, at_half, purchases, started
+from tests.decisions.redis_faults import FORGETTING
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile
-from tests.decisions.waiting import until
+from tests.decisions.waiting import locked, until, waiting_for_locks
 from tests.fixtures.tenants import Tenant
-from tests.fixtures.tokens import TokenFor
 
-SCOPES = ["decisions.read", "decisions.write"]
 COOLDOWN = timedelta(days=1)
 # Within any so many days of event time at most so many sends: of the campaign, of the tenant.
 CAPS = ((timedelta(days=3), 2), (timedelta(days=7), 4))
 _SEED = 20_260_302
-
-
-@pytest.fixture
-def own_redis(worker_directory: Path) -> Iterator[RedisServer]:
-    """A Redis that a test may kill; it comes back on the same port, empty."""
-    account = server_account()
-    state = StateDirectory(worker_directory / f"redis-{uuid4().hex[:8]}", account)
-    state.open()
-    server = RedisServer(
-        state=state, account=account, name="redis", password=uuid4().hex, variable="LEO_REDIS_URL"
-    )
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def servers(
-    settings: ServerSettings, own_redis: RedisServer, token_for: TokenFor, tenant_a: Tenant
-) -> AsyncIterator[tuple[ServingProcess, ServingProcess]]:
-    """Two servers of one tenant."""
-    shared = ServerSettings.model_validate({**settings.model_dump(), "redis_url": own_redis.url})
-    token = token_for(tenant_a, SCOPES)
-    async with AsyncExitStack() as stack:
-        first, second = await asyncio.gather(
-            *(stack.enter_async_context(serving(shared, token)) for _ in range(2))
-        )
-        yield first, second
 
 
 @pytest.fixture
@@ -165,22 +131,7 @@ async def test_duplicates_over_both_servers_are_one_row_and_one_answer(
     await assert_sound(proof, servers, 302)
 
 
-def flush(server: RedisServer) -> None:
-    """Empty Redis."""
-    with sync_redis.Redis.from_url(server.url) as client:
-        client.flushall()
-
-
-def crash(server: RedisServer) -> None:
-    """Kill Redis, and start it again, empty."""
-    server.kill()
-    server.start()
-
-
-FAULTS: dict[str, Callable[[RedisServer], None]] = {"FLUSHALL": flush, "killed and restarted": crash}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", FORGETTING)
 async def test_no_limit_is_broken_when_redis_forgets(
     servers: tuple[ServingProcess, ServingProcess],
     own_redis: RedisServer,
@@ -190,12 +141,70 @@ async def test_no_limit_is_broken_when_redis_forgets(
     fault: str,
 ) -> None:
     before = await epoch_of(app)
-    calls = await started(servers, purchases("ann", moments(1_000, shuffled=True)))
-    await at_half(calls, lambda: FAULTS[fault](own_redis))
+    calls = started(servers, purchases("ann", moments(1_000, shuffled=True)))
+    await at_half(calls, lambda: FORGETTING[fault](own_redis))
     await asyncio.gather(*calls)
     await assert_sound(proof, servers, 1_000)
     assert await epoch_of(app) > before
     await until_redis_reserves(app)
+
+
+@pytest.mark.parametrize("waits_for", ["its commit", "its epoch"])
+@pytest.mark.parametrize("fault", FORGETTING)
+async def test_a_send_under_way_counts_though_the_other_server_notices_first(
+    servers: tuple[ServingProcess, ServingProcess],
+    own_redis: RedisServer,
+    shop: None,
+    app: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    superuser: asyncpg.Connection,
+    database: DatabaseUrls,
+    fault: str,
+    waits_for: str,
+) -> None:
+    """Redis forgets what one server has reserved and not yet committed, and the other server is told so first."""
+    noticing, committing = servers
+    await asyncio.gather(noticing.decide_all(nobody("a")), committing.decide_all(nobody("b")))
+    before = await epoch_of(app)
+    held = (
+        locked(database.superuser_url, "agent_task")
+        if waits_for == "its commit"
+        else no_recorders(database.superuser_url)
+    )
+    async with held:
+        (committed,) = started([committing], purchases("ann", [NOON], prefix="committed"))
+        await waiting_for_locks(superuser, 1)
+        await asyncio.to_thread(FORGETTING[fault], own_redis)
+        (noticed,) = started([noticing], purchases("ann", [NOON + timedelta(hours=1)], prefix="noticed"))
+        await waiting_for_locks(superuser, 2)
+        assert not await sent_to(proof)
+    answers = await asyncio.gather(committed, noticed)
+    assert sorted(answer.outcome for answer in answers) == [
+        wire.DECISION_OUTCOME_SEND,
+        wire.DECISION_OUTCOME_SUPPRESSED,
+    ]
+    later = await committing.decide_all(purchases("ann", [NOON + timedelta(hours=2)], prefix="later"))
+    assert [answer.reason for answer in later] == [wire.DECISION_REASON_COOLDOWN]
+    assert len(await sent_to(proof)) == 1
+    assert await epoch_of(app) > before
+    await until_redis_reserves(app)
+
+
+def nobody(prefix: str) -> list[wire.Event]:
+    """An event that lets a server meet the definitions and the month, and sends nothing."""
+    return purchases("nobody", [NOON], prefix=prefix)
+
+
+@asynccontextmanager
+async def no_recorders(url: str) -> AsyncIterator[None]:
+    """Nobody records under any epoch while the block runs."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT wait_for_recorders()")
+            yield
+    finally:
+        await connection.close()
 
 
 async def test_decisions_go_on_without_redis_and_it_heals(
@@ -206,28 +215,16 @@ async def test_decisions_go_on_without_redis_and_it_heals(
     proof: asyncpg.Connection,
 ) -> None:
     events = purchases("ann", moments(1_000, shuffled=True))
-    calls = await started(servers, events[:400])
+    calls = started(servers, events[:400])
     await at_half(calls, own_redis.stop)
     await asyncio.gather(*calls)
-    await asyncio.gather(*await started(servers, events[400:600]))
+    await asyncio.gather(*started(servers, events[400:600]))
     assert not redis_reserves(await epoch_of(app))
+    assert {"redis_reserves": False} in changes_of_epoch(servers)
     own_redis.start()
     await until_redis_reserves(app)
-    await asyncio.gather(*await started(servers, events[600:]))
+    await asyncio.gather(*started(servers, events[600:]))
     await assert_sound(proof, servers, 1_000)
-
-
-async def started(
-    servers: Sequence[ServingProcess], events: Sequence[wire.Event]
-) -> list[asyncio.Task[wire.Decision]]:
-    """Calls for all events, shared by the servers; 64 at once for each."""
-    gates = [asyncio.Semaphore(64) for _ in servers]
-
-    async def call(position: int, event: wire.Event) -> wire.Decision:
-        async with gates[position % len(servers)]:
-            return await servers[position % len(servers)].decide(event)
-
-    return [asyncio.create_task(call(position, event)) for position, event in enumerate(events)]
 
 
 async def until_redis_reserves(app: asyncpg.Connection) -> None:
@@ -237,3 +234,13 @@ async def until_redis_reserves(app: asyncpg.Connection) -> None:
         return redis_reserves(await epoch_of(app))
 
     await until(healed)
+
+
+def changes_of_epoch(servers: Sequence[ServingProcess]) -> list[dict[str, object]]:
+    """What the servers have logged of changes: who reserves from then on."""
+    return [
+        {"redis_reserves": entry["redis_reserves"]}
+        for server in servers
+        for entry in server.log
+        if entry["event"] == "reservation_epoch_changed"
+    ]

@@ -1,6 +1,7 @@
 """`python -m loadtest.demo`: the main job on real purchases, from nothing to the mailbox.
 
-It ends with status 1 when an orphan is found, or a message that is not the one its row says.
+It ends with status 1 when an orphan is found, a message that is not the one its row says, or a decision that does
+not come out again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from loadtest.demo.loader import Refused
 from loadtest.demo.play import play
 from loadtest.demo.processes import Running, running_stack
 from loadtest.demo.purchases import Purchase, read_purchases
-from loadtest.demo.report import last_line, print_alerts, print_end, print_figures, print_journey, print_rules
+from loadtest.demo.report import (
+    last_line,
+    print_alerts,
+    print_end,
+    print_figures,
+    print_journey,
+    print_replay,
+    print_rules,
+)
 from server.cli.stopping import ends_on_signal
 from server.embedded.errors import StackError
 
@@ -61,8 +70,10 @@ async def _play(console: Console, running: Running, purchases: list[Purchase], s
     print_end(
         console, figures, running.keeper.restarts, running.addresses.mailbox_directory, running.directory
     )
-    print(last_line(figures, played.times), flush=True)
-    return 1 if figures.mail_faults or any(figures.orphans.values()) else 0
+    print_replay(console, figures, played.replayed)
+    print(last_line(figures, played.times, played.replayed), flush=True)
+    came_out_again = played.replayed.replayed == figures.decisions and not played.replayed.different
+    return 0 if came_out_again and not figures.mail_faults and not any(figures.orphans.values()) else 1
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from leo_client import LeoClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from loadtest.demo.again import replay_everything
 from loadtest.demo.alerts import Fired, decided_alerts, example_of, put_rules, stream_prices, write_firings
 from loadtest.demo.definitions import INVITATION, put_definitions
 from loadtest.demo.finale import invite_vips, settle_deliveries
@@ -32,6 +33,7 @@ from loadtest.demo.purchases import Purchase
 from loadtest.demo.reconcile import Figures, reconcile
 from loadtest.demo.report import Times, most_telling
 from server.cli.token import TENANT_SCOPES
+from server.decisions.replay_span import SpanReport
 from server.embedded.token_issuer import REALM
 
 _TOKEN_SECONDS: Final = 3600
@@ -51,6 +53,7 @@ class Played:
         journey: of the customer whose journey shows most.
         fired: the alerts that fired, by time and profile.
         alert_step: the alert that the output tells of, as its customer's journey has it; None where none fired.
+        replayed: what came of deciding everything again from what was recorded.
     """
 
     tenant_id: UUID
@@ -59,6 +62,7 @@ class Played:
     journey: trace.Journey
     fired: Sequence[Fired]
     alert_step: trace.Journey | None
+    replayed: SpanReport
 
 
 async def play(
@@ -110,7 +114,9 @@ async def play(
     write_firings(running.directory / "firings.csv", fired)
     mailbox = Path(running.addresses.mailbox_directory)
     figures = await reconcile(running.addresses.database.app_url, tenant_id, mailbox)
-    return Played(tenant_id, figures, times, journey, fired, alert_step)
+    with console.status("everything is decided again"):
+        replayed = await replay_everything(running.addresses.database.app_url, tenant_id)
+    return Played(tenant_id, figures, times, journey, fired, alert_step, replayed)
 
 
 async def _create_tenant(running: Running) -> tuple[UUID, str]:

@@ -21,6 +21,7 @@ from loadtest.demo.purchases import TIME_RULE
 from loadtest.demo.reconcile import Figures
 from loadtest.demo.rules import CONSENT_RULE, STATE_RULE
 from server.cli.trace import journey_tree
+from server.decisions.replay_span import SpanReport
 
 _SHOWN_FAULTS: Final = 10
 
@@ -128,7 +129,19 @@ def print_end(
         console.print(f"mailbox: {fault}", style="red", markup=False)
 
 
-def last_line(figures: Figures, times: Times) -> str:
+def print_replay(console: Console, figures: Figures, replayed: SpanReport) -> None:
+    """Whether everything came out again, and what did not."""
+    console.print(
+        f"\n[bold]{replayed.replayed:,} of {figures.decisions:,} decisions[/bold] were decided again from what was"
+        f" recorded of them: {replayed.different:,} came out otherwise.",
+        highlight=False,
+    )
+    for differing in replayed.differing[:_SHOWN_FAULTS]:
+        fields = ", ".join(difference.field for difference in differing.differences)
+        console.print(f"replay: {differing.task_id} differs in {fields}", style="red")
+
+
+def last_line(figures: Figures, times: Times, replayed: SpanReport) -> str:
     """The figures as one JSON object."""
     return json.dumps(
         {
@@ -141,6 +154,8 @@ def last_line(figures: Figures, times: Times) -> str:
             "ticks": times.ticks,
             "alerts_fired": figures.alerts_fired,
             "orphans": sum(figures.orphans.values()),
+            "replayed": replayed.replayed,
+            "replay_differences": replayed.different,
             "setup_seconds": round(times.setup_seconds, 2),
             "seconds": round(times.seconds, 2),
             "decide_p50_ms": times.milliseconds(0.5),

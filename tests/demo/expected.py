@@ -57,6 +57,8 @@ class Expected:
             "ticks": self.ticks,
             "alerts_fired": len(self.firings),
             "orphans": 0,
+            "replayed": self.decisions,
+            "replay_differences": 0,
         }
 
 

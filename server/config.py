@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from email.utils import parseaddr
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -121,6 +123,10 @@ class Settings(BaseSettings):
         None, min_length=1, description="host at which others reach this server; else that of LEO_LISTEN"
     )
     processes: int = Field(1, ge=1, le=256, description="server processes that share the port")
+    metrics_listen: ListenAddress | None = Field(
+        None,
+        description="host:port of /metrics and /healthz, plain HTTP; they are served only when it is set",
+    )
     auth_issuer: Issuer | None = Field(
         None, description="trusted issuer: a realm's URL, or the URL right above the realms"
     )
@@ -134,6 +140,18 @@ class Settings(BaseSettings):
     database_minimum_connections: int = Field(2, ge=0, le=1_000)
     database_maximum_connections: int = Field(10, ge=1, le=1_000)
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    maximum_queue_ms: int = Field(
+        250,
+        ge=1,
+        le=60_000,
+        description="calls that would wait longer for their decision are refused at once",
+    )
+    maximum_in_flight_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024 * 1024, description="bytes of requests that one process works on at once"
+    )
+    maximum_calls: int = Field(
+        10_000, ge=1, description="calls at once of one process, streams included; gRPC refuses further ones"
+    )
     default_deadline_ms: int = Field(30_000, ge=1, description="for unary calls that bring no deadline")
     maximum_deadline_ms: int = Field(
         300_000, ge=1, description="longer deadlines of unary calls are cut to this"
@@ -187,19 +205,24 @@ class WorkerSettings(Settings):
 KindOfSettings = TypeVar("KindOfSettings", bound=Settings)
 
 
-def load_settings(kind: type[KindOfSettings]) -> KindOfSettings:
+def load_settings(
+    kind: type[KindOfSettings], overrides: Mapping[str, Any] = MappingProxyType({})
+) -> KindOfSettings:
     """Reads the environment and the file once.
 
     Args:
         kind: which process asks: `ServerSettings`, `WorkerSettings`, or `Settings` if it needs nothing.
+        overrides: settings by name that the command line gave; they win, but for those that are None.
 
     Raises:
         ConfigurationError: all faults together, each with its variable.
     """
     file_values = _read_file(os.environ.get(f"{_PREFIX}CONFIG"))
     given = {name for name in kind.model_fields if os.environ.get(f"{_PREFIX}{name.upper()}")}
+    values = {name: value for name, value in file_values.items() if name not in given}
+    told = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return kind(**{name: value for name, value in file_values.items() if name not in given})
+        return kind(**(values | told))
     except ValidationError as error:
         raise ConfigurationError(_describe(error)) from None
 

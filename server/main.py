@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -21,7 +21,6 @@ from leo.activation.v1.profile_service_pb2_grpc import add_ProfileServiceService
 from leo.activation.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from leo.activation.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from leo.activation.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to_server
-from prometheus_client import CollectorRegistry
 
 from server import conditions
 from server.alerts.assembly import Alerts, running_alerts
@@ -32,24 +31,27 @@ from server.config import ServerSettings
 from server.decisions.assembly import running_decisions
 from server.decisions.replay_store import ReplayStore
 from server.decisions.replaying import ReplayService
-from server.decisions.rpc import DecisionServicer
+from server.decisions.rpc import DecisionServicer, gates
 from server.decisions.service import DecisionService
 from server.decisions.stored_bundles import StoredBundles
 from server.dispatch.rpc import DispatchServicer
 from server.dispatch.service import DispatchService
 from server.dispatch.store import DispatchStore
 from server.dispatch.wake_up import WakeUp
+from server.http.figures import SharedFigures, shared_figures
+from server.http.listener import monitoring
+from server.http.samples import Samples
 from server.platform.clock import utc_now
 from server.platform.logging import configure_logging, get_logger
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
-from server.platform.telemetry import RpcTelemetry
 from server.profiles.rpc import ProfileServicer
 from server.profiles.service import ProfileService
 from server.profiles.store import ProfileStore
 from server.rpc.authentication import Authenticator
+from server.rpc.in_flight import InFlight
 from server.rpc.keys import key_source
-from server.rpc.processes import STOP_SIGNALS, Supervisor, parent_gone
+from server.rpc.processes import STOP_SIGNALS, Supervisor, parent_gone, reserved
 from server.rpc.registry import Deadlines, ServiceRegistry
 from server.rpc.server import RpcServer
 from server.rpc.tenant_directory import PostgresTenantDirectory
@@ -120,12 +122,15 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
 
 
 @asynccontextmanager
-async def running_server(settings: ServerSettings, *, share_port: bool = False) -> AsyncIterator[str]:
+async def running_server(
+    settings: ServerSettings, *, share_port: bool = False, figures: SharedFigures | None = None
+) -> AsyncIterator[str]:
     """Serves while the block runs, and yields the address.
 
     Args:
         settings: the configuration.
         share_port: whether other processes listen on the same port.
+        figures: what all these processes count together; None where this one is alone.
 
     Raises:
         UnsafeRole: the database role could bypass row-level security.
@@ -136,6 +141,7 @@ async def running_server(settings: ServerSettings, *, share_port: bool = False) 
         resources = await _open_resources(settings, stack)
         keys = key_source(settings.auth_jwks)
         stack.push_async_callback(keys.close)
+        in_flight = InFlight(settings.maximum_in_flight_bytes)
         registry = ServiceRegistry(
             authenticator=Authenticator(
                 issuer=settings.auth_issuer,
@@ -143,13 +149,23 @@ async def running_server(settings: ServerSettings, *, share_port: bool = False) 
                 keys=keys,
                 tenants=PostgresTenantDirectory(database=resources.database),
             ),
-            telemetry=RpcTelemetry(CollectorRegistry()),
             deadlines=_deadlines(settings),
+            in_flight=in_flight,
+            gates=gates(resources.decisions),
         )
         register_services(registry, resources)
         server = RpcServer(
-            registry=registry, max_message_bytes=settings.max_message_bytes, share_port=share_port
+            registry=registry,
+            max_message_bytes=settings.max_message_bytes,
+            share_port=share_port,
+            maximum_calls=settings.maximum_calls,
         )
+        if settings.metrics_listen is not None:
+            samples = Samples(queues=resources.decisions, pool=resources.database, requests=in_flight)
+            pages = monitoring(
+                settings.metrics_listen, samples=samples, shared=figures, ping=resources.database.ping
+            )
+            await stack.enter_async_context(pages)
         address = await server.start(settings.listen)
         stack.push_async_callback(server.drain, settings.drain_seconds)
         await resources.alerts.keeper.start(server.own_address(settings.advertise_host))
@@ -160,18 +176,20 @@ async def run(
     settings: ServerSettings,
     *,
     share_port: bool = False,
+    figures: SharedFigures | None = None,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serves until SIGTERM, SIGINT, or the end of the process that spawned this one.
 
     Args:
+        share_port, figures: as for `running_server`.
         on_ready: called with the address once calls are accepted.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopped.set)
-    async with running_server(settings, share_port=share_port) as address:
+    async with running_server(settings, share_port=share_port, figures=figures) as address:
         # What exists now lives as long as the process; the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -191,16 +209,33 @@ def serve(settings: ServerSettings) -> None:
     if settings.processes == 1:
         uvloop.run(run(settings, on_ready=announce))
         return
-    supervisor = Supervisor(
-        body=_serve_child, settings=settings, listen=settings.listen, count=settings.processes
-    )
-    supervisor.run(announce)
+    with shared_figures() as figures, _one_port(settings) as shared:
+        supervisor = Supervisor(
+            body=partial(_serve_child, figures),
+            settings=shared,
+            listen=settings.listen,
+            count=settings.processes,
+            on_death=figures.forget,
+        )
+        supervisor.run(announce)
 
 
-def _serve_child(settings: ServerSettings, listen: str, report: Callable[[], None]) -> None:
+@contextmanager
+def _one_port(settings: ServerSettings) -> Iterator[ServerSettings]:
+    """The settings with an address for figures that all processes can listen on, where there is to be one."""
+    if settings.metrics_listen is None:
+        yield settings
+        return
+    with reserved(settings.metrics_listen) as address:
+        yield settings.model_copy(update={"metrics_listen": address})
+
+
+def _serve_child(
+    figures: SharedFigures, settings: ServerSettings, listen: str, report: Callable[[], None]
+) -> None:
     configure_logging(level=settings.log_level)
     here = settings.model_copy(update={"listen": listen})
-    uvloop.run(run(here, share_port=True, on_ready=lambda _address: report()))
+    uvloop.run(run(here, share_port=True, figures=figures, on_ready=lambda _address: report()))
 
 
 def _announce(processes: int, address: str) -> None:
@@ -227,7 +262,12 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
     )
     stack.push_async_callback(redis.close)
     decisions = await stack.enter_async_context(
-        running_decisions(database=database, redis=redis, wake_up=wake_up)
+        running_decisions(
+            database=database,
+            redis=redis,
+            wake_up=wake_up,
+            maximum_wait_seconds=settings.maximum_queue_ms / 1000,
+        )
     )
     alerts = await stack.enter_async_context(
         running_alerts(database=database, url=settings.database_url.get_secret_value(), decider=decisions)

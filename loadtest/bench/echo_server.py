@@ -9,14 +9,13 @@ import asyncio
 import gc
 
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from loadtest.bench import echo_service
 from server.config import ServerSettings, load_settings
 from server.platform.logging import configure_logging
 from server.platform.postgres import Database
-from server.platform.telemetry import RpcTelemetry
 from server.rpc.authentication import Authenticator
+from server.rpc.in_flight import InFlight
 from server.rpc.keys import key_source
 from server.rpc.processes import STOP_SIGNALS
 from server.rpc.registry import Deadlines, ServiceRegistry
@@ -58,12 +57,12 @@ def _registry(settings: ServerSettings, database: Database, keys: object) -> Ser
             keys=keys,  # type: ignore[arg-type]
             tenants=PostgresTenantDirectory(database=database),
         ),
-        telemetry=RpcTelemetry(CollectorRegistry()),
         deadlines=Deadlines(
             default=settings.default_deadline_ms / 1000,
             longest=settings.maximum_deadline_ms / 1000,
             longest_stream=settings.longest_stream_ms / 1000,
         ),
+        in_flight=InFlight(settings.maximum_in_flight_bytes),
     )
     echo_service.describe()
     registry.add_registered_method_handlers(echo_service.SERVICE, echo_service.handlers())

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from server.cli.environment import adopt, names_a_database, running_stack
 from server.cli.failure import CommandFailed
 from server.config import ServerSettings, load_settings
 
 
-def serve() -> None:
+def serve(
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that share the port, each with its own part of the calls."),
+    ] = None,
+    metrics_listen: Annotated[
+        str | None, typer.Option(help="host:port of /metrics and /healthz, which are else not served.")
+    ] = None,
+) -> None:
     """Serve gRPC until SIGTERM or Ctrl-C, then let running calls finish.
 
     Configured by LEO_* variables and LEO_CONFIG; without them it joins the stack of `leo up`.
@@ -19,7 +31,7 @@ def serve() -> None:
 
     if not names_a_database():
         adopt(running_stack().server_environment())
-    settings = load_settings(ServerSettings)
+    settings = load_settings(ServerSettings, {"processes": workers, "metrics_listen": metrics_listen})
     try:
         serve_until_stopped(settings)
     except (PortNotFree, StartFailed) as error:

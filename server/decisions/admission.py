@@ -9,6 +9,7 @@ done at all, the age of what has waited longest tells it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from server.errors import Overloaded
@@ -119,5 +120,6 @@ class Admission:
 
 
 def _overloaded(message: str, retry_seconds: float) -> Overloaded:
+    """In steps of 50 ms: no estimate is better than that, and answers that are alike can be kept."""
     bounded = min(max(retry_seconds, _SHORTEST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
-    return Overloaded("SERVER_OVERLOADED", message, retry_after_ms=round(bounded * 1000))
+    return Overloaded("SERVER_OVERLOADED", message, retry_after_ms=ceil(bounded * 20) * 50)

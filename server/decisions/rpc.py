@@ -18,6 +18,7 @@ from server.decisions.replaying import ReplayService
 from server.decisions.service import Answer, DecisionService
 from server.errors import InvalidInput, LeoError
 from server.rpc.caller import current_caller
+from server.rpc.interceptors import Gate
 from server.wire import to_datetime, to_timestamp
 
 _OUTCOMES: Final = {
@@ -25,6 +26,14 @@ _OUTCOMES: Final = {
     Outcome.SUPPRESSED: wire.DECISION_OUTCOME_SUPPRESSED,
 }
 _REASONS: Final = {reason: wire.DecisionReason.Value(f"DECISION_REASON_{reason}") for reason in Reason}
+
+
+_SERVICE: Final = f"/{wire.DESCRIPTOR.services_by_name['DecisionService'].full_name}"
+
+
+def gates(service: DecisionService) -> dict[str, Gate]:
+    """What calls of these methods ask before anything is done for them. Streams are kept waiting instead."""
+    return {f"{_SERVICE}/Decide": service.admit_event, f"{_SERVICE}/DecideBatch": service.admit_batch}
 
 
 class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
@@ -38,7 +47,6 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
         self, request: wire.DecideRequest, context: ServicerContext[Message, Message]
     ) -> wire.DecideResponse:
         """Decide one event."""
-        self._service.admit_event(context.time_remaining())
         record = await self._service.decide(current_caller().tenant_id, _to_event(request.event))
         return wire.DecideResponse(decision=_from_record(record, request.include_candidates))
 
@@ -46,7 +54,6 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
         self, request: wire.DecideBatchRequest, context: ServicerContext[Message, Message]
     ) -> wire.DecideBatchResponse:
         """Decide events, each answered on its own."""
-        self._service.admit_batch(context.time_remaining())
         return wire.DecideBatchResponse(
             results=await self._results(request.events, request.include_candidates)
         )

@@ -166,6 +166,11 @@ class Database:
             ) as error:
                 raise database_away() from error
 
+    def connections(self) -> tuple[int, int]:
+        """How many connections are open, and how many of them are in use."""
+        opened = self._pool.get_size()
+        return opened, opened - self._pool.get_idle_size()
+
     async def close(self) -> None:
         """Close the pool; waits for transactions that run, at most as long as a statement may."""
         try:

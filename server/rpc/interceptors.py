@@ -22,12 +22,15 @@ from server.platform.telemetry import MethodTelemetry
 from server.rpc.authentication import Authenticator
 from server.rpc.caller import set_current_caller
 from server.rpc.deserialization import Parse
+from server.rpc.in_flight import InFlight
 from server.rpc.status import DeadlinePassed, status_of
 
 _AUTHORIZATION: Final = "authorization"
 _KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Gate: TypeAlias = Callable[[float | None], None]
+"""Asked before a call costs anything, with what is left of its deadline in seconds; raises what refuses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Method:
         default_seconds: how long a call without deadline may take.
         authenticator: verifies callers.
         telemetry: the method's figures.
+        in_flight: the bytes of all requests that are worked on.
+        gate: refuses calls for which there is no time; None for methods that always have some.
     """
 
     name: str
@@ -51,12 +56,14 @@ class Method:
     default_seconds: float
     authenticator: Authenticator
     telemetry: MethodTelemetry
+    in_flight: InFlight
+    gate: Gate | None
 
 
 class Call:
     """The surroundings of one call, as `async with`: whatever is raised inside becomes a status."""
 
-    __slots__ = ("_context", "_expired", "_method", "_started", "_timer")
+    __slots__ = ("_bytes", "_context", "_expired", "_method", "_started", "_timer")
 
     def __init__(self, method: Method, context: Context) -> None:
         self._method = method
@@ -64,24 +71,44 @@ class Call:
         self._started = time.perf_counter()
         self._expired = False
         self._timer: asyncio.TimerHandle | None = None
+        self._bytes = 0
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Call:
+        """Ask the gate, limit the time, and find out who calls: what costs least comes first."""
         self._method.telemetry.started()
         try:
-            self._limit_time()
+            remaining: float | None = self._context.time_remaining()
+            if self._method.gate is not None:
+                self._method.gate(remaining)
+            self._limit_time(remaining)
             await self._identify_caller()
         except BaseException as error:
             await self._end(error)
             raise
+        return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         await self._end(error)
 
-    def _limit_time(self) -> None:
+    def read(self, raw: bytes) -> Message:
+        """A request, parsed and checked; its bytes count until `let_go`, or the end of the call.
+
+        Raises:
+            Overloaded: requests of too many bytes are worked on.
+        """
+        self._method.in_flight.take(len(raw))
+        self._bytes = len(raw)
+        return self._method.parse(raw)
+
+    def let_go(self) -> None:
+        """The request was worked on."""
+        self._method.in_flight.give_back(self._bytes)
+        self._bytes = 0
+
+    def _limit_time(self, remaining: float | None) -> None:
         """gRPC itself cancels the call at the caller's deadline; the timer is for none and for long ones."""
-        remaining: float | None = self._context.time_remaining()
         if remaining is not None and remaining <= 0:
             raise DeadlinePassed()
         limit = self._method.default_seconds if remaining is None else self._method.longest_seconds
@@ -106,6 +133,7 @@ class Call:
         set_current_caller(await self._method.authenticator.authenticate(authorization, scope))
 
     async def _end(self, error: BaseException | None) -> None:
+        self.let_go()
         if self._timer is not None:
             self._timer.cancel()
         seconds = time.perf_counter() - self._started
@@ -157,41 +185,44 @@ def _behavior(handler: Handler) -> Any:
     return next(found for kind in _KINDS if (found := getattr(handler, kind)) is not None)
 
 
-def _request_reader(handler: Handler, method: Method) -> Callable[[Any], Any]:
+def _request_reader(handler: Handler) -> Callable[[Call, Any], Any]:
     """One request, or an iterator over a stream of them: parsed and checked either way."""
-    parse = method.parse
 
-    async def parse_each(stream: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    async def read_each(call: Call, stream: AsyncIterator[bytes]) -> AsyncIterator[Message]:
         async for raw in stream:
-            yield parse(raw)
+            yield call.read(raw)
+            call.let_go()
 
-    return parse_each if handler.request_streaming else parse
+    return read_each if handler.request_streaming else Call.read
 
 
 def _single(behavior: Any, handler: Handler, method: Method) -> Callable[[Any, Context], Any]:
-    read, serialize = _request_reader(handler, method), handler.response_serializer
+    read, serialize = _request_reader(handler), handler.response_serializer
     assert serialize is not None
 
     async def respond(request: Any, context: Context) -> bytes:
-        async with Call(method, context):
-            response: bytes = serialize(await behavior(read(request), context))
+        async with Call(method, context) as call:
+            response: bytes = serialize(await behavior(read(call, request), context))
         return response
 
     return respond
 
 
 def _streaming(behavior: Any, handler: Handler, method: Method) -> Callable[[Any, Context], Any]:
-    read, serialize = _request_reader(handler, method), handler.response_serializer
+    read, serialize = _request_reader(handler), handler.response_serializer
     assert serialize is not None
 
     async def respond(request: Any, context: Context) -> AsyncIterator[bytes]:
-        async with Call(method, context), aclosing(behavior(read(request), context)) as responses:
+        async with (
+            Call(method, context) as call,
+            aclosing(behavior(read(call, request), context)) as responses,
+        ):
             async for response in responses:
                 yield serialize(response)
 
     async def write_responses(request: Any, context: Context) -> None:
-        async with Call(method, context):
-            await behavior(read(request), context)
+        async with Call(method, context) as call:
+            await behavior(read(call, request), context)
 
     return respond if inspect.isasyncgenfunction(behavior) else write_responses
 

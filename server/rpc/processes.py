@@ -57,13 +57,23 @@ class Supervisor:
         settings: handed to each; must pickle.
         listen: host:port; port 0 picks a free one for all.
         count: how many processes.
+        on_death: called with the pid of a process that died, before it is replaced.
     """
 
-    def __init__(self, *, body: Body, settings: Any, listen: str, count: int) -> None:
+    def __init__(
+        self,
+        *,
+        body: Body,
+        settings: Any,
+        listen: str,
+        count: int,
+        on_death: Callable[[int], None] = lambda _pid: None,
+    ) -> None:
         self._body = body
         self._settings = settings
         self._listen = listen
         self._count = count
+        self._on_death = on_death
         self._children: list[_Child] = []
         self._stopping = False
         self._pause_seconds = _FIRST_PAUSE_SECONDS
@@ -78,7 +88,7 @@ class Supervisor:
             StartFailed: a process did not come to serve.
             PortNotFree: the address is used by somebody else.
         """
-        with _reserved(self._listen) as address, self._signals():
+        with reserved(self._listen) as address, self._signals():
             try:
                 self._start_all(address)
                 if not self._stopping:
@@ -101,6 +111,7 @@ class Supervisor:
             if child.process.is_alive() or self._stopping:
                 continue
             get_logger().error("process_died", pid=child.process.pid, exit_code=child.process.exitcode)
+            self._on_death(child.process.pid or 0)
             time.sleep(self._pause_seconds)
             if self._stopping:
                 return
@@ -163,8 +174,14 @@ async def parent_gone() -> None:
 
 
 @contextmanager
-def _reserved(listen: str) -> Iterator[str]:
+def reserved(listen: str) -> Iterator[str]:
     """Holds the port without listening on it, so that port 0 means the same port for every process.
+
+    Args:
+        listen: host:port.
+
+    Raises:
+        PortNotFree: it is used by somebody else.
 
     It is bound without sharing first: SO_REUSEPORT would quietly join a stranger's server.
     """

@@ -11,10 +11,11 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from leo.activation.v1 import options_pb2
 
-from server.platform.telemetry import RpcTelemetry
+from server.platform.telemetry import MethodTelemetry
 from server.rpc.authentication import Authenticator
 from server.rpc.deserialization import parser_of
-from server.rpc.interceptors import Handler, Method, is_asynchronous, wrap
+from server.rpc.in_flight import InFlight
+from server.rpc.interceptors import Gate, Handler, Method, is_asynchronous, wrap
 
 OPEN_SERVICES: Final = frozenset({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"})
 """Services of gRPC's own that need no token."""
@@ -45,13 +46,15 @@ class ServiceRegistry:
 
     Args:
         authenticator: verifies callers.
-        telemetry: figures of calls.
         deadlines: bounds for every call.
+        in_flight: bounds the bytes of requests that are worked on.
+        gates: by full name of a method, what is asked before anything is done for a call of it.
     """
 
     authenticator: Authenticator
-    telemetry: RpcTelemetry
     deadlines: Deadlines
+    in_flight: InFlight
+    gates: dict[str, Gate] = field(default_factory=dict)
     handlers: dict[str, dict[str, Handler]] = field(default_factory=dict)
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
@@ -91,7 +94,9 @@ class ServiceRegistry:
             longest_seconds=self.deadlines.longest_stream if streams else self.deadlines.longest,
             default_seconds=self.deadlines.longest_stream if streams else self.deadlines.default,
             authenticator=self.authenticator,
-            telemetry=self.telemetry.of_method(name),
+            telemetry=MethodTelemetry(name),
+            in_flight=self.in_flight,
+            gate=self.gates.get(name),
         )
 
 

@@ -28,10 +28,18 @@ class RpcServer:
     Args:
         registry: the services.
         max_message_bytes: larger messages, in or out, end in RESOURCE_EXHAUSTED.
+        maximum_calls: calls at once, streams included; gRPC refuses further ones, without a hint. The last bound.
         share_port: whether other processes listen on the same port; otherwise a used port is an error.
     """
 
-    def __init__(self, *, registry: ServiceRegistry, max_message_bytes: int, share_port: bool) -> None:
+    def __init__(
+        self,
+        *,
+        registry: ServiceRegistry,
+        max_message_bytes: int,
+        share_port: bool,
+        maximum_calls: int | None = None,
+    ) -> None:
         self._health = HealthServicer()
         self._registry = registry
         self._share_port = share_port
@@ -40,7 +48,9 @@ class RpcServer:
         names = [*registry.handlers, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, registry)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(names), registry)
-        self._server = grpc.aio.server(options=_options(max_message_bytes, share_port=share_port))
+        self._server = grpc.aio.server(
+            options=_options(max_message_bytes, share_port=share_port), maximum_concurrent_rpcs=maximum_calls
+        )
         registry.add_to(self._server)
 
     async def start(self, listen: str) -> str:

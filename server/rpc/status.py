@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import asyncpg
@@ -24,6 +26,8 @@ _PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
 # Trailing metadata above 8 KiB is refused by clients, and text grows on its way (base64, percent signs).
 _LONGEST_TEXT: Final = 200
 _MOST_VIOLATION_BYTES: Final = 2_500
+# Callers that were refused together must not come back together: each is told one of these multiples.
+_RETRY_SPREAD: Final = tuple(1 + step / 16 for step in range(9))
 
 
 class ValueNotStorable(errors.LeoError):
@@ -73,6 +77,8 @@ def status_of(error: Exception, *, method: str) -> RpcStatus:
         error: a domain error, an error of a driver, or a fault of ours.
         method: full name of the method, for the log.
     """
+    if isinstance(error, errors.Overloaded):
+        return _overloaded(error.reason, error.message, _spread(error.retry_after_ms))
     known = domain_error(error)
     code = None if known is None else code_of(known)
     if known is None or code is None:
@@ -80,6 +86,19 @@ def status_of(error: Exception, *, method: str) -> RpcStatus:
     if known is not error:
         get_logger().warning("driver_error", method=method, reason=known.reason, exc_info=error)
     return _status(code, known.message, _details(known), _pushback(known))
+
+
+@lru_cache(maxsize=1_000)
+def _overloaded(reason: str, message: str, retry_after_ms: int) -> RpcStatus:
+    """Remembered, since it is needed most when there is least time: making one takes longer than the rest."""
+    error = errors.Overloaded(reason, message, retry_after_ms=retry_after_ms)
+    code = _CODES[errors.Overloaded]
+    return _status(code, message, [*_details(error), _retry_info(retry_after_ms)], _pushback(error))
+
+
+def _spread(retry_after_ms: int) -> int:
+    """The delay and up to half of it more, in steps."""
+    return round(retry_after_ms * random.choice(_RETRY_SPREAD))  # noqa: S311 - not a secret
 
 
 def code_of(error: errors.LeoError) -> grpc.StatusCode | None:
@@ -119,8 +138,6 @@ def _details(error: errors.LeoError) -> list[Message]:
     ]
     if isinstance(error, errors.InvalidInput):
         details.append(_bad_request(error))
-    if isinstance(error, errors.Overloaded):
-        details.append(_retry_info(error.retry_after_ms))
     return details
 
 

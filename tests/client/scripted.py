@@ -11,11 +11,10 @@ from uuid import uuid4
 
 from leo.activation.v1 import snapshot_service_pb2 as wire
 from leo.activation.v1 import snapshot_service_pb2_grpc
-from prometheus_client import CollectorRegistry
 
 from server.embedded.token_issuer import AUDIENCE, ISSUER, TokenIssuer
-from server.platform.telemetry import RpcTelemetry
 from server.rpc.authentication import Authenticator
+from server.rpc.in_flight import InFlight
 from server.rpc.keys import FileKeys
 from server.rpc.registry import Deadlines, ServiceRegistry
 from server.rpc.server import RpcServer
@@ -69,8 +68,8 @@ async def serving(
         authenticator=Authenticator(
             issuer=ISSUER, audience=AUDIENCE, keys=FileKeys(token_issuer.jwks_path), tenants=_OneTenant()
         ),
-        telemetry=RpcTelemetry(CollectorRegistry()),
         deadlines=Deadlines(default=20, longest=60, longest_stream=60),
+        in_flight=InFlight(maximum_bytes=64 * 1024 * 1024),
     )
     snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server(servicer, registry)
     server = RpcServer(registry=registry, max_message_bytes=1024 * 1024, share_port=False)

@@ -8,11 +8,10 @@ from uuid import UUID, uuid4
 
 import grpc
 import pytest
-from prometheus_client import CollectorRegistry
 
 from server.embedded.token_issuer import AUDIENCE, ISSUER, TokenIssuer
-from server.platform.telemetry import RpcTelemetry
 from server.rpc.authentication import Authenticator
+from server.rpc.in_flight import InFlight
 from server.rpc.keys import FileKeys
 from server.rpc.registry import Deadlines, ServiceRegistry
 from server.rpc.server import RpcServer
@@ -40,7 +39,7 @@ class BareServer:
     address: str
     channel: grpc.aio.Channel
     servicer: FourKinds
-    metrics: CollectorRegistry
+    in_flight: InFlight
     tenants: KnownTenants
     metadata: tuple[tuple[str, str], ...]
     server: RpcServer
@@ -53,9 +52,9 @@ def deadlines() -> Deadlines:
 
 
 @pytest.fixture
-def metrics() -> CollectorRegistry:
-    """The figures of the bare server."""
-    return CollectorRegistry()
+def in_flight() -> InFlight:
+    """Overridden where a test is about it."""
+    return InFlight(maximum_bytes=64 * 1024 * 1024)
 
 
 @pytest.fixture
@@ -66,15 +65,15 @@ def tenants() -> KnownTenants:
 
 @pytest.fixture
 def bare_registry(
-    token_issuer: TokenIssuer, deadlines: Deadlines, metrics: CollectorRegistry, tenants: KnownTenants
+    token_issuer: TokenIssuer, deadlines: Deadlines, in_flight: InFlight, tenants: KnownTenants
 ) -> ServiceRegistry:
     """A registry without services."""
     return ServiceRegistry(
         authenticator=Authenticator(
             issuer=ISSUER, audience=AUDIENCE, keys=FileKeys(token_issuer.jwks_path), tenants=tenants
         ),
-        telemetry=RpcTelemetry(metrics),
         deadlines=deadlines,
+        in_flight=in_flight,
     )
 
 
@@ -82,7 +81,7 @@ def bare_registry(
 async def bare(
     bare_registry: ServiceRegistry,
     token_issuer: TokenIssuer,
-    metrics: CollectorRegistry,
+    in_flight: InFlight,
     tenants: KnownTenants,
 ) -> AsyncIterator[BareServer]:
     """The server, and metadata with a good token."""
@@ -92,6 +91,6 @@ async def bare(
     address = await server.start("127.0.0.1:0")
     token = token_issuer.issue(client_id="a-client", scopes=[SCOPE])
     async with grpc.aio.insecure_channel(address) as channel:
-        yield BareServer(address, channel, servicer, metrics, tenants, bearer(token), server)
+        yield BareServer(address, channel, servicer, in_flight, tenants, bearer(token), server)
     servicer.release.set()
     await server.drain(5)

@@ -10,6 +10,7 @@ import grpc
 import pytest
 import redis.exceptions
 from google.rpc import error_details_pb2, status_pb2
+from prometheus_client import REGISTRY
 
 from server import errors
 from server.rpc.registry import Deadlines, MethodWithoutScope
@@ -117,7 +118,7 @@ async def test_an_overloaded_server_says_when_to_come_back(bare: BareServer, kin
     retry = error_details_pb2.RetryInfo()
     assert code is Code.RESOURCE_EXHAUSTED
     assert status.details[1].Unpack(retry)
-    assert retry.retry_delay.ToMilliseconds() == 1_500
+    assert 1_500 <= retry.retry_delay.ToMilliseconds() <= 2_250, "the hint, and up to half of it more"
 
 
 @each_kind
@@ -164,14 +165,22 @@ class TestShortDeadlines:
 
 @each_kind
 async def test_calls_are_counted_by_method_and_code(bare: BareServer, kind: str) -> None:
+    before = _figures(kind)
     await call(bare.channel, kind, text("x"), metadata=bare.metadata)
     await failure(call(bare.channel, kind, text("x")))
-    method = f"/leo.testing.FourKinds/{kind}"
-    for code in ("OK", "UNAUTHENTICATED"):
-        labels = {"method": method, "code": code}
-        assert bare.metrics.get_sample_value("leo_rpc_calls_total", labels) == 1
-    assert bare.metrics.get_sample_value("leo_rpc_seconds_count", {"method": method}) == 2
-    assert bare.metrics.get_sample_value("leo_rpc_running", {"method": method}) == 0
+    assert [now - then for now, then in zip(_figures(kind), before, strict=True)] == [1, 1, 2, 0]
+
+
+def _figures(kind: str) -> list[float]:
+    """Calls that went well, calls without a token, calls that were timed, calls that run."""
+    method = {"method": f"/leo.testing.FourKinds/{kind}"}
+    samples = (
+        ("leo_rpc_calls_total", {**method, "code": "OK"}),
+        ("leo_rpc_calls_total", {**method, "code": "UNAUTHENTICATED"}),
+        ("leo_rpc_seconds_count", method),
+        ("leo_rpc_running", method),
+    )
+    return [REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in samples]
 
 
 async def test_a_running_call_finishes_during_the_drain(bare: BareServer) -> None:

@@ -43,7 +43,7 @@ _SHARED_BUFFERS_MB: Final = 256
 _WORKER_DEFAULTS: Final = {"LEO_LEASE_SECONDS": "10", "LEO_SEND_SECONDS": "5", "LEO_RETRY_SECONDS": "1"}
 
 
-class _Kept(Protocol):
+class Kept(Protocol):
     """A process that the demo keeps running."""
 
     @property
@@ -107,7 +107,7 @@ class Keeper:
         restarts: names of what was started again, in order.
     """
 
-    kept: Mapping[str, _Kept]
+    kept: Mapping[str, Kept]
     pid_paths: tuple[Path, ...]
     restarts: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -176,7 +176,7 @@ def running_stack(*, processes: int, pid_path: Path | None) -> Iterator[Running]
     Raises:
         StackError: something does not start, or another demo of this checkout runs.
     """
-    options = _fresh_options()
+    options = fresh_options("demo")
     directory = options.state_directory
     with ExitStack() as running:
         stack = Stack(options)
@@ -187,21 +187,21 @@ def running_stack(*, processes: int, pid_path: Path | None) -> Iterator[Running]
         for command in (serve, worker):
             running.callback(command.stop)
             command.start()
-        _wait_until_listening(serve, listen, directory)
+        wait_until_listening(serve, listen, directory)
         embedded = {"postgres": stack.postgres, "redis": stack.redis, "broker": stack.broker}
-        kept: dict[str, _Kept] = {name: server for name, server in embedded.items() if server is not None}
+        kept: dict[str, Kept] = {name: server for name, server in embedded.items() if server is not None}
         pid_paths = (directory / "pids.json", *([pid_path.absolute()] if pid_path else []))
         keeper = Keeper({"serve": serve, "worker": worker, **kept}, pid_paths)
         running.enter_context(keeper.running())
         yield Running(addresses, stack.token_issuer(), listen, directory, processes, keeper)
 
 
-def _fresh_options() -> StackOptions:
-    """A state directory below the user's, emptied. Mail always goes to the demo's own mailbox."""
+def fresh_options(name: str) -> StackOptions:
+    """A state directory of this name below the user's, emptied. Mail always goes to its own mailbox."""
     options = StackOptions.from_variables(os.environ)
     # Opened first, so that the account which runs PostgreSQL as root's deputy may pass through it.
     StateDirectory(options.state_directory, server_account()).open()
-    directory = options.state_directory / "demo"
+    directory = options.state_directory / name
     options = replace(options, state_directory=directory, smtp_url=None, shared_buffers_mb=_SHARED_BUFFERS_MB)
     if any(directory.glob("*.pid")):
         # A demo still runs, which refuses us, or one was killed: then this stops what it left.
@@ -235,7 +235,12 @@ def _worker(addresses: StackAddresses, directory: Path) -> LeoCommand:
     return LeoCommand("worker", environment=environment, directory=directory)
 
 
-def _wait_until_listening(serve: LeoCommand, listen: str, directory: Path) -> None:
+def wait_until_listening(serve: LeoCommand, listen: str, directory: Path) -> None:
+    """Return once the server takes connections.
+
+    Raises:
+        StackError: it ended, or it took too long; with its log's path.
+    """
     host, _, port = listen.rpartition(":")
     deadline = time.monotonic() + _START_SECONDS
     while serve.pid is not None and time.monotonic() < deadline:

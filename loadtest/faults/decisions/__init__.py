@@ -1,0 +1,1 @@
+"""Decisions while everything they stand on is killed. `make faults` runs it."""

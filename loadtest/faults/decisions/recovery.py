@@ -1,0 +1,65 @@
+"""How long it takes after a fault until calls are answered again, without anybody's help."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from loadtest.faults.decisions.stage import PROCESSES, Stage
+from loadtest.faults.decisions.strikes import Struck
+
+# Stated in docs/faults.md: after any single fault, calls are answered within this time.
+BOUND_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What came of a fault.
+
+    Args:
+        served: seconds from the fault until the answer to a call that was made after it; None for not in time.
+        whole: seconds until every server process committed again.
+    """
+
+    struck: Struck
+    served: float | None
+    whole: float | None
+
+
+async def recover(stage: Stage, struck: Struck) -> Recovery:
+    """Watch until everything is back, or the bound has passed."""
+    before = Counter(stage.traps.commits)
+    served = await _seconds_until(struck, lambda: _is_served(stage, struck))
+    whole = await _seconds_until(struck, lambda: _is_whole(stage, before))
+    return Recovery(struck, served, whole)
+
+
+async def _seconds_until(struck: Struck, look: Callable[[], float | None]) -> float | None:
+    while time.monotonic() < struck.at + BOUND_SECONDS:
+        if (moment := look()) is not None:
+            return moment - struck.at
+        await asyncio.sleep(_LOOK_SECONDS)
+    return None
+
+
+def _is_served(stage: Stage, struck: Struck) -> float | None:
+    """When the first call was answered that was begun after the fault; of a killed caller, its successor's."""
+    ledgers = stage.callers[struck.caller].ledgers[-1:] if struck.caller else stage.ledgers
+    moments = []
+    for ledger in ledgers:
+        for tried_at, told_at in reversed(ledger.answers):
+            if told_at < struck.at:
+                break
+            if tried_at > struck.at:
+                moments.append(told_at)
+    return min(moments, default=None)
+
+
+def _is_whole(stage: Stage, before: Counter[int]) -> float | None:
+    alive = [pid for pid in stage.server_pids() if stage.traps.commits[pid] > before[pid]]
+    return time.monotonic() if len(alive) >= PROCESSES else None

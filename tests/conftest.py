@@ -6,6 +6,7 @@
 | `app`, `proof` | connections to it: as the servers' role, and as the role that bypasses row-level security |
 | `tenant_a`, `tenant_b` | two tenants in it; each is its UUID, with `.name`, `.realm` and `.client_id` |
 | `redis_url`, `broker_url` | an empty Redis each |
+| `own_redis` | a Redis of the test alone, to stop, kill and start |
 | `mailbox`, `smtp_url` | an SMTP server, and what it received |
 | `token_for(tenant, scopes)` | a signed token; `jwks_path`, `issuer` and `audience` verify it |
 | `running_server`, `channel` | the address of the real server, in this process, and a channel to it |

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -14,10 +12,8 @@ import pytest
 from server.config import ServerSettings
 from server.decisions.assembly import running_decisions
 from server.decisions.service import DecisionService
-from server.embedded.account import server_account
 from server.embedded.database_setup import DatabaseUrls
 from server.embedded.redis_server import RedisServer
-from server.embedded.state import StateDirectory
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly
@@ -59,20 +55,6 @@ async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]
     connection = await asyncpg.connect(database.superuser_url)
     yield connection
     await connection.close()
-
-
-@pytest.fixture
-def own_redis(worker_directory: Path) -> Iterator[RedisServer]:
-    """A Redis that a test may kill; it comes back on the same port, empty."""
-    account = server_account()
-    state = StateDirectory(worker_directory / f"redis-{uuid4().hex[:8]}", account)
-    state.open()
-    server = RedisServer(
-        state=state, account=account, name="redis", password=uuid4().hex, variable="LEO_REDIS_URL"
-    )
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

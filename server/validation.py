@@ -100,6 +100,11 @@ class Violations:
         if not lowest <= value <= highest:
             self.add(field, f"must be {lowest:,} to {highest:,}")
 
+    def fraction(self, field: str, value: float) -> None:
+        """A share of all: 0 up to but not 1, with at most four decimals; NaN is none."""
+        if not (0 <= value < 1 and round(value, 4) == value):
+            self.add(field, "must be at least 0 and less than 1, with at most four decimals")
+
     def one_of(self, field: str, value: str, accepted: Collection[str]) -> None:
         """One of a few words, in their exact spelling."""
         if value not in accepted:

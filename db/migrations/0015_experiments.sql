@@ -70,7 +70,11 @@ BEGIN
         RETURN NEW;
     END IF;
     IF NEW.status <> 'draft'
-        AND (OLD.status <> 'completed' OR NEW.status = 'completed')
+        AND (
+            OLD.status <> 'completed'
+            OR (NEW.status, NEW.variants, NEW.holdout_fraction, NEW.start_at, NEW.end_at) IS NOT DISTINCT FROM
+               (OLD.status, OLD.variants, OLD.holdout_fraction, OLD.start_at, OLD.end_at)
+        )
         AND (NEW.campaign_id, NEW.event_name, NEW.allocation, NEW.seed, NEW.attribution_window_seconds)
             IS NOT DISTINCT FROM
             (OLD.campaign_id, OLD.event_name, OLD.allocation, OLD.seed, OLD.attribution_window_seconds)

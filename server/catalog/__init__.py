@@ -1,1 +1,1 @@
-"""What may happen, and why: campaigns, marketing events, message templates, instruments."""
+"""What may happen, and why: campaigns, marketing events, message templates, experiments, instruments."""

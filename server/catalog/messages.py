@@ -7,7 +7,16 @@ from typing import Final, TypeVar
 
 from leo.activation.v1 import catalog_service_pb2 as wire
 
-from server.catalog.model import Audience, Campaign, Instrument, MarketingEvent, MessageTemplate
+from server.catalog.model import (
+    Audience,
+    Campaign,
+    Experiment,
+    Instrument,
+    MarketingEvent,
+    MessageTemplate,
+    Variant,
+)
+from server.catalog.model.experiment import DEFAULT_WINDOW_SECONDS
 from server.templates import DEFAULT_ENGINE
 from server.wire import (
     from_frequency_caps,
@@ -41,6 +50,17 @@ TEMPLATE_STATUSES: Final = {
     wire.MESSAGE_TEMPLATE_STATUS_ACTIVE: "active",
     wire.MESSAGE_TEMPLATE_STATUS_SUPERSEDED: "superseded",
 }
+ALLOCATIONS: Final = {
+    wire.EXPERIMENT_ALLOCATION_UNSPECIFIED: "fixed",
+    wire.EXPERIMENT_ALLOCATION_FIXED: "fixed",
+    wire.EXPERIMENT_ALLOCATION_THOMPSON: "thompson",
+}
+EXPERIMENT_STATUSES: Final = {
+    wire.EXPERIMENT_STATUS_DRAFT: "draft",
+    wire.EXPERIMENT_STATUS_RUNNING: "running",
+    wire.EXPERIMENT_STATUS_PAUSED: "paused",
+    wire.EXPERIMENT_STATUS_COMPLETED: "completed",
+}
 INSTRUMENT_TYPES: Final = {
     wire.INSTRUMENT_TYPE_STOCK: "STOCK",
     wire.INSTRUMENT_TYPE_CRYPTO: "CRYPTO",
@@ -63,6 +83,8 @@ _CAMPAIGN_STATUS_NUMBERS: Final = _numbers(CAMPAIGN_STATUSES)
 _EVENT_TYPE_NUMBERS: Final = _numbers(EVENT_TYPES)
 _EVENT_STATUS_NUMBERS: Final = _numbers(EVENT_STATUSES)
 _TEMPLATE_STATUS_NUMBERS: Final = _numbers(TEMPLATE_STATUSES)
+_ALLOCATION_NUMBERS: Final = _numbers(ALLOCATIONS)
+_EXPERIMENT_STATUS_NUMBERS: Final = _numbers(EXPERIMENT_STATUSES)
 _INSTRUMENT_TYPE_NUMBERS: Final = _numbers(INSTRUMENT_TYPES)
 _INSTRUMENT_STATUS_NUMBERS: Final = _numbers(INSTRUMENT_STATUSES)
 
@@ -189,6 +211,53 @@ def from_message_template(template: MessageTemplate) -> wire.MessageTemplate:
         status=_TEMPLATE_STATUS_NUMBERS[template.status],
         created_at=to_timestamp(template.created_at),
         updated_at=to_timestamp(template.updated_at),
+    )
+
+
+def to_experiment(message: wire.Experiment) -> Experiment:
+    """The experiment that the caller wants."""
+    return Experiment(
+        experiment_id=message.experiment_id,
+        experiment_name=message.experiment_name,
+        campaign_id=message.campaign_id,
+        event_name=message.event_name,
+        allocation=ALLOCATIONS.get(message.allocation, ""),
+        variants=tuple(Variant(v.name, v.weight, v.template_name or None) for v in message.variants),
+        holdout_fraction=message.holdout_fraction,
+        seed=message.seed,
+        conversion_event_type=message.conversion_event_type or None,
+        attribution_window_seconds=message.attribution_window_seconds or DEFAULT_WINDOW_SECONDS,
+        start_at=to_datetime(message.start_at) if message.HasField("start_at") else None,
+        end_at=to_datetime(message.end_at) if message.HasField("end_at") else None,
+    )
+
+
+def from_experiment(experiment: Experiment) -> wire.Experiment:
+    """The stored experiment."""
+    return wire.Experiment(
+        experiment_id=experiment.experiment_id,
+        experiment_name=experiment.experiment_name,
+        campaign_id=experiment.campaign_id,
+        event_name=experiment.event_name,
+        allocation=_ALLOCATION_NUMBERS[experiment.allocation],
+        variants=[
+            wire.ExperimentVariant(name=v.name, weight=v.weight, template_name=v.template_name or "")
+            for v in experiment.variants
+        ],
+        holdout_fraction=experiment.holdout_fraction,
+        seed=experiment.seed,
+        conversion_event_type=experiment.conversion_event_type or "",
+        attribution_window_seconds=experiment.attribution_window_seconds,
+        start_at=to_timestamp(experiment.start_at),
+        end_at=to_timestamp(experiment.end_at),
+        status=_EXPERIMENT_STATUS_NUMBERS[experiment.status],
+        counts=[
+            wire.VariantCount(variant=name, exposures=count.exposures, conversions=count.conversions)
+            for name, count in sorted(experiment.counts.items())
+        ],
+        status_changed_at=to_timestamp(experiment.status_changed_at),
+        created_at=to_timestamp(experiment.created_at),
+        updated_at=to_timestamp(experiment.updated_at),
     )
 
 

@@ -151,6 +151,48 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             )
         return wire.PreviewMessageTemplateResponse(subject=rendered.subject, body=rendered.body)
 
+    async def PutExperiment(
+        self, request: wire.PutExperimentRequest, context: Context
+    ) -> wire.PutExperimentResponse:
+        """Create a draft, or change an experiment."""
+        _require(request, "experiment")
+        experiment, changed = await self._service.experiments.put(
+            current_caller().tenant_id, messages.to_experiment(request.experiment)
+        )
+        return wire.PutExperimentResponse(experiment=messages.from_experiment(experiment), changed=changed)
+
+    async def GetExperiment(
+        self, request: wire.GetExperimentRequest, context: Context
+    ) -> wire.GetExperimentResponse:
+        """One experiment."""
+        experiment = await self._service.experiments.get(current_caller().tenant_id, request.experiment_id)
+        return wire.GetExperimentResponse(experiment=messages.from_experiment(experiment))
+
+    async def ListExperiments(
+        self, request: wire.ListExperimentsRequest, context: Context
+    ) -> wire.ListExperimentsResponse:
+        """Experiments, page by page."""
+        page = await self._service.experiments.list(
+            current_caller().tenant_id,
+            to_page_request(request.page),
+            campaign_id=request.campaign_id or None,
+            status=messages.EXPERIMENT_STATUSES.get(request.status),
+        )
+        return wire.ListExperimentsResponse(
+            experiments=map(messages.from_experiment, page.items), page=to_page_response(page.next_token)
+        )
+
+    async def SetExperimentStatus(
+        self, request: wire.SetExperimentStatusRequest, context: Context
+    ) -> wire.SetExperimentStatusResponse:
+        """Begin, pause or complete an experiment."""
+        experiment = await self._service.experiments.set_status(
+            current_caller().tenant_id,
+            request.experiment_id,
+            messages.EXPERIMENT_STATUSES.get(request.status, ""),
+        )
+        return wire.SetExperimentStatusResponse(experiment=messages.from_experiment(experiment))
+
     async def PutInstruments(
         self, request: wire.PutInstrumentsRequest, context: Context
     ) -> wire.PutInstrumentsResponse:

@@ -28,8 +28,8 @@ def compile_experiments(
 
 
 def compile_holdout(document: Mapping[str, Any] | None) -> HoldoutShare | None:
-    """The tenant's holdout; None where it has none."""
-    if not document:
+    """The tenant's holdout; None where it holds nobody."""
+    if not document or not document["fraction"]:
         return None
     return HoldoutShare(fraction=float(document["fraction"]), seed=document["seed"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +13,55 @@ from server.validation import Violations
 
 STATUSES: Final = ("active", "suspended", "archived")
 _LONGEST_NAME: Final = 200
+_LARGEST_SEED: Final = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """The share of a tenant's profiles that get no messages, so that what messages bring can be measured.
+
+    Args:
+        fraction: 0 up to 1; a larger one holds every profile of a smaller one.
+        seed: another seed holds other profiles.
+    """
+
+    fraction: float
+    seed: int
+
+    def check(self, violations: Violations) -> None:
+        """Note every fault."""
+        violations.fraction("fraction", self.fraction)
+        violations.between("seed", self.seed, 0, _LARGEST_SEED)
+
+    def document(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {"fraction": self.fraction, "seed": self.seed}
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDefaults:
+    """What holds for every campaign of a tenant; without a holdout everybody may be sent messages."""
+
+    policy: ContactPolicy
+    holdout: Holdout | None = None
+
+    def metadata(self, violations: Violations) -> dict[str, Any]:
+        """Under the keys that the rule bundle reads; every fault is noted."""
+        self.policy.check(violations)
+        if self.holdout is not None:
+            self.holdout.check(violations.under("holdout"))
+        return {
+            "frequency_caps": self.policy.caps_document(),
+            "quiet_hours": self.policy.quiet_hours_document(),
+            "holdout": self.holdout.document() if self.holdout else None,
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> TenantDefaults:
+        """Out of what is stored."""
+        policy = ContactPolicy.from_documents(metadata.get("frequency_caps"), metadata.get("quiet_hours"))
+        holdout = metadata.get("holdout")
+        return cls(policy, Holdout(**holdout) if holdout else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +69,7 @@ class Tenant:
     """A stored tenant.
 
     Args:
-        defaults: caps and quiet hours of every campaign.
+        defaults: what holds for every campaign.
         settings: the tenant's own settings; never credentials.
         definitions_version: grows with every change that decisions could notice.
     """
@@ -29,7 +79,7 @@ class Tenant:
     keycloak_realm: str
     keycloak_client_id: str
     status: str
-    defaults: ContactPolicy
+    defaults: TenantDefaults
     settings: dict[str, Any]
     definitions_version: int
     created_at: datetime
@@ -43,7 +93,7 @@ class NewTenant:
     tenant_name: str
     keycloak_realm: str
     keycloak_client_id: str
-    defaults: ContactPolicy
+    defaults: TenantDefaults
     settings: bytes
 
     def metadata(self) -> dict[str, Any]:
@@ -56,9 +106,8 @@ class NewTenant:
         violations.text("tenant_name", self.tenant_name, maximum=_LONGEST_NAME)
         violations.text("keycloak_realm", self.keycloak_realm, maximum=_LONGEST_NAME)
         violations.text("keycloak_client_id", self.keycloak_client_id, maximum=_LONGEST_NAME)
-        metadata = _defaults_metadata(self.defaults, violations) | _settings_metadata(
-            self.settings, violations
-        )
+        defaults = self.defaults.metadata(violations.under("defaults"))
+        metadata = defaults | _settings_metadata(self.settings, violations)
         violations.raise_if_any()
         return metadata
 
@@ -70,7 +119,7 @@ class TenantChange:
     tenant_id: str
     tenant_name: str | None
     status: str | None
-    defaults: ContactPolicy | None
+    defaults: TenantDefaults | None
     settings: bytes | None
 
     def metadata(self) -> dict[str, Any]:
@@ -85,7 +134,7 @@ class TenantChange:
             violations.text("tenant_name", self.tenant_name, maximum=_LONGEST_NAME)
         metadata: dict[str, Any] = {}
         if self.defaults is not None:
-            metadata |= _defaults_metadata(self.defaults, violations)
+            metadata |= self.defaults.metadata(violations.under("defaults"))
         if self.settings is not None:
             metadata |= _settings_metadata(self.settings, violations)
         violations.raise_if_any()
@@ -101,12 +150,6 @@ def parse_tenant_id(text: str) -> UUID:
     violations.raise_if_any()
     assert tenant_id is not None
     return tenant_id
-
-
-def _defaults_metadata(defaults: ContactPolicy, violations: Violations) -> dict[str, Any]:
-    """Under the keys that the rule bundle reads."""
-    defaults.check(violations.under("defaults"))
-    return {"frequency_caps": defaults.caps_document(), "quiet_hours": defaults.quiet_hours_document()}
 
 
 def _settings_metadata(settings: bytes, violations: Violations) -> dict[str, Any]:

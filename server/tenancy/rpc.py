@@ -10,8 +10,7 @@ from grpc.aio import ServicerContext
 from leo.activation.v1 import tenant_service_pb2 as wire
 from leo.activation.v1 import tenant_service_pb2_grpc
 
-from server.contact_policy import ContactPolicy
-from server.tenancy.model import NewTenant, Tenant, TenantChange
+from server.tenancy.model import Holdout, NewTenant, Tenant, TenantChange, TenantDefaults
 from server.tenancy.service import TenantService
 from server.wire import (
     from_frequency_caps,
@@ -82,9 +81,22 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
         return wire.UpdateTenantResponse(tenant=_from_tenant(tenant))
 
 
-def _to_defaults(message: wire.TenantDefaults) -> ContactPolicy:
+def _to_defaults(message: wire.TenantDefaults) -> TenantDefaults:
     quiet_hours = message.quiet_hours if message.HasField("quiet_hours") else None
-    return to_contact_policy(message.frequency_caps, quiet_hours)
+    holdout = message.holdout if message.HasField("holdout") else None
+    return TenantDefaults(
+        to_contact_policy(message.frequency_caps, quiet_hours),
+        Holdout(holdout.fraction, holdout.seed) if holdout else None,
+    )
+
+
+def _from_defaults(defaults: TenantDefaults) -> wire.TenantDefaults:
+    holdout = defaults.holdout
+    return wire.TenantDefaults(
+        frequency_caps=from_frequency_caps(defaults.policy),
+        quiet_hours=from_quiet_hours(defaults.policy),
+        holdout=wire.Holdout(fraction=holdout.fraction, seed=holdout.seed) if holdout else None,
+    )
 
 
 def _from_tenant(tenant: Tenant) -> wire.Tenant:
@@ -94,10 +106,7 @@ def _from_tenant(tenant: Tenant) -> wire.Tenant:
         keycloak_realm=tenant.keycloak_realm,
         keycloak_client_id=tenant.keycloak_client_id,
         status=_STATUSES[tenant.status],
-        defaults=wire.TenantDefaults(
-            frequency_caps=from_frequency_caps(tenant.defaults),
-            quiet_hours=from_quiet_hours(tenant.defaults),
-        ),
+        defaults=_from_defaults(tenant.defaults),
         settings=orjson.dumps(tenant.settings),
         definitions_version=tenant.definitions_version,
         created_at=to_timestamp(tenant.created_at),

@@ -8,10 +8,9 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from server.contact_policy import ContactPolicy
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
-from server.tenancy.model import NewTenant, Tenant
+from server.tenancy.model import NewTenant, Tenant, TenantDefaults
 
 
 class TenantStore:
@@ -71,7 +70,7 @@ def _tenant(row: asyncpg.Record) -> Tenant:
         keycloak_realm=row["keycloak_realm"],
         keycloak_client_id=row["keycloak_client_id"],
         status=row["status"],
-        defaults=ContactPolicy.from_documents(metadata.get("frequency_caps"), metadata.get("quiet_hours")),
+        defaults=TenantDefaults.from_metadata(metadata),
         settings=metadata.get("settings", {}),
         definitions_version=row["definitions_version"],
         created_at=row["created_at"],

@@ -84,6 +84,27 @@ _CATALOG: Final[Mapping[str, Sample]] = {
         marketing_event_id=answers["PutMarketingEvent"].marketing_event.marketing_event_id
     ),
     "ListMarketingEvents": lambda _: catalog.ListMarketingEventsRequest(),
+    "PutExperiment": lambda answers: catalog.PutExperimentRequest(
+        experiment=catalog.Experiment(
+            experiment_id=f"{MARK}-experiment",
+            experiment_name=f"{MARK} name",
+            campaign_id=answers["PutCampaign"].campaign.campaign_id,
+            event_name=answers["PutMarketingEvent"].marketing_event.event_name,
+            variants=[
+                catalog.ExperimentVariant(name="short", weight=1, template_name=f"{MARK}-template"),
+                catalog.ExperimentVariant(name="long", weight=1),
+            ],
+            holdout_fraction=0.1,
+            seed=7,
+            conversion_event_type="purchase",
+            attribution_window_seconds=3_600,
+        )
+    ),
+    "GetExperiment": lambda _: catalog.GetExperimentRequest(experiment_id=f"{MARK}-experiment"),
+    "ListExperiments": lambda _: catalog.ListExperimentsRequest(),
+    "SetExperimentStatus": lambda _: catalog.SetExperimentStatusRequest(
+        experiment_id=f"{MARK}-experiment", status=catalog.EXPERIMENT_STATUS_RUNNING
+    ),
     "CancelMarketingEvent": lambda answers: catalog.CancelMarketingEventRequest(
         marketing_event_id=answers["PutMarketingEvent"].marketing_event.marketing_event_id
     ),
@@ -139,7 +160,9 @@ _TENANTS: Final[Mapping[str, Sample]] = {
         tenant_name=f"{MARK}-tenant",
         keycloak_realm="sample",
         keycloak_client_id="sample-client",
-        defaults=tenant.TenantDefaults(frequency_caps=_CAPS, quiet_hours=_QUIET),
+        defaults=tenant.TenantDefaults(
+            frequency_caps=_CAPS, quiet_hours=_QUIET, holdout=tenant.Holdout(fraction=0.1, seed=7)
+        ),
         settings=b"{}",
     ),
     "GetTenant": lambda answers: tenant.GetTenantRequest(tenant_id=answers["CreateTenant"].tenant.tenant_id),
@@ -180,6 +203,24 @@ _DECISIONS: Final[Mapping[str, Sample]] = {
     "DecideStream": lambda _: decision.DecideStreamRequest(events=[_purchase()]),
     "GetDecision": lambda _: decision.GetDecisionRequest(source_event_id=f"{MARK}-order"),
     "Replay": lambda _: decision.ReplayRequest(source_event_id=f"{MARK}-order"),
+    "Backtest": lambda _: decision.BacktestRequest(
+        draft=decision.DraftMarketingEvent(
+            campaign_id=f"{MARK}-campaign",
+            event_name=f"{MARK}-event",
+            trigger_event_type="purchase",
+            channels=["email"],
+            condition=_CONDITION,
+            priority=5,
+            cooldown_seconds=3_600,
+            topic="offers",
+            start_at=Timestamp(seconds=1_600_000_000),
+            end_at=Timestamp(seconds=1_900_000_000),
+            frequency_caps=_CAPS,
+        ),
+        since=Timestamp(seconds=1_600_000_000),
+        until=Timestamp(seconds=4_000_000_000),
+        sample_size=10,
+    ),
 }
 
 _DISPATCH: Final[Mapping[str, Sample]] = {

@@ -248,7 +248,7 @@ async def test_alert_rules_load_page_by_page_for_every_tenant(
         ("update marketing_event set status = 'superseded'", True),
         ("update marketing_event set embedding = (array_fill(0.5, array[1536]))::vector", False),
         ("update message_templates set body_template = 'Hello'", True),
-        ("update activation_experiments set status = 'running'", True),
+        ("update activation_experiments set status = 'completed'", True),
         ("update activation_experiments set exposure_count = 5", False),
         ("update cdp_profiles set language = 'vi'", False),
     ],

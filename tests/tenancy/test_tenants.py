@@ -53,6 +53,7 @@ def tenants(channel: grpc.aio.Channel, token_for: TokenFor, tenant_a: Tenant) ->
 DEFAULTS = wire.TenantDefaults(
     frequency_caps=[contact_policy_pb2.FrequencyCap(channel="email", window_seconds=86_400, maximum=2)],
     quiet_hours=contact_policy_pb2.QuietHours(start="22:00", end="07:00"),
+    holdout=wire.Holdout(fraction=0.05, seed=7),
 )
 
 
@@ -134,6 +135,9 @@ BAD_FIELDS: list[dict[str, Any]] = [
     {"defaults": {"frequency_caps": [{"window_seconds": 60, "maximum": 1}] * 21}},
     {"defaults": {"quiet_hours": {"start": "24:00", "end": "07:00"}}},
     {"defaults": {"quiet_hours": {"start": "07:00", "end": "07:00"}}},
+    {"defaults": {"holdout": {"fraction": 1.0}}},
+    {"defaults": {"holdout": {"fraction": -0.1}}},
+    {"defaults": {"holdout": {"fraction": 0.1, "seed": -1}}},
 ]
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from server.catalog.service.campaigns import Campaigns
 from server.catalog.service.conditions import ConditionCompiler, ParsedCondition
+from server.catalog.service.experiments import Experiments
 from server.catalog.service.instruments import Instruments
 from server.catalog.service.marketing_events import MarketingEvents
 from server.catalog.service.message_templates import MessageTemplates
-from server.catalog.store import CampaignStore, InstrumentStore, MarketingEventStore, MessageTemplateStore
+from server.catalog.store import (
+    CampaignStore,
+    ExperimentStore,
+    InstrumentStore,
+    MarketingEventStore,
+    MessageTemplateStore,
+)
 from server.platform.postgres import Database
 
 __all__ = ["CatalogService", "ConditionCompiler", "ParsedCondition"]
 
 
 class CatalogService:
-    """The catalogue's four kinds of definitions.
+    """The catalogue's five kinds of definitions.
 
     Args:
         database: connections of the role leo_app.
@@ -27,4 +34,7 @@ class CatalogService:
             database=database, store=MarketingEventStore(), conditions=conditions
         )
         self.message_templates = MessageTemplates(database=database, store=MessageTemplateStore())
+        self.experiments = Experiments(
+            database=database, store=ExperimentStore(), events=MarketingEventStore()
+        )
         self.instruments = Instruments(database=database, store=InstrumentStore())

@@ -15,7 +15,7 @@ from server.errors import FieldViolation, InvalidInput, NotFound
 from server.paging import Key, Page, PageRequest, open_cursor
 from server.platform.ids import canonical_json, content_id
 from server.platform.postgres import Connection, Database
-from server.templates import MissingVariable, TemplateFault, render
+from server.templates import Escaping, MissingVariable, TemplateFault, escaping_of, render
 from server.validation import Violations
 
 
@@ -125,16 +125,17 @@ def _rendered(template: MessageTemplate, variables: bytes) -> Rendered:
     violations = Violations()
     given = violations.document("variables", variables)
     violations.raise_if_any()
-    html = template.metadata and orjson.loads(template.metadata).get("content_type") == "text/html"
+    content_type = orjson.loads(template.metadata or b"{}").get("content_type", "")
+    engine = template.template_engine
     return Rendered(
-        subject=_render("subject_template", template.subject_template, given, html=False),
-        body=_render("body_template", template.body_template, given, html=bool(html)),
+        subject=_render("subject_template", template.subject_template, given, engine, Escaping.NONE),
+        body=_render("body_template", template.body_template, given, engine, escaping_of(content_type)),
     )
 
 
-def _render(field: str, source: str, variables: Mapping[str, Any], *, html: bool) -> str:
+def _render(field: str, source: str, variables: Mapping[str, Any], engine: str, escaping: Escaping) -> str:
     try:
-        return render(source, variables, html=html)
+        return render(source, variables, engine=engine, escaping=escaping)
     except MissingVariable as fault:
         raise InvalidInput([FieldViolation("variables", f"{field}: {fault}")]) from fault
     except TemplateFault as fault:

@@ -18,6 +18,7 @@ class MarketingEventStore:
 
     def __init__(self) -> None:
         self._queries = Queries.load("catalog")
+        self._experiments = Queries.load("experiments")
 
     async def lock_name(self, connection: Connection, tenant_id: UUID, campaign_id: str, name: str) -> None:
         """Wait for other writers of this name."""
@@ -36,6 +37,15 @@ class MarketingEventStore:
             self._queries["channels_without_template"], tenant_id, name, list(channels)
         )
         return [row["channel"] for row in rows]
+
+    async def variant_templates(
+        self, connection: Connection, tenant_id: UUID, campaign_id: str, event_name: str
+    ) -> list[str]:
+        """What the running experiment on this name sends beside the event's own template."""
+        rows = await connection.fetch(
+            self._experiments["variant_templates"], tenant_id, campaign_id, event_name
+        )
+        return [row["template_name"] for row in rows]
 
     async def supersede(self, connection: Connection, tenant_id: UUID, event: MarketingEvent) -> str | None:
         """Take whatever else is in use under the event's name out of use; its id."""

@@ -142,6 +142,62 @@ MESSAGE_TEMPLATE_STATUS_SUPERSEDED: MessageTemplateStatus.ValueType  # 3
 """Replaced by another version. Set by the server only."""
 Global___MessageTemplateStatus: _TypeAlias = MessageTemplateStatus  # noqa: Y015
 
+class _ExperimentAllocation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExperimentAllocationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExperimentAllocation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPERIMENT_ALLOCATION_UNSPECIFIED: _ExperimentAllocation.ValueType  # 0
+    """Not given: "fixed" when put."""
+    EXPERIMENT_ALLOCATION_FIXED: _ExperimentAllocation.ValueType  # 1
+    """By the weights: a profile keeps its variant while they stay."""
+    EXPERIMENT_ALLOCATION_THOMPSON: _ExperimentAllocation.ValueType  # 2
+    """By Thompson sampling: each variant gets the share that is the probability of its being the best, by the counters."""
+
+class ExperimentAllocation(_ExperimentAllocation, metaclass=_ExperimentAllocationEnumTypeWrapper):
+    """How an experiment shares profiles out among its variants."""
+
+EXPERIMENT_ALLOCATION_UNSPECIFIED: ExperimentAllocation.ValueType  # 0
+"""Not given: "fixed" when put."""
+EXPERIMENT_ALLOCATION_FIXED: ExperimentAllocation.ValueType  # 1
+"""By the weights: a profile keeps its variant while they stay."""
+EXPERIMENT_ALLOCATION_THOMPSON: ExperimentAllocation.ValueType  # 2
+"""By Thompson sampling: each variant gets the share that is the probability of its being the best, by the counters."""
+Global___ExperimentAllocation: _TypeAlias = ExperimentAllocation  # noqa: Y015
+
+class _ExperimentStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExperimentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExperimentStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPERIMENT_STATUS_UNSPECIFIED: _ExperimentStatus.ValueType  # 0
+    """Not given; refused by SetExperimentStatus."""
+    EXPERIMENT_STATUS_DRAFT: _ExperimentStatus.ValueType  # 1
+    """Being written; nothing is drawn from it."""
+    EXPERIMENT_STATUS_RUNNING: _ExperimentStatus.ValueType  # 2
+    """In force between `start_at` and `end_at`. At most one on a marketing event."""
+    EXPERIMENT_STATUS_PAUSED: _ExperimentStatus.ValueType  # 3
+    """Held for the time being: the marketing event sends its own template."""
+    EXPERIMENT_STATUS_COMPLETED: _ExperimentStatus.ValueType  # 4
+    """Over for good."""
+
+class ExperimentStatus(_ExperimentStatus, metaclass=_ExperimentStatusEnumTypeWrapper):
+    """Where an experiment stands."""
+
+EXPERIMENT_STATUS_UNSPECIFIED: ExperimentStatus.ValueType  # 0
+"""Not given; refused by SetExperimentStatus."""
+EXPERIMENT_STATUS_DRAFT: ExperimentStatus.ValueType  # 1
+"""Being written; nothing is drawn from it."""
+EXPERIMENT_STATUS_RUNNING: ExperimentStatus.ValueType  # 2
+"""In force between `start_at` and `end_at`. At most one on a marketing event."""
+EXPERIMENT_STATUS_PAUSED: ExperimentStatus.ValueType  # 3
+"""Held for the time being: the marketing event sends its own template."""
+EXPERIMENT_STATUS_COMPLETED: ExperimentStatus.ValueType  # 4
+"""Over for good."""
+Global___ExperimentStatus: _TypeAlias = ExperimentStatus  # noqa: Y015
+
 class _InstrumentType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1114,6 +1170,386 @@ class PreviewMessageTemplateResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewMessageTemplateResponse: _TypeAlias = PreviewMessageTemplateResponse  # noqa: Y015
+
+@_typing.final
+class ExperimentVariant(_message.Message):
+    """One way to say it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    TEMPLATE_NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the experiment, 1 to 100 characters, but not "holdout"."""
+    weight: _builtins.int
+    """Its share of the profiles is this over the sum of all weights: 0 to 1,000,000. 0 takes the variant out. Thompson
+    sampling only asks whether it is above 0.
+    """
+    template_name: _builtins.str
+    """Name of the message template that it sends, at most 200 characters; empty for the marketing event's own."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        weight: _builtins.int = ...,
+        template_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "template_name", b"template_name", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExperimentVariant: _TypeAlias = ExperimentVariant  # noqa: Y015
+
+@_typing.final
+class VariantCount(_message.Message):
+    """How a variant, or the holdout, did so far. Derived by a job once a minute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIANT_FIELD_NUMBER: _builtins.int
+    EXPOSURES_FIELD_NUMBER: _builtins.int
+    CONVERSIONS_FIELD_NUMBER: _builtins.int
+    variant: _builtins.str
+    """Name of the variant, or "holdout"."""
+    exposures: _builtins.int
+    """Profiles that were sent it (or, for the holdout, that it kept a message from), each counted once."""
+    conversions: _builtins.int
+    """Those among them that had an event of `conversion_event_type` within the attribution window of the first time."""
+    def __init__(
+        self,
+        *,
+        variant: _builtins.str = ...,
+        exposures: _builtins.int = ...,
+        conversions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversions", b"conversions", "exposures", b"exposures", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VariantCount: _TypeAlias = VariantCount  # noqa: Y015
+
+@_typing.final
+class Experiment(_message.Message):
+    """Several variants of one marketing event, and who gets which."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_NAME_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    EVENT_NAME_FIELD_NUMBER: _builtins.int
+    ALLOCATION_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    HOLDOUT_FRACTION_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    CONVERSION_EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
+    START_AT_FIELD_NUMBER: _builtins.int
+    END_AT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    STATUS_CHANGED_AT_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    experiment_id: _builtins.str
+    """The caller's id: 1 to 100 letters, digits, "-", "_", "." and ":"."""
+    experiment_name: _builtins.str
+    """Name for people, 1 to 200 characters."""
+    campaign_id: _builtins.str
+    """Campaign of the marketing event. Required; must exist."""
+    event_name: _builtins.str
+    """Name of the marketing event in its campaign, 1 to 200 characters. A changed definition of the same name goes on
+    with the experiment.
+    """
+    allocation: Global___ExperimentAllocation.ValueType
+    """How profiles are shared out; unspecified means fixed."""
+    holdout_fraction: _builtins.float
+    """Share of profiles that this marketing event sends nothing: at least 0, less than 1, at most four decimals. A
+    larger one holds every profile of a smaller one.
+    """
+    seed: _builtins.int
+    """Seed of the draw, 0 to 9,007,199,254,740,991: another seed shares the same profiles out anew."""
+    conversion_event_type: _builtins.str
+    """Type of the customers' event that counts as a conversion, at most 100 characters. Required for Thompson sampling;
+    empty counts none.
+    """
+    attribution_window_seconds: _builtins.int
+    """Seconds of event time after a message in which a conversion counts: 60 to 31,622,400; 0 means 604,800, a week."""
+    status: Global___ExperimentStatus.ValueType
+    """Where it stands. Set by SetExperimentStatus; ignored in requests."""
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExperimentVariant]:
+        """1 to 10 variants; a single one needs a holdout. Their order means nothing."""
+
+    @_builtins.property
+    def start_at(self) -> _timestamp_pb2.Timestamp:
+        """First moment of event time in which it is in force; absent means no beginning."""
+
+    @_builtins.property
+    def end_at(self) -> _timestamp_pb2.Timestamp:
+        """First moment of event time in which it is no longer in force, after `start_at`; absent means no end."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VariantCount]:
+        """Counters of the variants and of the holdout, by name; none before the first exposure. Set by the server; ignored
+        in requests.
+        """
+
+    @_builtins.property
+    def status_changed_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when it has its status. Set by the server; ignored in requests."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was created. Set by the server; ignored in requests."""
+
+    @_builtins.property
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it or its counters were last changed. Set by the server; ignored in requests."""
+
+    def __init__(
+        self,
+        *,
+        experiment_id: _builtins.str = ...,
+        experiment_name: _builtins.str = ...,
+        campaign_id: _builtins.str = ...,
+        event_name: _builtins.str = ...,
+        allocation: Global___ExperimentAllocation.ValueType = ...,
+        variants: _abc.Iterable[Global___ExperimentVariant] | None = ...,
+        holdout_fraction: _builtins.float = ...,
+        seed: _builtins.int = ...,
+        conversion_event_type: _builtins.str = ...,
+        attribution_window_seconds: _builtins.int = ...,
+        start_at: _timestamp_pb2.Timestamp | None = ...,
+        end_at: _timestamp_pb2.Timestamp | None = ...,
+        status: Global___ExperimentStatus.ValueType = ...,
+        counts: _abc.Iterable[Global___VariantCount] | None = ...,
+        status_changed_at: _timestamp_pb2.Timestamp | None = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        updated_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "end_at", b"end_at", "start_at", b"start_at", "status_changed_at", b"status_changed_at", "updated_at", b"updated_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "attribution_window_seconds", b"attribution_window_seconds", "campaign_id", b"campaign_id", "conversion_event_type", b"conversion_event_type", "counts", b"counts", "created_at", b"created_at", "end_at", b"end_at", "event_name", b"event_name", "experiment_id", b"experiment_id", "experiment_name", b"experiment_name", "holdout_fraction", b"holdout_fraction", "seed", b"seed", "start_at", b"start_at", "status", b"status", "status_changed_at", b"status_changed_at", "updated_at", b"updated_at", "variants", b"variants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Experiment: _TypeAlias = Experiment  # noqa: Y015
+
+@_typing.final
+class PutExperimentRequest(_message.Message):
+    """Request of PutExperiment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def experiment(self) -> Global___Experiment:
+        """The experiment as it shall be. Required."""
+
+    def __init__(
+        self,
+        *,
+        experiment: Global___Experiment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutExperimentRequest: _TypeAlias = PutExperimentRequest  # noqa: Y015
+
+@_typing.final
+class PutExperimentResponse(_message.Message):
+    """Response of PutExperiment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """False when it was stored like this already."""
+    @_builtins.property
+    def experiment(self) -> Global___Experiment:
+        """The experiment as it is stored."""
+
+    def __init__(
+        self,
+        *,
+        experiment: Global___Experiment | None = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "experiment", b"experiment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutExperimentResponse: _TypeAlias = PutExperimentResponse  # noqa: Y015
+
+@_typing.final
+class GetExperimentRequest(_message.Message):
+    """Request of GetExperiment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    experiment_id: _builtins.str
+    """Id of the experiment."""
+    def __init__(
+        self,
+        *,
+        experiment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetExperimentRequest: _TypeAlias = GetExperimentRequest  # noqa: Y015
+
+@_typing.final
+class GetExperimentResponse(_message.Message):
+    """Response of GetExperiment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def experiment(self) -> Global___Experiment:
+        """The experiment."""
+
+    def __init__(
+        self,
+        *,
+        experiment: Global___Experiment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetExperimentResponse: _TypeAlias = GetExperimentResponse  # noqa: Y015
+
+@_typing.final
+class ListExperimentsRequest(_message.Message):
+    """Request of ListExperiments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    """Only experiments of this campaign; empty means all."""
+    status: Global___ExperimentStatus.ValueType
+    """Only experiments of this status; unspecified means all."""
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which part of the list."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+        campaign_id: _builtins.str = ...,
+        status: Global___ExperimentStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "page", b"page", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListExperimentsRequest: _TypeAlias = ListExperimentsRequest  # noqa: Y015
+
+@_typing.final
+class ListExperimentsResponse(_message.Message):
+    """Response of ListExperiments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENTS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def experiments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Experiment]:
+        """Experiments by ascending id."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageResponse:
+        """How to go on."""
+
+    def __init__(
+        self,
+        *,
+        experiments: _abc.Iterable[Global___Experiment] | None = ...,
+        page: _types_pb2.PageResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiments", b"experiments", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListExperimentsResponse: _TypeAlias = ListExperimentsResponse  # noqa: Y015
+
+@_typing.final
+class SetExperimentStatusRequest(_message.Message):
+    """Request of SetExperimentStatus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    experiment_id: _builtins.str
+    """Id of the experiment."""
+    status: Global___ExperimentStatus.ValueType
+    """Running, paused or completed."""
+    def __init__(
+        self,
+        *,
+        experiment_id: _builtins.str = ...,
+        status: Global___ExperimentStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetExperimentStatusRequest: _TypeAlias = SetExperimentStatusRequest  # noqa: Y015
+
+@_typing.final
+class SetExperimentStatusResponse(_message.Message):
+    """Response of SetExperimentStatus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def experiment(self) -> Global___Experiment:
+        """The experiment as it is now."""
+
+    def __init__(
+        self,
+        *,
+        experiment: Global___Experiment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetExperimentStatusResponse: _TypeAlias = SetExperimentStatusResponse  # noqa: Y015
 
 @_typing.final
 class Instrument(_message.Message):

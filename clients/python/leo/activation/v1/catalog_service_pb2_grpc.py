@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """What may happen, and why: campaigns, marketing events, message templates and instruments.
+    """What may happen, and why: campaigns, marketing events, message templates, experiments and instruments.
 
     Every Put is idempotent: the same content again changes nothing and returns the same ids. Channels are
     "email", "zalo", "zalo_oa", "facebook", "telegram", "whatsapp", "push", "web_push", "pushalert" and "sms",
@@ -94,6 +94,26 @@ class CatalogServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PreviewMessageTemplateRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PreviewMessageTemplateResponse.FromString,
                 _registered_method=True)
+        self.PutExperiment = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/PutExperiment',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutExperimentRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutExperimentResponse.FromString,
+                _registered_method=True)
+        self.GetExperiment = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/GetExperiment',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetExperimentRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetExperimentResponse.FromString,
+                _registered_method=True)
+        self.ListExperiments = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/ListExperiments',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListExperimentsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListExperimentsResponse.FromString,
+                _registered_method=True)
+        self.SetExperimentStatus = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/SetExperimentStatus',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetExperimentStatusRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetExperimentStatusResponse.FromString,
+                _registered_method=True)
         self.PutInstruments = channel.unary_unary(
                 '/leo.activation.v1.CatalogService/PutInstruments',
                 request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutInstrumentsRequest.SerializeToString,
@@ -107,7 +127,7 @@ class CatalogServiceStub:
 
 
 class CatalogServiceServicer:
-    """What may happen, and why: campaigns, marketing events, message templates and instruments.
+    """What may happen, and why: campaigns, marketing events, message templates, experiments and instruments.
 
     Every Put is idempotent: the same content again changes nothing and returns the same ids. Channels are
     "email", "zalo", "zalo_oa", "facebook", "telegram", "whatsapp", "push", "web_push", "pushalert" and "sms",
@@ -196,6 +216,39 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutExperiment(self, request, context):
+        """Creates a draft of an experiment, or changes an experiment, by `experiment_id`. Once it has begun, its name, its
+        period, weights and holdout may be changed, and variants added; any other change is refused with RULE_VIOLATED,
+        because what was measured before could not be compared with what is measured after. REFERENCE_MISSING when the
+        campaign, or what a running experiment needs, does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExperiment(self, request, context):
+        """One experiment with its counters, by its id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExperiments(self, request, context):
+        """Experiments by ascending id, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetExperimentStatus(self, request, context):
+        """Begins, pauses, continues or completes an experiment. The status that it has changes nothing. RULE_VIOLATED when
+        it is completed, or another one runs on the same marketing event; REFERENCE_MISSING when it is to run, and the
+        marketing event, or the template of a variant for one of its channels, does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PutInstruments(self, request, context):
         """Creates or changes instruments of the tenant, by symbol: all of the request or none of it.
         """
@@ -268,6 +321,26 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PreviewMessageTemplateRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PreviewMessageTemplateResponse.SerializeToString,
             ),
+            'PutExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutExperiment,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutExperimentRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutExperimentResponse.SerializeToString,
+            ),
+            'GetExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExperiment,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetExperimentRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetExperimentResponse.SerializeToString,
+            ),
+            'ListExperiments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExperiments,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListExperimentsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListExperimentsResponse.SerializeToString,
+            ),
+            'SetExperimentStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetExperimentStatus,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetExperimentStatusRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetExperimentStatusResponse.SerializeToString,
+            ),
             'PutInstruments': grpc.unary_unary_rpc_method_handler(
                     servicer.PutInstruments,
                     request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutInstrumentsRequest.FromString,
@@ -287,7 +360,7 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """What may happen, and why: campaigns, marketing events, message templates and instruments.
+    """What may happen, and why: campaigns, marketing events, message templates, experiments and instruments.
 
     Every Put is idempotent: the same content again changes nothing and returns the same ids. Channels are
     "email", "zalo", "zalo_oa", "facebook", "telegram", "whatsapp", "push", "web_push", "pushalert" and "sms",
@@ -581,6 +654,114 @@ class CatalogService:
             '/leo.activation.v1.CatalogService/PreviewMessageTemplate',
             leo_dot_activation_dot_v1_dot_catalog__service__pb2.PreviewMessageTemplateRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_catalog__service__pb2.PreviewMessageTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/PutExperiment',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutExperimentRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/GetExperiment',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetExperimentRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExperiments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/ListExperiments',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListExperimentsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListExperimentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetExperimentStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/SetExperimentStatus',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetExperimentStatusRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetExperimentStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """What may happen, and why: campaigns, marketing events, message templates and instruments.
+    """What may happen, and why: campaigns, marketing events, message templates, experiments and instruments.
 
     Every Put is idempotent: the same content again changes nothing and returns the same ids. Channels are
     "email", "zalo", "zalo_oa", "facebook", "telegram", "whatsapp", "push", "web_push", "pushalert" and "sms",
@@ -69,6 +69,21 @@ class CatalogServiceStub:
     """Renders a stored template, or a text that is not stored yet, with the given variables. Nothing is sent or
     stored. A variable that the template needs and the request lacks is refused with its name.
     """
+    PutExperiment: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.PutExperimentRequest, _catalog_service_pb2.PutExperimentResponse]
+    """Creates a draft of an experiment, or changes an experiment, by `experiment_id`. Once it has begun, its name, its
+    period, weights and holdout may be changed, and variants added; any other change is refused with RULE_VIOLATED,
+    because what was measured before could not be compared with what is measured after. REFERENCE_MISSING when the
+    campaign, or what a running experiment needs, does not exist.
+    """
+    GetExperiment: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetExperimentRequest, _catalog_service_pb2.GetExperimentResponse]
+    """One experiment with its counters, by its id."""
+    ListExperiments: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListExperimentsRequest, _catalog_service_pb2.ListExperimentsResponse]
+    """Experiments by ascending id, page by page."""
+    SetExperimentStatus: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.SetExperimentStatusRequest, _catalog_service_pb2.SetExperimentStatusResponse]
+    """Begins, pauses, continues or completes an experiment. The status that it has changes nothing. RULE_VIOLATED when
+    it is completed, or another one runs on the same marketing event; REFERENCE_MISSING when it is to run, and the
+    marketing event, or the template of a variant for one of its channels, does not exist.
+    """
     PutInstruments: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.PutInstrumentsRequest, _catalog_service_pb2.PutInstrumentsResponse]
     """Creates or changes instruments of the tenant, by symbol: all of the request or none of it."""
     ListInstruments: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListInstrumentsRequest, _catalog_service_pb2.ListInstrumentsResponse]
@@ -76,7 +91,7 @@ class CatalogServiceStub:
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
-    """What may happen, and why: campaigns, marketing events, message templates and instruments.
+    """What may happen, and why: campaigns, marketing events, message templates, experiments and instruments.
 
     Every Put is idempotent: the same content again changes nothing and returns the same ids. Channels are
     "email", "zalo", "zalo_oa", "facebook", "telegram", "whatsapp", "push", "web_push", "pushalert" and "sms",
@@ -115,13 +130,28 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Renders a stored template, or a text that is not stored yet, with the given variables. Nothing is sent or
     stored. A variable that the template needs and the request lacks is refused with its name.
     """
+    PutExperiment: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.PutExperimentRequest, _catalog_service_pb2.PutExperimentResponse]  # type: ignore[assignment]
+    """Creates a draft of an experiment, or changes an experiment, by `experiment_id`. Once it has begun, its name, its
+    period, weights and holdout may be changed, and variants added; any other change is refused with RULE_VIOLATED,
+    because what was measured before could not be compared with what is measured after. REFERENCE_MISSING when the
+    campaign, or what a running experiment needs, does not exist.
+    """
+    GetExperiment: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetExperimentRequest, _catalog_service_pb2.GetExperimentResponse]  # type: ignore[assignment]
+    """One experiment with its counters, by its id."""
+    ListExperiments: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListExperimentsRequest, _catalog_service_pb2.ListExperimentsResponse]  # type: ignore[assignment]
+    """Experiments by ascending id, page by page."""
+    SetExperimentStatus: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.SetExperimentStatusRequest, _catalog_service_pb2.SetExperimentStatusResponse]  # type: ignore[assignment]
+    """Begins, pauses, continues or completes an experiment. The status that it has changes nothing. RULE_VIOLATED when
+    it is completed, or another one runs on the same marketing event; REFERENCE_MISSING when it is to run, and the
+    marketing event, or the template of a variant for one of its channels, does not exist.
+    """
     PutInstruments: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.PutInstrumentsRequest, _catalog_service_pb2.PutInstrumentsResponse]  # type: ignore[assignment]
     """Creates or changes instruments of the tenant, by symbol: all of the request or none of it."""
     ListInstruments: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListInstrumentsRequest, _catalog_service_pb2.ListInstrumentsResponse]  # type: ignore[assignment]
     """The tenant's instruments and the global ones, by ascending symbol, page by page."""
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What may happen, and why: campaigns, marketing events, message templates and instruments.
+    """What may happen, and why: campaigns, marketing events, message templates, experiments and instruments.
 
     Every Put is idempotent: the same content again changes nothing and returns the same ids. Channels are
     "email", "zalo", "zalo_oa", "facebook", "telegram", "whatsapp", "push", "web_push", "pushalert" and "sms",
@@ -223,6 +253,45 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_service_pb2.PreviewMessageTemplateResponse, _abc.Awaitable[_catalog_service_pb2.PreviewMessageTemplateResponse]]:
         """Renders a stored template, or a text that is not stored yet, with the given variables. Nothing is sent or
         stored. A variable that the template needs and the request lacks is refused with its name.
+        """
+
+    @_abc_1.abstractmethod
+    def PutExperiment(
+        self,
+        request: _catalog_service_pb2.PutExperimentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.PutExperimentResponse, _abc.Awaitable[_catalog_service_pb2.PutExperimentResponse]]:
+        """Creates a draft of an experiment, or changes an experiment, by `experiment_id`. Once it has begun, its name, its
+        period, weights and holdout may be changed, and variants added; any other change is refused with RULE_VIOLATED,
+        because what was measured before could not be compared with what is measured after. REFERENCE_MISSING when the
+        campaign, or what a running experiment needs, does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def GetExperiment(
+        self,
+        request: _catalog_service_pb2.GetExperimentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.GetExperimentResponse, _abc.Awaitable[_catalog_service_pb2.GetExperimentResponse]]:
+        """One experiment with its counters, by its id."""
+
+    @_abc_1.abstractmethod
+    def ListExperiments(
+        self,
+        request: _catalog_service_pb2.ListExperimentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.ListExperimentsResponse, _abc.Awaitable[_catalog_service_pb2.ListExperimentsResponse]]:
+        """Experiments by ascending id, page by page."""
+
+    @_abc_1.abstractmethod
+    def SetExperimentStatus(
+        self,
+        request: _catalog_service_pb2.SetExperimentStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.SetExperimentStatusResponse, _abc.Awaitable[_catalog_service_pb2.SetExperimentStatusResponse]]:
+        """Begins, pauses, continues or completes an experiment. The status that it has changes nothing. RULE_VIOLATED when
+        it is completed, or another one runs on the same marketing event; REFERENCE_MISSING when it is to run, and the
+        marketing event, or the template of a variant for one of its channels, does not exist.
         """
 
     @_abc_1.abstractmethod

@@ -28,7 +28,7 @@ from leo.activation.v1 import options_pb2 as leo_dot_activation_dot_v1_dot_optio
 from leo.activation.v1 import types_pb2 as leo_dot_activation_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&leo/activation/v1/tenant_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&leo/activation/v1/contact_policy.proto\x1a\x1fleo/activation/v1/options.proto\x1a\x1dleo/activation/v1/types.proto\"}\n\x0eTenantDefaults\x12\x37\n\x0e\x66requency_caps\x18\x01 \x03(\x0b\x32\x1f.leo.activation.v1.FrequencyCap\x12\x32\n\x0bquiet_hours\x18\x02 \x01(\x0b\x32\x1d.leo.activation.v1.QuietHours\"\xdf\x02\n\x06Tenant\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0btenant_name\x18\x02 \x01(\t\x12\x16\n\x0ekeycloak_realm\x18\x03 \x01(\t\x12\x1a\n\x12keycloak_client_id\x18\x04 \x01(\t\x12/\n\x06status\x18\x05 \x01(\x0e\x32\x1f.leo.activation.v1.TenantStatus\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x06 \x01(\x0b\x32!.leo.activation.v1.TenantDefaults\x12\x16\n\x08settings\x18\x07 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\x12\x1b\n\x13\x64\x65\x66initions_version\x18\x08 \x01(\x03\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x01\n\x13\x43reateTenantRequest\x12\x13\n\x0btenant_name\x18\x01 \x01(\t\x12\x16\n\x0ekeycloak_realm\x18\x02 \x01(\t\x12\x1a\n\x12keycloak_client_id\x18\x03 \x01(\t\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x04 \x01(\x0b\x32!.leo.activation.v1.TenantDefaults\x12\x16\n\x08settings\x18\x05 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"R\n\x14\x43reateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.leo.activation.v1.Tenant\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"%\n\x10GetTenantRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.leo.activation.v1.Tenant\"B\n\x12ListTenantsRequest\x12,\n\x04page\x18\x01 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"p\n\x13ListTenantsResponse\x12*\n\x07tenants\x18\x01 \x03(\x0b\x32\x19.leo.activation.v1.Tenant\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\"\xe2\x01\n\x13UpdateTenantRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x18\n\x0btenant_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12/\n\x06status\x18\x03 \x01(\x0e\x32\x1f.leo.activation.v1.TenantStatus\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x04 \x01(\x0b\x32!.leo.activation.v1.TenantDefaults\x12\x1b\n\x08settings\x18\x05 \x01(\x0c\x42\x04\xb8\xe1\x18\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_tenant_nameB\x0b\n\t_settings\"A\n\x14UpdateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.leo.activation.v1.Tenant*\x80\x01\n\x0cTenantStatus\x12\x1d\n\x19TENANT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14TENANT_STATUS_ACTIVE\x10\x01\x12\x1b\n\x17TENANT_STATUS_SUSPENDED\x10\x02\x12\x1a\n\x16TENANT_STATUS_ARCHIVED\x10\x03\x32\xbf\x03\n\rTenantService\x12m\n\x0c\x43reateTenant\x12&.leo.activation.v1.CreateTenantRequest\x1a\'.leo.activation.v1.CreateTenantResponse\"\x0c\x90\x02\x02\xea\xe0\x18\x05\x61\x64min\x12\x64\n\tGetTenant\x12#.leo.activation.v1.GetTenantRequest\x1a$.leo.activation.v1.GetTenantResponse\"\x0c\x90\x02\x01\xea\xe0\x18\x05\x61\x64min\x12j\n\x0bListTenants\x12%.leo.activation.v1.ListTenantsRequest\x1a&.leo.activation.v1.ListTenantsResponse\"\x0c\x90\x02\x01\xea\xe0\x18\x05\x61\x64min\x12m\n\x0cUpdateTenant\x12&.leo.activation.v1.UpdateTenantRequest\x1a\'.leo.activation.v1.UpdateTenantResponse\"\x0c\x90\x02\x02\xea\xe0\x18\x05\x61\x64minb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&leo/activation/v1/tenant_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&leo/activation/v1/contact_policy.proto\x1a\x1fleo/activation/v1/options.proto\x1a\x1dleo/activation/v1/types.proto\"\xaa\x01\n\x0eTenantDefaults\x12\x37\n\x0e\x66requency_caps\x18\x01 \x03(\x0b\x32\x1f.leo.activation.v1.FrequencyCap\x12\x32\n\x0bquiet_hours\x18\x02 \x01(\x0b\x32\x1d.leo.activation.v1.QuietHours\x12+\n\x07holdout\x18\x03 \x01(\x0b\x32\x1a.leo.activation.v1.Holdout\")\n\x07Holdout\x12\x10\n\x08\x66raction\x18\x01 \x01(\x01\x12\x0c\n\x04seed\x18\x02 \x01(\x03\"\xdf\x02\n\x06Tenant\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0btenant_name\x18\x02 \x01(\t\x12\x16\n\x0ekeycloak_realm\x18\x03 \x01(\t\x12\x1a\n\x12keycloak_client_id\x18\x04 \x01(\t\x12/\n\x06status\x18\x05 \x01(\x0e\x32\x1f.leo.activation.v1.TenantStatus\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x06 \x01(\x0b\x32!.leo.activation.v1.TenantDefaults\x12\x16\n\x08settings\x18\x07 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\x12\x1b\n\x13\x64\x65\x66initions_version\x18\x08 \x01(\x03\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x01\n\x13\x43reateTenantRequest\x12\x13\n\x0btenant_name\x18\x01 \x01(\t\x12\x16\n\x0ekeycloak_realm\x18\x02 \x01(\t\x12\x1a\n\x12keycloak_client_id\x18\x03 \x01(\t\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x04 \x01(\x0b\x32!.leo.activation.v1.TenantDefaults\x12\x16\n\x08settings\x18\x05 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"R\n\x14\x43reateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.leo.activation.v1.Tenant\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"%\n\x10GetTenantRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.leo.activation.v1.Tenant\"B\n\x12ListTenantsRequest\x12,\n\x04page\x18\x01 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"p\n\x13ListTenantsResponse\x12*\n\x07tenants\x18\x01 \x03(\x0b\x32\x19.leo.activation.v1.Tenant\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\"\xe2\x01\n\x13UpdateTenantRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x18\n\x0btenant_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12/\n\x06status\x18\x03 \x01(\x0e\x32\x1f.leo.activation.v1.TenantStatus\x12\x33\n\x08\x64\x65\x66\x61ults\x18\x04 \x01(\x0b\x32!.leo.activation.v1.TenantDefaults\x12\x1b\n\x08settings\x18\x05 \x01(\x0c\x42\x04\xb8\xe1\x18\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_tenant_nameB\x0b\n\t_settings\"A\n\x14UpdateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.leo.activation.v1.Tenant*\x80\x01\n\x0cTenantStatus\x12\x1d\n\x19TENANT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14TENANT_STATUS_ACTIVE\x10\x01\x12\x1b\n\x17TENANT_STATUS_SUSPENDED\x10\x02\x12\x1a\n\x16TENANT_STATUS_ARCHIVED\x10\x03\x32\xbf\x03\n\rTenantService\x12m\n\x0c\x43reateTenant\x12&.leo.activation.v1.CreateTenantRequest\x1a\'.leo.activation.v1.CreateTenantResponse\"\x0c\x90\x02\x02\xea\xe0\x18\x05\x61\x64min\x12\x64\n\tGetTenant\x12#.leo.activation.v1.GetTenantRequest\x1a$.leo.activation.v1.GetTenantResponse\"\x0c\x90\x02\x01\xea\xe0\x18\x05\x61\x64min\x12j\n\x0bListTenants\x12%.leo.activation.v1.ListTenantsRequest\x1a&.leo.activation.v1.ListTenantsResponse\"\x0c\x90\x02\x01\xea\xe0\x18\x05\x61\x64min\x12m\n\x0cUpdateTenant\x12&.leo.activation.v1.UpdateTenantRequest\x1a\'.leo.activation.v1.UpdateTenantResponse\"\x0c\x90\x02\x02\xea\xe0\x18\x05\x61\x64minb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,28 +49,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._serialized_options = b'\220\002\001\352\340\030\005admin'
   _globals['_TENANTSERVICE'].methods_by_name['UpdateTenant']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['UpdateTenant']._serialized_options = b'\220\002\002\352\340\030\005admin'
-  _globals['_TENANTSTATUS']._serialized_start=1519
-  _globals['_TENANTSTATUS']._serialized_end=1647
-  _globals['_TENANTDEFAULTS']._serialized_start=198
-  _globals['_TENANTDEFAULTS']._serialized_end=323
-  _globals['_TENANT']._serialized_start=326
-  _globals['_TENANT']._serialized_end=677
-  _globals['_CREATETENANTREQUEST']._serialized_start=680
-  _globals['_CREATETENANTREQUEST']._serialized_end=851
-  _globals['_CREATETENANTRESPONSE']._serialized_start=853
-  _globals['_CREATETENANTRESPONSE']._serialized_end=935
-  _globals['_GETTENANTREQUEST']._serialized_start=937
-  _globals['_GETTENANTREQUEST']._serialized_end=974
-  _globals['_GETTENANTRESPONSE']._serialized_start=976
-  _globals['_GETTENANTRESPONSE']._serialized_end=1038
-  _globals['_LISTTENANTSREQUEST']._serialized_start=1040
-  _globals['_LISTTENANTSREQUEST']._serialized_end=1106
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=1108
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=1220
-  _globals['_UPDATETENANTREQUEST']._serialized_start=1223
-  _globals['_UPDATETENANTREQUEST']._serialized_end=1449
-  _globals['_UPDATETENANTRESPONSE']._serialized_start=1451
-  _globals['_UPDATETENANTRESPONSE']._serialized_end=1516
-  _globals['_TENANTSERVICE']._serialized_start=1650
-  _globals['_TENANTSERVICE']._serialized_end=2097
+  _globals['_TENANTSTATUS']._serialized_start=1608
+  _globals['_TENANTSTATUS']._serialized_end=1736
+  _globals['_TENANTDEFAULTS']._serialized_start=199
+  _globals['_TENANTDEFAULTS']._serialized_end=369
+  _globals['_HOLDOUT']._serialized_start=371
+  _globals['_HOLDOUT']._serialized_end=412
+  _globals['_TENANT']._serialized_start=415
+  _globals['_TENANT']._serialized_end=766
+  _globals['_CREATETENANTREQUEST']._serialized_start=769
+  _globals['_CREATETENANTREQUEST']._serialized_end=940
+  _globals['_CREATETENANTRESPONSE']._serialized_start=942
+  _globals['_CREATETENANTRESPONSE']._serialized_end=1024
+  _globals['_GETTENANTREQUEST']._serialized_start=1026
+  _globals['_GETTENANTREQUEST']._serialized_end=1063
+  _globals['_GETTENANTRESPONSE']._serialized_start=1065
+  _globals['_GETTENANTRESPONSE']._serialized_end=1127
+  _globals['_LISTTENANTSREQUEST']._serialized_start=1129
+  _globals['_LISTTENANTSREQUEST']._serialized_end=1195
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=1197
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=1309
+  _globals['_UPDATETENANTREQUEST']._serialized_start=1312
+  _globals['_UPDATETENANTREQUEST']._serialized_end=1538
+  _globals['_UPDATETENANTRESPONSE']._serialized_start=1540
+  _globals['_UPDATETENANTRESPONSE']._serialized_end=1605
+  _globals['_TENANTSERVICE']._serialized_start=1739
+  _globals['_TENANTSERVICE']._serialized_end=2186
 # @@protoc_insertion_point(module_scope)

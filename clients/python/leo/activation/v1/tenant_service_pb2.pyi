@@ -58,6 +58,7 @@ class TenantDefaults(_message.Message):
 
     FREQUENCY_CAPS_FIELD_NUMBER: _builtins.int
     QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    HOLDOUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def frequency_caps(self) -> _containers.RepeatedCompositeFieldContainer[_contact_policy_pb2.FrequencyCap]:
         """Caps over all campaigns of the tenant, beside the caps of each campaign; at most 20."""
@@ -66,19 +67,54 @@ class TenantDefaults(_message.Message):
     def quiet_hours(self) -> _contact_policy_pb2.QuietHours:
         """Quiet hours of campaigns that define none; absent means none."""
 
+    @_builtins.property
+    def holdout(self) -> Global___Holdout:
+        """The share of profiles that get no messages at all; absent means none."""
+
     def __init__(
         self,
         *,
         frequency_caps: _abc.Iterable[_contact_policy_pb2.FrequencyCap] | None = ...,
         quiet_hours: _contact_policy_pb2.QuietHours | None = ...,
+        holdout: Global___Holdout | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["holdout", b"holdout", "quiet_hours", b"quiet_hours"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency_caps", b"frequency_caps", "quiet_hours", b"quiet_hours"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency_caps", b"frequency_caps", "holdout", b"holdout", "quiet_hours", b"quiet_hours"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantDefaults: _TypeAlias = TenantDefaults  # noqa: Y015
+
+@_typing.final
+class Holdout(_message.Message):
+    """Profiles that decisions keep all messages from, with the reason HOLDOUT, so that what messages bring can be
+    measured. Who belongs to it follows from a hash of the profile's id and the seed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRACTION_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    fraction: _builtins.float
+    """Share of the profiles: at least 0, less than 1, at most four decimals. A larger one holds every profile of a
+    smaller one.
+    """
+    seed: _builtins.int
+    """Seed of the draw, 0 to 9,007,199,254,740,991: another one holds other profiles."""
+    def __init__(
+        self,
+        *,
+        fraction: _builtins.float = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Holdout: _TypeAlias = Holdout  # noqa: Y015
 
 @_typing.final
 class Tenant(_message.Message):

@@ -187,6 +187,7 @@ SELECT
     subject_template,
     body_template,
     template_engine,
+    metadata,
     coalesce(metadata ->> 'content_type', 'text/plain') AS content_type
 FROM message_templates
 WHERE tenant_id = $1 AND template_name = ANY($2::text[]) AND status = 'active';
@@ -200,13 +201,14 @@ INSERT INTO delivery_log (
 )
 SELECT
     $1, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    destination, 'sending', subject, body, jsonb_build_object('claim', claim, 'content_type', content_type)
+    destination, 'sending', subject, body,
+    jsonb_strip_nulls(jsonb_build_object('claim', claim, 'content_type', content_type, 'data', data::jsonb))
 FROM unnest(
     $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-    $11::text[], $12::text[], $13::text[], $14::text[]
+    $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]
 ) AS given (
     delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    destination, subject, body, claim, content_type
+    destination, subject, body, claim, content_type, data
 )
 ORDER BY delivery_key
 ON CONFLICT (delivery_key, attempt, tenant_id) WHERE delivery_status = 'sending' DO NOTHING
@@ -256,6 +258,29 @@ WHERE NOT EXISTS (
     OFFSET 0
 )
 ORDER BY task_id, position;
+
+-- name: remove_dead_addresses
+-- Takes addresses from a profile that a provider says exist no more; those that were added since stay. $1 tenant,
+-- $2 profile, $3 channel, $4 the addresses.
+UPDATE cdp_profiles
+SET channel_addresses = coalesce(
+    jsonb_set(
+        channel_addresses,
+        ARRAY[$3],
+        (
+            SELECT jsonb_agg(listed.address ORDER BY listed.position)
+            FROM jsonb_array_elements_text(
+                CASE jsonb_typeof(channel_addresses -> $3)
+                    WHEN 'array' THEN channel_addresses -> $3
+                    ELSE jsonb_build_array(channel_addresses -> $3)
+                END
+            ) WITH ORDINALITY AS listed (address, position)
+            WHERE btrim(listed.address) <> ALL($4::text[])
+        )
+    ),
+    channel_addresses - $3
+)
+WHERE tenant_id = $1 AND profile_id = $2 AND channel_addresses ? $3;
 
 -- name: settle_tasks
 -- Moves tasks on, as long as the claim still holds: ended, or due again later. $1 tenant; for each task: $2 its id,

@@ -84,7 +84,7 @@ class ClaimedTask:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """An active template of one channel and language."""
+    """An active template of one channel and language; `metadata` is what the channel gets beside the text."""
 
     template_name: str
     channel: str
@@ -93,6 +93,16 @@ class Template:
     body_template: str
     engine: str
     content_type: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadAddress:
+    """An address of a profile that exists no more, as a provider says."""
+
+    profile_id: str
+    channel: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +127,22 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A message that is about to be sent."""
+    """A message that is about to be sent.
+
+    Args:
+        destinations: at least one address; more where the channel sends to all of them.
+        data: the rendered metadata of the template, as far as the channel reads it.
+    """
 
     subject: Subject
     channel: str
     delivery_key: str
     attempt: int
-    destination: str
+    destinations: tuple[str, ...]
     subject_line: str
     body: str
     content_type: str
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +166,10 @@ class Step:
         facts: about channels that were passed over, and the one that it came to.
         attempt: what is to be sent; None when nothing is.
         end: where the task goes when nothing is sent.
+        dead: addresses to take from profiles.
     """
 
     facts: Sequence[Fact] = ()
     attempt: Attempt | None = None
     end: TaskEnd | None = None
+    dead: Sequence[DeadAddress] = ()

@@ -222,10 +222,12 @@ class DeliveryRunner:
     async def _send(self, attempt: Attempt, deadline: float) -> SendResult:
         message = Message(
             delivery_key=attempt.delivery_key,
-            destination=attempt.destination,
+            destination=attempt.destinations[0],
             subject=attempt.subject_line,
             body=attempt.body,
             content_type=attempt.content_type,
+            data=attempt.data,
+            more_destinations=attempt.destinations[1:],
         )
         try:
             channel = self._channels[attempt.channel]

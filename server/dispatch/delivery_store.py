@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import orjson
 from server.dispatch.claims import (
     Attempt,
     ClaimedTask,
+    DeadAddress,
     Fact,
     KnownFact,
     Status,
@@ -81,6 +83,7 @@ class DeliveryStore:
                 body_template=row["body_template"],
                 engine=row["template_engine"],
                 content_type=row["content_type"],
+                metadata=orjson.loads(row["metadata"]),
             )
             for row in rows
         ]
@@ -98,11 +101,12 @@ class DeliveryStore:
                 attempt.delivery_key,
                 attempt.attempt,
                 *_identity(attempt),
-                attempt.destination,
+                "\n".join(attempt.destinations),
                 attempt.subject_line,
                 attempt.body,
                 owner,
                 attempt.content_type,
+                orjson.dumps(attempt.data).decode() if attempt.data else None,
             )
             for attempt in attempts
         ]
@@ -133,6 +137,18 @@ class DeliveryStore:
         ]
         if rows:
             await connection.execute(self._queries["insert_facts"], tenant_id, *_columns(rows))
+
+    async def remove_dead_addresses(
+        self, connection: Connection, tenant_id: UUID, dead: Sequence[DeadAddress]
+    ) -> None:
+        """Take addresses from profiles. One round trip for each profile and channel, in the order of profiles."""
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for one in dead:
+            found[one.profile_id, one.channel].append(one.address)
+        for (profile_id, channel), addresses in sorted(found.items()):
+            await connection.execute(
+                self._queries["remove_dead_addresses"], tenant_id, profile_id, channel, addresses
+            )
 
     async def settle_tasks(
         self, connection: Connection, tenant_id: UUID, ends: Sequence[tuple[TaskEnd, str]]

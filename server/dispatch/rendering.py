@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from server.dispatch.channels.channel import MetadataField, MetadataKind
 from server.dispatch.claims import ClaimedTask, Template
-from server.templates import MissingVariable, TemplateFault, render
+from server.templates import MissingVariable, TemplateFault, escaping_of, render
 
 DEFAULT_LANGUAGE: Final = "default"
 _LONGEST_SUBJECT: Final = 900
@@ -32,6 +33,7 @@ class Rendered:
     subject: str
     body: str
     content_type: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TemplateShelf:
@@ -58,21 +60,62 @@ def languages(language: str | None) -> Iterator[str]:
     yield DEFAULT_LANGUAGE
 
 
-def render_message(template: Template, variables: Mapping[str, Any]) -> Rendered:
+def render_message(
+    template: Template, variables: Mapping[str, Any], fields: Sequence[MetadataField] = ()
+) -> Rendered:
     """The message.
 
+    Args:
+        fields: what the channel reads from the template's metadata.
+
     Raises:
-        CannotRender: TEMPLATE_VARIABLE_MISSING, or TEMPLATE_FAULT for anything else.
+        CannotRender: TEMPLATE_VARIABLE_MISSING, TEMPLATE_METADATA_MISSING, or TEMPLATE_FAULT for anything else.
     """
-    html = template.content_type == "text/html"
     try:
-        subject = render(template.subject_template or "", variables)
-        body = render(template.body_template, variables, html=html)
+        subject = _plain(template, template.subject_template or "", variables)
+        body = render(
+            template.body_template,
+            variables,
+            engine=template.engine,
+            escaping=escaping_of(template.content_type),
+        )
+        data = _data(template, variables, fields)
     except MissingVariable as error:
         raise CannotRender("TEMPLATE_VARIABLE_MISSING") from error
     except TemplateFault as error:
         raise CannotRender("TEMPLATE_FAULT") from error
-    return Rendered(one_line(subject), _storable(body), template.content_type)
+    return Rendered(one_line(subject), _storable(body), template.content_type, data)
+
+
+def _data(
+    template: Template, variables: Mapping[str, Any], fields: Sequence[MetadataField]
+) -> dict[str, Any]:
+    """The fields that the channel reads, each text of them rendered."""
+    data: dict[str, Any] = {}
+    for wanted in fields:
+        value = template.metadata.get(wanted.name)
+        if value is not None:
+            data[wanted.name] = _rendered_field(template, value, variables, wanted.kind)
+        elif wanted.required:
+            raise CannotRender("TEMPLATE_METADATA_MISSING")
+    return data
+
+
+def _rendered_field(
+    template: Template, value: Any, variables: Mapping[str, Any], kind: MetadataKind
+) -> str | list[str] | dict[str, str]:
+    if kind is MetadataKind.TEXTS and isinstance(value, list):
+        return [_plain(template, text, variables) for text in value]
+    if kind is MetadataKind.MAPPING and isinstance(value, dict):
+        return {name: _plain(template, text, variables) for name, text in value.items()}
+    return _plain(template, value, variables)
+
+
+def _plain(template: Template, source: Any, variables: Mapping[str, Any]) -> str:
+    """A text without markup; what is no text was stored before the channel was known."""
+    if not isinstance(source, str):
+        raise CannotRender("TEMPLATE_FAULT")
+    return _storable(render(source, variables, engine=template.engine))
 
 
 def variables_of(task: ClaimedTask) -> dict[str, Any]:

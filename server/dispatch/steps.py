@@ -7,6 +7,7 @@ the channel is out of question, or until nobody knows any more.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -18,6 +19,9 @@ from server.platform.ids import key_id
 
 PAUSE_SECONDS: Final = 300
 """How long a delivery of a paused campaign waits before it is looked at again."""
+
+MOST_RESENDS: Final = 5
+"""How many attempts of which nobody came back may be made where a resend is safe."""
 
 _PASSED: Final = frozenset({Status.FAILED, Status.SUPPRESSED})
 _OVER: Final = frozenset(
@@ -40,7 +44,7 @@ def next_step(
         travel = _Travel(tenant_id, task, channel)
         if travel.passed:
             continue
-        settled = travel.settled() or travel.held(now)
+        settled = travel.settled(channels.get(channel)) or travel.held(now)
         if settled is not None:
             return Step((*facts, *settled.facts), None, settled.end)
         try:
@@ -77,14 +81,18 @@ class _Travel:
         """Whether this channel was found out of question before."""
         return any(fact.status in _PASSED for fact in self.known)
 
-    def settled(self) -> Step | None:
-        """The end, when the log has it already, or when somebody began and never came back."""
+    def settled(self, channel: Channel | None) -> Step | None:
+        """The end, when the log has it already, or when somebody began and never came back, unless it can be
+        sent again without harm.
+        """
         task_id = self._task.subject.task_id
         over = [fact for fact in self.known if fact.status in _OVER]
         if over:
             cancelled = all(fact.status is Status.CANCELLED for fact in over)
             return Step((), None, TaskEnd(task_id, _ended(cancelled)))
         if self._begun and not any(map(self._answers_last_attempt, self.known)):
+            if channel is not None and channel.resend_safe and self._begun < MOST_RESENDS:
+                return None
             lost = self.fact(Status.UNKNOWN, "WORKER_LOST", attempt=self._begun)
             return Step([lost], None, TaskEnd(task_id, TaskStatus.COMPLETED))
         return None
@@ -112,12 +120,12 @@ class _Travel:
             raise _OutOfQuestion(Status.FAILED, "CHANNEL_NOT_SERVED")
         if self._channel not in task.consented:
             raise _OutOfQuestion(Status.SUPPRESSED, "NO_CONSENT")
-        destination = _destination(task, channel)
+        destinations = _destinations(task, channel)
         template = templates.find(task.template_name, self._channel, task.language)
         if template is None:
             raise _OutOfQuestion(Status.FAILED, "TEMPLATE_MISSING")
         try:
-            rendered = render_message(template, variables_of(task))
+            rendered = render_message(template, variables_of(task), channel.metadata)
         except CannotRender as error:
             raise _OutOfQuestion(Status.FAILED, error.reason) from error
         return Attempt(
@@ -125,10 +133,11 @@ class _Travel:
             channel=self._channel,
             delivery_key=self._key,
             attempt=self._begun + 1,
-            destination=destination,
+            destinations=destinations,
             subject_line=rendered.subject,
             body=rendered.body,
             content_type=rendered.content_type,
+            data=rendered.data,
         )
 
     def fact(self, status: Status, reason: str, *, attempt: int | None = None) -> Fact:
@@ -144,21 +153,33 @@ class _Travel:
         return fact.attempt == self._begun and fact.status is Status.DEFERRED
 
 
-def _destination(task: ClaimedTask, channel: Channel) -> str:
-    """The address that the channel accepts.
+def _destinations(task: ClaimedTask, channel: Channel) -> tuple[str, ...]:
+    """The address that the channel accepts; all of them where it sends to all.
 
     Raises:
-        _OutOfQuestion: there is none, or it is no address.
+        _OutOfQuestion: there is none, or none is an address.
     """
-    named = task.addresses.get(channel.name)
-    address = next((a for a in named if a), None) if isinstance(named, list) else named
-    address = address or task.profile.get(_COLUMN.get(channel.needs, ""))
-    if not isinstance(address, str) or not address.strip():
+    addresses = _addresses(task, channel)
+    if not addresses:
         raise _OutOfQuestion(Status.FAILED, "NO_ADDRESS")
-    try:
-        return channel.accept_address(address.strip())
-    except BadAddress as error:
-        raise _OutOfQuestion(Status.FAILED, "BAD_ADDRESS") from error
+    accepted = []
+    for address in addresses if channel.multicast else addresses[:1]:
+        with suppress(BadAddress):
+            accepted.append(channel.accept_address(address))
+    if not accepted:
+        raise _OutOfQuestion(Status.FAILED, "BAD_ADDRESS")
+    return tuple(dict.fromkeys(accepted))
+
+
+def _addresses(task: ClaimedTask, channel: Channel) -> list[str]:
+    """What the profile names for the channel; else the column that the channel needs."""
+    named = task.addresses.get(channel.name)
+    listed = named if isinstance(named, list) else [named]
+    for found in (listed, [task.profile.get(_COLUMN.get(channel.needs, ""))]):
+        addresses = [a.strip() for a in found if isinstance(a, str) and a.strip()]
+        if addresses:
+            return addresses
+    return []
 
 
 def _ended(cancelled: bool) -> TaskStatus:

@@ -1,28 +1,24 @@
-"""Templates in jinja2's syntax, in its immutable sandbox, with limits on what a rendering may cost. Pure."""
+"""Checks and renders templates, whatever engine they are written for. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, UndefinedError
-from jinja2.exceptions import SecurityError, TemplateRuntimeError
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import missing
-
-from server.templates.errors import MissingVariable, TemplateFault, UnknownEngine
-from server.templates.filters import allowed_filters, concatenate, each, printable, read
+from server.templates.errors import UnknownEngine
+from server.templates.escaping import Escaping
+from server.templates.jinja_engine import check_jinja, render_jinja
 from server.templates.limits import Budget, RenderLimits, current_budget
-from server.templates.syntax import CONCATENATE, EACH, READ, make_it_count, refuse_what_is_not_accepted
+from server.templates.liquid_engine import check_liquid, render_liquid
 
 DEFAULT_ENGINE: Final = "jinja2"
-ENGINES: Final = (DEFAULT_ENGINE,)
-_LARGEST_INTEGER: Final = 10**30
+_CHECKS: Final[Mapping[str, Callable[[str], None]]] = {DEFAULT_ENGINE: check_jinja, "liquid": check_liquid}
+_RENDERERS: Final[Mapping[str, Callable[[str, Mapping[str, Any], Budget, Escaping], str]]] = {
+    DEFAULT_ENGINE: render_jinja,
+    "liquid": render_liquid,
+}
+ENGINES: Final = tuple(_CHECKS)
 _USUAL_LIMITS: Final = RenderLimits()
-# What Python raises for source that is nested too deeply, or for numbers that are too long.
-_CANNOT_COMPILE: Final = (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError)
 
 
 def check(source: str, *, engine: str = DEFAULT_ENGINE) -> None:
@@ -32,122 +28,45 @@ def check(source: str, *, engine: str = DEFAULT_ENGINE) -> None:
         UnknownEngine: no engine of this name is accepted.
         TemplateFault: the source has a fault, with its line.
     """
-    if engine == "handlebars":
-        raise UnknownEngine('there is no maintained Handlebars engine for this server: write it for "jinja2"')
-    if engine not in ENGINES:
-        raise UnknownEngine(f"accepted engines: {', '.join(ENGINES)}")
-    _compiled(source, False)
+    _refuse_unknown(engine)
+    _CHECKS[engine](source)
 
 
 def render(
-    source: str, variables: Mapping[str, Any], limits: RenderLimits = _USUAL_LIMITS, *, html: bool = False
+    source: str,
+    variables: Mapping[str, Any],
+    limits: RenderLimits = _USUAL_LIMITS,
+    *,
+    engine: str = DEFAULT_ENGINE,
+    escaping: Escaping = Escaping.NONE,
 ) -> str:
     """Render a template.
 
     Args:
-        source: a template that `check` accepts; the last 1,024 are kept compiled.
+        source: a template that `check` accepts; each engine keeps the last 1,024 parsed.
         variables: plain values as JSON has them: text, numbers, lists, objects.
-        html: escape what the variables bring.
+        escaping: what becomes of the values of variables.
 
     Raises:
+        UnknownEngine: no engine of this name is accepted.
         MissingVariable: the template uses a variable that is not there.
         RenderLimitReached: a limit stopped it.
         TemplateFault: an expression fails with these variables.
     """
-    template = _compiled(source, html)
+    _refuse_unknown(engine)
     budget = Budget(limits)
     token = current_budget.set(budget)
     try:
-        return _collect(template, variables, budget)
-    except TemplateFault:
-        raise
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, SecurityError) as error:
-        raise TemplateFault(f"an expression fails with these variables ({type(error).__name__})") from error
+        return _RENDERERS[engine](source, variables, budget, escaping)
     finally:
         current_budget.reset(token)
 
 
-def _collect(template: Template, variables: Mapping[str, Any], budget: Budget) -> str:
-    pieces = []
-    for piece in template.generate(dict(variables)):
-        budget.emit(piece)
-        pieces.append(piece)
-    return "".join(pieces)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(source: str, html: bool) -> Template:
-    environment = _HTML if html else _TEXT
-    try:
-        tree = environment.parse(source)
-        refuse_what_is_not_accepted(tree)
-        make_it_count(tree)
-        return Template.from_code(environment, environment.compile(tree), {})
-    except TemplateSyntaxError as error:
-        raise TemplateFault(error.message or "is not a template", error.lineno) from error
-    except _CANNOT_COMPILE as error:
-        raise TemplateFault("the template is nested too deeply or has too long a number") from error
-
-
-class _Missing(StrictUndefined):
-    """A variable that is not there: any use but `default` and `is defined` raises its name."""
-
-    def __init__(
-        self,
-        hint: str | None = None,
-        obj: Any = missing,
-        name: str | None = None,
-        exc: type[TemplateRuntimeError] = UndefinedError,
-    ) -> None:
-        super().__init__(hint, obj, name, exc)
-        self._undefined_exception = lambda _message: MissingVariable(str(name))  # type: ignore[assignment]
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """The sandbox with bounded operators, in which keys of objects come before their methods."""
-
-    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Numbers of a sensible size, and `+` between texts."""
-        if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            return concatenate(left, right)
-        for side in (left, right):
-            if isinstance(side, (str, list, tuple, dict)):
-                raise TemplateFault(f"{operator} takes numbers; join text with ~")
-            if isinstance(side, int) and abs(side) > _LARGEST_INTEGER:
-                raise TemplateFault("a number is too large")
-        return super().call_binop(context, operator, left, right)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """`event.items` is the key "items" where there is one."""
-        if isinstance(obj, Mapping) and attribute in obj:
-            return obj[attribute]
-        return super().getattr(obj, attribute)
-
-    def call(self, context: Context, function: Any, *arguments: Any, **options: Any) -> Any:
-        """One of the accepted methods, which reads its object."""
-        read(getattr(function, "__self__", None))
-        for argument in arguments:
-            read(argument)
-        return super().call(context, function, *arguments, **options)
-
-
-def _environment(*, html: bool) -> Environment:
-    environment = _Sandbox(
-        undefined=_Missing,
-        finalize=printable,
-        autoescape=html,
-        keep_trailing_newline=True,
-        optimized=False,
-        cache_size=0,
-    )
-    environment.globals.clear()
-    environment.filters.clear()
-    environment.filters.update(allowed_filters())
-    environment.filters.update({READ: read, EACH: each, CONCATENATE: concatenate})
-    return environment
-
-
-_TEXT: Final = _environment(html=False)
-_HTML: Final = _environment(html=True)
+def _refuse_unknown(engine: str) -> None:
+    if engine == "handlebars":
+        raise UnknownEngine(
+            "there is no maintained Handlebars engine for this server:"
+            ' write it for "liquid", which is close, or for "jinja2"'
+        )
+    if engine not in ENGINES:
+        raise UnknownEngine(f"accepted engines: {', '.join(ENGINES)}")

@@ -32,9 +32,9 @@ class Budget:
         self._iterations = limits.iterations
         self._work = limits.work
 
-    def iterate(self) -> None:
-        """Count one round of a loop."""
-        self._iterations -= 1
+    def iterate(self, rounds: int = 1) -> None:
+        """Count rounds of a loop."""
+        self._iterations -= rounds
         if self._iterations < 0:
             raise RenderLimitReached(f"loops run more than {self._limits.iterations:,} times")
 

@@ -1,0 +1,234 @@
+"""Requests to providers: how long they may take, how much may come back, and whether anything went out.
+
+What an error means depends on how far a request came: before a connection was there, nothing was sent; after
+that, only an answer says whether the message was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+
+from server.dispatch.channels.channel import Credential, ErrorClass, Refused
+from server.dispatch.channels.public_networks import PublicResolver, is_private
+from server.dispatch.channels.waiting import retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_LARGEST_ANSWER: Final = 64 * 1024
+_LARGEST_RECORD: Final = 2_000
+_CONNECT_SECONDS: Final = 10.0
+_IDLE_SECONDS: Final = 15.0
+_SHORTEST_SECRET: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Args:
+        headers: by name in lower case.
+        document: the body, parsed; None where it is no JSON, too large, or broke off.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    document: Any
+
+    def find(self, *path: str | int) -> Any:
+        """A value in the document; None where there is none."""
+        found = self.document
+        for step in path:
+            if isinstance(step, int):
+                found = found[step] if isinstance(found, list) and len(found) > step else None
+            else:
+                found = found.get(step) if isinstance(found, dict) else None
+        return found
+
+    def text(self, *path: str | int) -> str:
+        """A value as text; empty where there is none."""
+        found = self.find(*path)
+        return str(found) if isinstance(found, (str, int)) else ""
+
+    def record(self, credential: Credential) -> dict[str, Any]:
+        """The answer as it may be kept: bounded, and without the values of the account, which some providers
+        repeat in their errors.
+        """
+        recorded: dict[str, Any] = {"http_status": self.status}
+        if self.document is not None:
+            body = orjson.dumps(self.document).decode()
+            for secret in credential.values.values():
+                if len(secret) >= _SHORTEST_SECRET:
+                    body = body.replace(orjson.dumps(secret).decode()[1:-1], "***")
+            recorded["body"] = orjson.loads(body) if len(body) <= _LARGEST_RECORD else body[:_LARGEST_RECORD]
+        return recorded
+
+    def refused(
+        self,
+        error: ErrorClass,
+        reason: str,
+        credential: Credential,
+        *,
+        retry_after_seconds: float | None = None,
+        dead_addresses: tuple[str, ...] = (),
+    ) -> Refused:
+        """A refusal that records this answer, with the wait that its header asks for unless another is known."""
+        wait = retry_after(self.headers) if retry_after_seconds is None else retry_after_seconds
+        return Refused(error, reason, self.record(credential), wait, dead_addresses)
+
+    def refused_by_status(self, credential: Credential) -> Refused:
+        """What a status means by itself, for answers that say no more."""
+        return self.refused(classify_status(self.status), f"HTTP_{self.status}", credential)
+
+
+def classify_status(status: int) -> ErrorClass:
+    """What an HTTP status means that comes without a body that explains it."""
+    if status == 429:
+        return ErrorClass.QUOTA
+    if status in {408, 503}:
+        return ErrorClass.TRANSIENT
+    # A redirect or a page that is not there: the URL of the account is wrong. It is not followed.
+    if status in {401, 403, 404, 405, 407} or 300 <= status < 400:
+        return ErrorClass.AUTHENTICATION
+    return ErrorClass.CONTENT if 400 <= status < 500 else ErrorClass.AMBIGUOUS
+
+
+class ProviderHttp:
+    """Connections to one provider, shared by the tenants of this process. Knows no cookies, follows no redirect.
+
+    Args:
+        connections: requests at once.
+        timeout_seconds: for one request and its answer.
+        private_networks: whether URLs may lead into private networks.
+    """
+
+    def __init__(self, *, connections: int, timeout_seconds: float, private_networks: bool = True) -> None:
+        self.connections = connections
+        self.timeout_seconds = timeout_seconds
+        self.private_networks = private_networks
+        self._places = asyncio.Semaphore(connections)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        wait_seconds: float,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Answer | Refused:
+        """The answer, or a refusal where there is none.
+
+        Args:
+            parameters: of the query.
+            wait_seconds: for its turn.
+        """
+        if not self.private_networks and is_private(url):
+            return Refused(ErrorClass.AUTHENTICATION, "URL_IN_PRIVATE_NETWORK")
+        if not all(value.isprintable() for value in headers.values()):
+            return Refused(ErrorClass.AUTHENTICATION, "REQUEST_NOT_SENDABLE")
+        progress = SimpleNamespace(connected=False)
+        try:
+            async with self._turn(wait_seconds), asyncio.timeout(self.timeout_seconds):
+                return await self._post(url, body, headers, parameters, progress)
+        except _NoTurn:
+            return Refused(ErrorClass.TRANSIENT, "NO_CONNECTION_IN_TIME")
+        except TimeoutError:
+            return _broken_off("NO_ANSWER_IN_TIME", progress)
+        except aiohttp.InvalidURL:
+            # Its text may hold a secret, so it is not recorded.
+            return Refused(ErrorClass.AUTHENTICATION, "REQUEST_NOT_SENDABLE")
+        except (aiohttp.ClientError, OSError, ValueError):
+            return _broken_off("CONNECTION_LOST", progress)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        parameters: Mapping[str, str] | None,
+        progress: SimpleNamespace,
+    ) -> Answer:
+        session = self._session = self._session or self._open()
+        async with session.post(
+            url,
+            data=body,
+            headers=headers,
+            params=parameters,
+            allow_redirects=False,
+            trace_request_ctx=progress,
+        ) as response:
+            found = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, found, await _document(response))
+
+    @asynccontextmanager
+    async def _turn(self, wait_seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise _NoTurn from None
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _open(self) -> aiohttp.ClientSession:
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(_connected)
+        trace.on_connection_reuseconn.append(_connected)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self.connections,
+                keepalive_timeout=_IDLE_SECONDS,
+                resolver=None if self.private_networks else PublicResolver(),
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            headers={"Accept-Encoding": "identity", "User-Agent": "leo-activation"},
+            auto_decompress=False,
+            trace_configs=[trace],
+        )
+
+
+class _NoTurn(Exception):
+    """Every connection was in use for as long as the caller could wait."""
+
+
+async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _parameters: Any) -> None:
+    context.trace_request_ctx.connected = True
+
+
+def _broken_off(reason: str, progress: SimpleNamespace) -> Refused:
+    if progress.connected:
+        return Refused(ErrorClass.AMBIGUOUS, reason)
+    return Refused(ErrorClass.TRANSIENT, "PROVIDER_UNREACHABLE")
+
+
+async def _document(response: aiohttp.ClientResponse) -> Any:
+    """The body, parsed. The status is known, so whatever is wrong with the body is no error of its own."""
+    try:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(16 * 1024):
+            body += chunk
+            if len(body) > _LARGEST_ANSWER:
+                response.close()
+                return None
+        return orjson.loads(body)
+    except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError):
+        return None

@@ -22,7 +22,7 @@ from server.errors import PreconditionFailed
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly
-from tests.decisions.shop import DAY_SECONDS, add_campaign, add_marketing_event, add_profile, purchase
+from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
 from tests.decisions.waiting import locked, waiting_for_locks
 
 PROFILES = [f"p{number:02}" for number in range(40)]
@@ -60,26 +60,47 @@ def reasons(answers: Sequence[object]) -> list[Reason]:
     return [answer.reason for answer in decided]
 
 
-async def test_an_event_that_breaks_a_constraint_fails_alone(
+@pytest.fixture
+async def crowd(superuser: asyncpg.Connection, tenant_a: UUID, shop: None) -> list[str]:
+    """So many customers that a batch of theirs is as large as batches of single events get."""
+    profile_ids = [f"c{number:03}" for number in range(500)]
+    await superuser.execute(
+        "INSERT INTO cdp_profiles (tenant_id, profile_id, primary_email) SELECT $1, id, id || '@example.com'"
+        " FROM unnest($2::text[]) AS given (id)",
+        tenant_a,
+        profile_ids,
+    )
+    await superuser.execute(
+        "INSERT INTO consent_management (tenant_id, profile_id, channel, status, legal_basis, source, granted_at)"
+        " SELECT $1, id, 'email', 'granted', 'consent', 'test', $3 FROM unnest($2::text[]) AS given (id)",
+        tenant_a,
+        profile_ids,
+        NOON,
+    )
+    return profile_ids
+
+
+async def test_an_event_that_breaks_a_constraint_fails_alone_among_500(
     decisions: DecisionService,
     superuser: asyncpg.Connection,
     proof: asyncpg.Connection,
     tenant_a: UUID,
-    shop: None,
+    crowd: list[str],
 ) -> None:
-    await superuser.execute("ALTER TABLE agent_task ADD CONSTRAINT no_unlucky CHECK (profile_id <> 'p13')")
-    batch = one_each()
+    await superuser.execute("ALTER TABLE agent_task ADD CONSTRAINT no_unlucky CHECK (profile_id <> 'c313')")
+    batch = [purchase(f"order-{profile_id}", profile_id=profile_id) for profile_id in crowd]
     answers = await decisions.decide_batch(tenant_a, batch)
-    refusal = answers.pop(13)
+    refusal = answers.pop(313)
     assert isinstance(refusal, PreconditionFailed)
     assert refusal.reason == "RULE_VIOLATED"
     assert "no_unlucky" in refusal.message
-    assert reasons(answers) == [Reason.SELECTED] * 39
-    assert await proof.fetchval("SELECT count(*) FROM delivery_log") == 39
-    alone = await asyncio.gather(*(decisions.decide(tenant_a, event) for event in one_each("again")[:13]))
-    assert reasons(alone) == [Reason.COOLDOWN] * 13
+    assert reasons(answers) == [Reason.SELECTED] * 499
+    assert await proof.fetchval("SELECT count(*) FROM delivery_log") == 499
+    assert await proof.fetchval("SELECT count(*) FROM behavioral_events") == 499
+    again = [decisions.decide(tenant_a, purchase(f"again-{each}", profile_id=each)) for each in crowd[:13]]
+    assert reasons(await asyncio.gather(*again)) == [Reason.COOLDOWN] * 13
     await superuser.execute("ALTER TABLE agent_task DROP CONSTRAINT no_unlucky")
-    assert reasons(await decisions.decide_batch(tenant_a, [batch[13]])) == [Reason.SELECTED]
+    assert reasons(await decisions.decide_batch(tenant_a, [batch[313]])) == [Reason.SELECTED]
 
 
 async def test_a_consent_that_is_withdrawn_meanwhile_stops_its_send_alone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Final
 from uuid import UUID
@@ -12,8 +13,8 @@ import asyncpg
 from server.decisions.model import Event
 from server.decisions.pipeline import Answers, Batch, DecisionPipeline
 from server.decisions.store import DecisionStore
-from server.errors import NotFound, PreconditionFailed
-from server.platform.postgres import Database
+from server.errors import NotFound, PreconditionFailed, Unavailable
+from server.platform.postgres import CommitOutcomeUnknown, Database
 
 _VIOLATIONS: Final = (
     asyncpg.IntegrityConstraintViolationError,
@@ -22,6 +23,7 @@ _VIOLATIONS: Final = (
 )
 # What stops a whole tenant: it is gone, or one of its definitions does not compile.
 _TENANT_REFUSED: Final = (NotFound, PreconditionFailed)
+_MAXIMUM_TRIES: Final = 3
 
 
 class IsolatingPipeline:
@@ -81,9 +83,17 @@ class IsolatingPipeline:
         """One transaction for each month that this process meets for the first time."""
         months = {event.occurred_at.date().replace(day=1) for events in batch.values() for event in events}
         for month in sorted(months - self._months):
-            async with self._database.transaction() as connection:
-                await self._store.ensure_month(connection, month)
+            await self._ensure_month(month)
             self._months.add(month)
+
+    async def _ensure_month(self, month: date) -> None:
+        """A COMMIT whose answer was lost is done again: a month that is there stays as it is."""
+        for _ in range(_MAXIMUM_TRIES):
+            with suppress(CommitOutcomeUnknown):
+                async with self._database.transaction() as connection:
+                    await self._store.ensure_month(connection, month)
+                return
+        raise Unavailable("DATABASE_UNAVAILABLE", "the database is lost at every COMMIT; nothing was recorded")
 
 
 def _batch(pairs: Iterable[tuple[UUID, Event]]) -> Batch:

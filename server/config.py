@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 _PREFIX = "LEO_"
 _SENDER = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")
+_KEY = re.compile(r"[A-Za-z0-9._-]{1,40}:[A-Za-z0-9+/_-]{43}=?")
 _LISTEN = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):(\d{1,5})$")
 
 
@@ -67,6 +68,21 @@ def _sender(value: str) -> str:
     return value
 
 
+def _provider_url(value: str) -> str:
+    if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname:
+        raise ValueError("must hold http and https URLs only")
+    return value
+
+
+def _credential_keys(value: SecretStr) -> SecretStr:
+    entries = re.split(r"[,\s]+", value.get_secret_value().strip(", \t\r\n"))
+    if not all(_KEY.fullmatch(entry) for entry in entries):
+        raise ValueError("must be id:base64 of 32 bytes, several ones with commas between them")
+    if len({entry.partition(":")[0] for entry in entries}) < len(entries):
+        raise ValueError("must not name two keys alike")
+    return value
+
+
 PostgresUrl = Annotated[SecretStr, _url("postgresql", "postgres")]
 RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, _url("redis", "rediss", "redis+socket", "amqp", "amqps")]
@@ -75,6 +91,9 @@ Sender = Annotated[str, AfterValidator(_sender)]
 ListenAddress = Annotated[str, AfterValidator(_listen)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Jwks = Annotated[str, AfterValidator(_jwks)]
+ProviderUrl = Annotated[str, AfterValidator(_provider_url)]
+CredentialKeysText = Annotated[SecretStr, AfterValidator(_credential_keys)]
+ErrorClassName = Literal["recipient", "content", "authentication", "quota", "transient", "ambiguous"]
 
 
 class Settings(BaseSettings):
@@ -98,8 +117,30 @@ class Settings(BaseSettings):
         "LEO Activation <leo@localhost>", description="From of every e-mail, and the sender of its envelope"
     )
     smtp_connections: int = Field(16, ge=1, le=500, description="connections to the relay of one worker")
-    credential_key: SecretStr | None = Field(
-        None, description="key that encrypts channel credentials at rest"
+    credential_keys: CredentialKeysText | None = Field(
+        None, description="keys that encrypt channel credentials: id:base64 of 32 bytes, newest first"
+    )
+    credential_keys_file: str | None = Field(
+        None, min_length=1, description="a file with the same, one for each line; instead of the variable"
+    )
+    provider_connections: int = Field(
+        100, ge=1, le=10_000, description="requests at once of one worker, to each provider over HTTP"
+    )
+    provider_urls: dict[str, ProviderUrl] = Field(
+        default_factory=dict, description="provider -> the URL that stands for its own, a JSON object"
+    )
+    provider_codes: dict[str, dict[str, ErrorClassName]] = Field(
+        default_factory=dict,
+        description="provider -> code of an answer -> what it means, over the built-in tables; a JSON object",
+    )
+    private_networks: bool = Field(
+        False, description="whether URLs that tenants and customers name may lead into private networks"
+    )
+    circuit_failures: int = Field(
+        10, ge=1, le=1_000, description="an account is left alone after so many failures in a row"
+    )
+    circuit_seconds: float = Field(
+        30.0, gt=0, le=3_600, description="for how long; doubled each time that it fails again"
     )
 
     worker_threads: int = Field(
@@ -163,6 +204,27 @@ class Settings(BaseSettings):
         20.0, ge=0, le=3_600, description="how long running calls may finish at stop"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("credential_keys_file")
+    @classmethod
+    def _keys_are_read(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if info.data.get("credential_keys") is not None:
+            raise ValueError("give either this or LEO_CREDENTIAL_KEYS")
+        try:
+            text = Path(value).read_text("ascii")
+        except (OSError, UnicodeError):
+            raise ValueError("must be the path of a file that this process can read") from None
+        _credential_keys(SecretStr(text))
+        return value
+
+    @property
+    def credential_keys_text(self) -> SecretStr | None:
+        """The keys, from wherever they were given."""
+        if self.credential_keys_file is None:
+            return self.credential_keys
+        return SecretStr(Path(self.credential_keys_file).read_text("ascii"))
 
     @field_validator("send_seconds")
     @classmethod

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from server.dispatch.channels.channel import (
-    NO_CREDENTIAL,
-    Channel,
-    ErrorClass,
-    Message,
-    Refused,
-    SendResult,
-)
-from server.dispatch.claims import Attempt, Step
+from server.dispatch.admission import Admission, Prepared
+from server.dispatch.channels.channel import Channel
+from server.dispatch.claims import Step
 from server.dispatch.delivery_store import BEGINNING, Claim, DeliveryStore
-from server.dispatch.outcomes import RetryPolicy, after_send
-from server.dispatch.preparation import Preparation, Prepared
+from server.dispatch.preparation import Preparation
+from server.dispatch.readiness import Readiness
 from server.dispatch.recorder import StepRecorder
+from server.dispatch.sending import Sender
 from server.errors import LeoError
 from server.platform.clock import utc_now
 from server.platform.logging import get_logger
@@ -33,6 +28,8 @@ _LARGEST_CLAIM: Final = 500
 _UNSERVED_SLOTS: Final = 256
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
+_SWEEP_SECONDS: Final = 1.0
+_SHORTEST_WAIT_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +54,38 @@ class DeliveryRunner:
 
     Args:
         queue: the work queue: the name of the first channel of its deliveries.
-        channels: the channels that this process serves, by name.
+        adapters: those of the queue's channel, one for each provider.
+        admission: knows the slots of each adapter; the same as the preparation's.
         worker: names this process in claims, e.g. `host:pid`.
-        jitter: 0 to 1, spreads retries.
     """
 
     def __init__(
         self,
         *,
         queue: str,
-        channels: Mapping[str, Channel],
+        adapters: Sequence[Channel],
+        admission: Admission,
         database: Database,
         store: DeliveryStore,
         preparation: Preparation,
+        sender: Sender,
         recorder: StepRecorder,
         limits: DeliveryLimits,
-        policy: RetryPolicy,
         worker: str,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._queue = queue
-        self._channel = channels.get(queue)
-        self._channels = channels
+        self._adapters = adapters
+        self._readiness = Readiness(adapters)
+        self._admission = admission
         self._database = database
         self._store = store
         self._preparation = preparation
+        self._sender = sender
         self._recorder = recorder
         self._limits = limits
-        self._policy = policy
         self._worker = worker
-        self._jitter = jitter
-        self._free = self._slots = self._channel.slots if self._channel else _UNSERVED_SLOTS
+        self._held = 0
+        self._again_at = inf
         self._wanted = False
         self._stopping = False
         self._draining = False
@@ -106,12 +104,11 @@ class DeliveryRunner:
             return
         self._draining = True
         try:
-            while self._may_claim() or self._work:
+            while self._may_claim() or self._work or self._soon():
                 if self._may_claim():
                     await self._claim()
                 else:
-                    self._changed.clear()
-                    await self._changed.wait()
+                    await self._change()
         finally:
             self._draining = False
 
@@ -120,18 +117,38 @@ class DeliveryRunner:
         self._stopping = True
         self._changed.set()
 
+    @property
+    def _slots(self) -> int:
+        return self._admission.slots(self._adapters) if self._adapters else _UNSERVED_SLOTS
+
     def _may_claim(self) -> bool:
         # A few free slots are not worth a claim of their own: they come back in groups.
-        return self._wanted and not self._stopping and self._free * 4 >= self._slots
+        slots = self._slots
+        return self._wanted and not self._stopping and (slots - self._held) * 4 >= slots
+
+    def _soon(self) -> bool:
+        """Whether something that was held back comes again before the next sweep."""
+        return self._again_at < inf and not self._stopping
+
+    async def _change(self) -> None:
+        """Wait until slots are free, or what was held back is due."""
+        self._changed.clear()
+        wait = self._again_at - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(wait if wait < inf else None):
+                await self._changed.wait()
+        except TimeoutError:
+            self._again_at = inf
+            self._wanted = True
 
     async def _claim(self) -> None:
         """Begin one claim's work; forget the wish when there is nothing, or nothing can be sent."""
         self._wanted = False
-        if self._channel is not None and not await self._channel.ready():
+        if not await self._ready():
             get_logger().warning("channel_not_ready", channel=self._queue)
             return
         owner = f"{self._worker}:{uuid4().hex}"
-        limit = min(self._free, _LARGEST_CLAIM)
+        limit = min(self._slots - self._held, _LARGEST_CLAIM)
         try:
             claims = await self._lease(owner, limit)
         except LeoError as error:
@@ -143,6 +160,13 @@ class DeliveryRunner:
         deadline = asyncio.get_running_loop().time() + self._limits.lease_seconds
         for tenant_id, task_ids in _by_tenant(claims).items():
             self._begin(self._deliver(tenant_id, task_ids, owner, deadline), len(task_ids))
+
+    async def _ready(self) -> bool:
+        """Whether any adapter is; a queue that none serves is emptied all the same."""
+        ready = await self._readiness.look()
+        for adapter, is_ready in ready.items():
+            self._admission.note_ready(adapter, is_ready)
+        return not ready or any(ready.values())
 
     async def _lease(self, owner: str, limit: int) -> list[Claim]:
         async with self._database.transaction() as connection:
@@ -157,7 +181,7 @@ class DeliveryRunner:
 
     def _begin(self, work: Coroutine[Any, Any, None], slots: int) -> None:
         """Run work that holds so many slots; it gives them back as its deliveries are recorded."""
-        self._free -= slots
+        self._held += slots
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._ended)
@@ -169,7 +193,7 @@ class DeliveryRunner:
             get_logger().error("delivery_failed", queue=self._queue, exc_info=error)
 
     def _release(self, slots: int = 1) -> None:
-        self._free += slots
+        self._held -= slots
         self._changed.set()
 
     async def _deliver(self, tenant_id: UUID, task_ids: Sequence[str], owner: str, deadline: float) -> None:
@@ -201,50 +225,31 @@ class DeliveryRunner:
 
     async def _finish(self, tenant_id: UUID, prepared: Prepared, owner: str, deadline: float) -> None:
         """Send, unless there is nothing to send, and record; then the slot is free."""
+        begun = asyncio.get_running_loop().time()
+        taken: float | None = None
         try:
-            step = prepared.step
-            if step.attempt is not None:
-                result = await self._send(step.attempt, deadline)
-                step = after_send(
-                    step.attempt,
-                    result,
-                    channels=prepared.channels,
-                    policy=self._policy,
-                    now=utc_now(),
-                    jitter=self._jitter,
-                )
+            step = await self._sender.send(tenant_id, prepared, max(0.0, self._left(deadline)))
+            taken = asyncio.get_running_loop().time() - begun
             await self._recorder.record(tenant_id, step, owner)
-            # On its next channel a delivery is due at once.
-            self._wanted = self._wanted or _due_now(step)
+            self._note_due(step)
         finally:
+            self._admission.give_back(tenant_id, prepared, taken)
             self._release()
 
-    async def _send(self, attempt: Attempt, deadline: float) -> SendResult:
-        message = Message(
-            delivery_key=attempt.delivery_key,
-            destination=attempt.destinations[0],
-            subject=attempt.subject_line,
-            body=attempt.body,
-            content_type=attempt.content_type,
-            data=attempt.data,
-            more_destinations=attempt.destinations[1:],
-        )
-        try:
-            channel = self._channels[attempt.channel]
-            return await channel.send(message, NO_CREDENTIAL, wait_seconds=max(0.0, self._left(deadline)))
-        except Exception as error:
-            # A fault of the adapter: whether the provider got the message, nobody knows.
-            get_logger().error("channel_fault", channel=attempt.channel, exc_info=error)
-            return Refused(ErrorClass.AMBIGUOUS, "CHANNEL_FAULT")
+    def _note_due(self, step: Step) -> None:
+        """On its next channel a delivery is due at once, and others come again before the next sweep."""
+        if step.end is None or step.end.due_at is None:
+            return
+        wait = (step.end.due_at - utc_now()).total_seconds()
+        if wait <= 0:
+            self._wanted = True
+        elif wait < _SWEEP_SECONDS:
+            moment = asyncio.get_running_loop().time() + max(wait, _SHORTEST_WAIT_SECONDS)
+            self._again_at = min(self._again_at, moment)
 
     def _left(self, deadline: float) -> float:
         """Seconds in which sending may still begin."""
         return deadline - self._limits.send_seconds - asyncio.get_running_loop().time()
-
-
-def _due_now(step: Step) -> bool:
-    end = step.end
-    return end is not None and end.due_at is not None and end.due_at <= utc_now()
 
 
 def _by_tenant(claims: Sequence[Claim]) -> dict[UUID, list[str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from server.dispatch.channels.channel import RETRIED, Accepted, ErrorClass, Refused, SendResult
-from server.dispatch.claims import Attempt, Fact, Status, Step, TaskEnd, TaskStatus
+from server.dispatch.claims import Attempt, DeadAddress, Fact, Status, Step, TaskEnd, TaskStatus
+
+_LONGEST_WISH: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +45,51 @@ def after_send(
     policy: RetryPolicy,
     now: datetime,
     jitter: Callable[[], float],
+    at_once: bool = False,
+    resend_safe: bool = False,
 ) -> Step:
-    """What the provider's answer means for delivery and task.
+    """What the provider's answer means for delivery, task and profile.
 
     Args:
         channels: those of the task, in order of preference.
+        at_once: whether what stood in the way is gone already, so that a further attempt need not wait.
+        resend_safe: whether the channel may send again what may have been sent.
     """
-    task_id = attempt.subject.task_id
     if isinstance(result, Accepted):
-        fact = _fact_of(attempt, Status.SENT, None, result.response, result.provider_message_id, now)
-        return Step([fact], None, TaskEnd(task_id, TaskStatus.COMPLETED))
-    if result.error is ErrorClass.AMBIGUOUS:
+        step = _sent(attempt, result, now)
+    elif _is_retried(result, resend_safe) and attempt.attempt < policy.attempts:
+        wait = timedelta() if at_once else policy.delay(attempt.attempt, jitter())
+        step = _deferred(attempt, result, now + max(wait, _asked(result)))
+    elif result.error is ErrorClass.AMBIGUOUS:
         fact = _fact_of(attempt, Status.UNKNOWN, result.reason, result.response)
-        return Step([fact], None, TaskEnd(task_id, TaskStatus.COMPLETED))
-    if result.error in RETRIED and attempt.attempt < policy.attempts:
-        fact = _fact_of(attempt, Status.DEFERRED, result.reason, result.response)
-        due_at = now + policy.delay(attempt.attempt, jitter())
-        return Step([fact], None, TaskEnd(task_id, TaskStatus.PENDING, due_at))
-    return _failed(attempt, result, channels, now)
+        step = Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED))
+    else:
+        step = _failed(attempt, result, channels, now)
+    return replace(step, dead=_dead(attempt, result))
+
+
+def _sent(attempt: Attempt, result: Accepted, now: datetime) -> Step:
+    fact = _fact_of(attempt, Status.SENT, None, result.response, result.provider_message_id, now)
+    return Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED))
+
+
+def _is_retried(result: Refused, resend_safe: bool) -> bool:
+    return result.error in RETRIED or (resend_safe and result.error is ErrorClass.AMBIGUOUS)
+
+
+def _deferred(attempt: Attempt, result: Refused, due_at: datetime) -> Step:
+    fact = _fact_of(attempt, Status.DEFERRED, result.reason, result.response)
+    return Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.PENDING, due_at))
+
+
+def _dead(attempt: Attempt, result: SendResult) -> list[DeadAddress]:
+    profile_id = attempt.subject.profile_id
+    return [DeadAddress(profile_id, attempt.channel, address) for address in result.dead_addresses]
+
+
+def _asked(result: Refused) -> timedelta:
+    """How long the provider wants us to wait; not longer than a day."""
+    return min(timedelta(seconds=result.retry_after_seconds or 0.0), _LONGEST_WISH)
 
 
 def _failed(attempt: Attempt, result: Refused, channels: tuple[str, ...], now: datetime) -> Step:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from server.dispatch.channels.channel import Channel
+from server.dispatch.admission import Admission, Prepared
 from server.dispatch.claims import ClaimedTask, Fact, Status, Step, TaskEnd, TaskStatus
+from server.dispatch.credentials.directory import ChannelDirectory
 from server.dispatch.delivery_store import DeliveryStore
 from server.dispatch.rendering import TemplateShelf
 from server.dispatch.steps import next_step
@@ -22,29 +23,30 @@ _CONSENT_TRIES: Final = 5
 _KEPT_TENANTS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A task with its next step, and the channels that it may still travel over."""
-
-    step: Step
-    channels: tuple[str, ...]
-
-
 class Preparation:
     """Prepares the tasks of one claim and tenant; what it returns with an attempt is committed as `sending`.
 
     Args:
-        channels: those that this process serves, by name.
+        directory: the adapter and the account of each tenant's channel.
+        admission: lets through what may be sent now. Whatever is returned with an attempt holds a slot of it.
     """
 
-    def __init__(self, *, database: Database, store: DeliveryStore, channels: Mapping[str, Channel]) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: DeliveryStore,
+        directory: ChannelDirectory,
+        admission: Admission,
+    ) -> None:
         self._database = database
         self._store = store
-        self._channels = channels
+        self._directory = directory
+        self._admission = admission
         self._shelves: dict[UUID, tuple[int, frozenset[str], TemplateShelf]] = {}
 
     async def prepare(self, tenant_id: UUID, task_ids: Sequence[str], owner: str) -> list[Prepared]:
-        """One transaction, 4 to 5 round trips. Nothing may be sent that is not in its result.
+        """One transaction, 4 to 6 round trips, and one to Redis. Nothing may be sent that is not in its result.
 
         Raises:
             Unavailable: nothing was recorded.
@@ -60,27 +62,56 @@ class Preparation:
         return await self._prepare(tenant_id, task_ids, owner)
 
     async def _prepare(self, tenant_id: UUID, task_ids: Sequence[str], owner: str) -> list[Prepared]:
+        admitted: list[Prepared] = []
         prepared: list[Prepared] = []
         try:
-            async with self._database.tenant_transaction(tenant_id) as connection:
-                prepared = await self._begin(connection, tenant_id, task_ids, owner)
-        except CommitOutcomeUnknown:
-            return await self._look_up(tenant_id, prepared, owner)
+            prepared = await self._recorded(tenant_id, task_ids, owner, admitted)
+        finally:
+            self._free_others(tenant_id, admitted, prepared)
         return prepared
 
-    async def _begin(
-        self, connection: Connection, tenant_id: UUID, task_ids: Sequence[str], owner: str
+    async def _recorded(
+        self, tenant_id: UUID, task_ids: Sequence[str], owner: str, admitted: list[Prepared]
     ) -> list[Prepared]:
+        try:
+            async with self._database.tenant_transaction(tenant_id) as connection:
+                prepared = await self._begin(connection, tenant_id, task_ids, owner, admitted)
+        except CommitOutcomeUnknown:
+            return await self._look_up(tenant_id, admitted, owner)
+        return prepared
+
+    def _free_others(
+        self, tenant_id: UUID, admitted: Sequence[Prepared], prepared: Sequence[Prepared]
+    ) -> None:
+        """Give back the slots of what will not be sent."""
+        sent = {each.step.attempt.delivery_key for each in prepared if each.step.attempt is not None}
+        for each in admitted:
+            if each.step.attempt is not None and each.step.attempt.delivery_key not in sent:
+                self._admission.give_back(tenant_id, each)
+
+    async def _begin(
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        task_ids: Sequence[str],
+        owner: str,
+        admitted: list[Prepared],
+    ) -> list[Prepared]:
+        """What is recorded; `admitted` gets what holds slots, also where recording fails."""
         tasks = await self._store.load_deliveries(connection, tenant_id, task_ids, owner)
         shelf = await self._shelf(connection, tenant_id, tasks)
+        routes = await self._directory.routes(connection, tenant_id)
+        channels = {name: route.adapter for name, route in routes.items()}
         now = utc_now()
-        prepared = [
+        ready = [
             Prepared(
-                next_step(tenant_id, task, channels=self._channels, templates=shelf, now=now),
+                next_step(tenant_id, task, channels=channels, templates=shelf, now=now),
                 tuple(task.channels),
             )
             for task in tasks
         ]
+        prepared = await self._admission.admit(tenant_id, ready, routes, now)
+        admitted.extend(prepared)
         attempts = [p.step.attempt for p in prepared if p.step.attempt is not None]
         if not attempts:
             return prepared
@@ -129,7 +160,7 @@ def _unless_taken(prepared: Prepared, begun: set[str]) -> Prepared:
         "ANOTHER_CLAIMANT",
     )
     end = TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED)
-    return Prepared(Step([unknown], None, end), prepared.channels)
+    return replace(prepared, step=Step([unknown], None, end), route=None)
 
 
 def _is_recorded(prepared: Prepared, recorded: set[tuple[str, int]]) -> bool:

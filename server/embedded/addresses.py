@@ -48,7 +48,7 @@ class StackAddresses:
             "LEO_AUTH_ISSUER": self.issuer,
             "LEO_AUTH_AUDIENCE": self.audience,
             "LEO_AUTH_JWKS": self.jwks_path,
-            "LEO_CREDENTIAL_KEY": self.credential_key,
+            "LEO_CREDENTIAL_KEYS": f"embedded:{self.credential_key}",
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from email.headerregistry import Address
@@ -14,19 +14,25 @@ from celery import Celery
 
 from server.alerts.jobs import AlertJobs
 from server.alerts.store import AlertStore
-from server.config import WorkerSettings
+from server.config import Settings, WorkerSettings
 from server.decisions.assembly import running_decisions
-from server.dispatch.channels.channel import Channel
+from server.dispatch.assembly import Deliveries, DeliverySettings, running_directory
+from server.dispatch.channels.channel import Channel, ErrorClass
 from server.dispatch.channels.email_smtp import EmailSmtp
+from server.dispatch.channels.registry import ProviderSetup, http_channels
 from server.dispatch.channels.smtp_pool import Relay, SmtpPool
-from server.dispatch.delivery_runner import DeliveryLimits, DeliveryRunner
+from server.dispatch.credentials.jobs import CredentialJobs
+from server.dispatch.credentials.keys import NO_KEYS, CredentialKeys
+from server.dispatch.delivery_runner import DeliveryLimits
 from server.dispatch.delivery_store import DeliveryStore
 from server.dispatch.jobs import DispatchJobs
+from server.dispatch.limits.gate import ProviderGate
+from server.dispatch.limits.rules import MICROSECONDS, CircuitPolicy
 from server.dispatch.outcomes import RetryPolicy
 from server.dispatch.plan_runner import Decider, PlanRunner
 from server.dispatch.plan_store import PlanStore
-from server.dispatch.preparation import Preparation
-from server.dispatch.recorder import StepRecorder
+from server.experiments.jobs import ExperimentJobs
+from server.experiments.store import CounterStore
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.sweep import Sweep
@@ -43,6 +49,8 @@ class Worker:
     sweep: Sweep
     months: MonthUpkeep
     snapshots: SnapshotUpkeep
+    credentials: CredentialJobs
+    experiments: ExperimentJobs
 
 
 @asynccontextmanager
@@ -67,8 +75,21 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
         )
         months = MonthUpkeep(database=database)
         await months.run()
+        directory, credentials = await stack.enter_async_context(
+            running_directory(
+                database=database,
+                adapters=http_channels(_providers(settings)),
+                shared=_own_channels(settings),
+                keys=credential_keys(settings),
+            )
+        )
+        gate = _gate(settings, redis)
+        stack.push_async_callback(gate.close)
+        deliveries = Deliveries(
+            settings=_delivery_settings(settings), database=database, directory=directory, gate=gate
+        )
         yield Worker(
-            dispatch=_dispatch_jobs(settings, database, await _channels(settings, stack), decisions),
+            dispatch=_dispatch_jobs(settings, database, deliveries, decisions),
             alerts=AlertJobs(
                 database=database,
                 store=AlertStore(),
@@ -79,6 +100,8 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             sweep=Sweep(database=database, wake_ups=wake_ups),
             months=months,
             snapshots=SnapshotUpkeep(database=database, redis=redis),
+            credentials=credentials,
+            experiments=ExperimentJobs(database=database, store=CounterStore()),
         )
 
 
@@ -93,56 +116,69 @@ async def _open_database(settings: WorkerSettings, stack: AsyncExitStack) -> Dat
     return database
 
 
-async def _channels(settings: WorkerSettings, stack: AsyncExitStack) -> Mapping[str, Channel]:
-    """The channels that this worker is configured for, by name."""
-    channels: list[Channel] = []
-    if settings.smtp_url is not None:
-        relay = Relay.from_url(settings.smtp_url.get_secret_value(), timeout_seconds=settings.send_seconds)
-        channels.append(
-            EmailSmtp(
-                pool=SmtpPool(relay, size=settings.smtp_connections),
-                connections=settings.smtp_connections,
-                sender=_sender(settings.smtp_sender),
-                timeout_seconds=settings.send_seconds,
-            )
-        )
-    for channel in channels:
-        stack.push_async_callback(channel.close)
-    return {channel.name: channel for channel in channels}
+def _own_channels(settings: WorkerSettings) -> list[Channel]:
+    """The channels that this worker is configured for itself, for tenants without an account of their own."""
+    if settings.smtp_url is None:
+        return []
+    relay = Relay.from_url(settings.smtp_url.get_secret_value(), timeout_seconds=settings.send_seconds)
+    email = EmailSmtp(
+        pool=SmtpPool(relay, size=settings.smtp_connections),
+        connections=settings.smtp_connections,
+        sender=_sender(settings.smtp_sender),
+        timeout_seconds=settings.send_seconds,
+    )
+    return [email]
+
+
+def _providers(settings: WorkerSettings) -> ProviderSetup:
+    codes = {
+        provider: {code: ErrorClass(meaning) for code, meaning in meanings.items()}
+        for provider, meanings in settings.provider_codes.items()
+    }
+    return ProviderSetup(
+        connections=settings.provider_connections,
+        timeout_seconds=settings.send_seconds,
+        urls=settings.provider_urls,
+        codes=codes,
+        private_networks=settings.private_networks,
+    )
+
+
+def credential_keys(settings: Settings) -> CredentialKeys:
+    """The keys that the configuration names, or none."""
+    text = settings.credential_keys_text
+    return NO_KEYS if text is None else CredentialKeys.parse(text.get_secret_value())
+
+
+def _gate(settings: WorkerSettings, redis: RedisPool) -> ProviderGate:
+    policy = CircuitPolicy(
+        failures=settings.circuit_failures,
+        open_for=int(settings.circuit_seconds * MICROSECONDS),
+        probe_for=int(settings.send_seconds * MICROSECONDS),
+    )
+    return ProviderGate(redis=redis, policy=policy, worker=_worker_name())
+
+
+def _delivery_settings(settings: WorkerSettings) -> DeliverySettings:
+    return DeliverySettings(
+        limits=DeliveryLimits(settings.lease_seconds, settings.send_seconds),
+        policy=RetryPolicy(attempts=settings.send_attempts, first_seconds=settings.retry_seconds),
+        worker=_worker_name(),
+    )
 
 
 def _dispatch_jobs(
-    settings: WorkerSettings, database: Database, channels: Mapping[str, Channel], decider: Decider
+    settings: WorkerSettings, database: Database, deliveries: Deliveries, decider: Decider
 ) -> DispatchJobs:
-    store = DeliveryStore()
-    worker = _worker_name()
-    preparation = Preparation(database=database, store=store, channels=channels)
-    recorder = StepRecorder(database=database, store=store)
-    limits = DeliveryLimits(settings.lease_seconds, settings.send_seconds)
-    policy = RetryPolicy(attempts=settings.send_attempts, first_seconds=settings.retry_seconds)
-
-    def make_runner(queue: str) -> DeliveryRunner:
-        return DeliveryRunner(
-            queue=queue,
-            channels=channels,
-            database=database,
-            store=store,
-            preparation=preparation,
-            recorder=recorder,
-            limits=limits,
-            policy=policy,
-            worker=worker,
-        )
-
     plans = PlanRunner(
         database=database,
-        claims=store,
+        claims=DeliveryStore(),
         store=PlanStore(),
         decider=decider,
         lease_seconds=settings.lease_seconds,
-        worker=worker,
+        worker=_worker_name(),
     )
-    return DispatchJobs(make_runner=make_runner, plans=plans)
+    return DispatchJobs(make_runner=deliveries.runner, plans=plans)
 
 
 def _worker_name() -> str:

@@ -54,6 +54,8 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.SWEEP: worker.sweep.run,
         TaskName.ENSURE_MONTHS: worker.months.run,
         TaskName.APPEND_SNAPSHOTS: worker.snapshots.run,
+        TaskName.COUNT_EXPERIMENTS: worker.experiments.count,
+        TaskName.RENEW_TOKENS: worker.credentials.renew_due,
     }
     for name, body in bodies.items():
         app.task(name=name.value)(_on_loop(name, loop, body))

@@ -25,6 +25,8 @@ class TaskName(StrEnum):
     SWEEP = "leo.sweep"
     ENSURE_MONTHS = "leo.ensure_months"
     APPEND_SNAPSHOTS = "leo.append_snapshots"
+    COUNT_EXPERIMENTS = "leo.count_experiments"
+    RENEW_TOKENS = "leo.renew_tokens"
 
 
 PLANS: Final = "dispatch"

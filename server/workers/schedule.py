@@ -15,8 +15,12 @@ from server.workers.routes import CeleryQueue, TaskName
 _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.SWEEP: timedelta(seconds=1),
     TaskName.APPEND_SNAPSHOTS: timedelta(seconds=10),
+    TaskName.COUNT_EXPERIMENTS: timedelta(minutes=1),
     TaskName.ENSURE_MONTHS: timedelta(hours=1),
+    # What is due is decided for each token: twelve hours after the last time, or before it ends.
+    TaskName.RENEW_TOKENS: timedelta(minutes=1),
 }
+_ELSEWHERE: Final = {TaskName.RENEW_TOKENS: CeleryQueue.SYNC}
 _LONGEST_SLEEP_SECONDS: Final = 1
 _PAUSE_SECONDS: Final = 1.0
 
@@ -28,7 +32,7 @@ def entries() -> dict[str, dict[str, Any]]:
             "task": task.value,
             "schedule": interval,
             "options": {
-                "queue": CeleryQueue.MAINTENANCE.value,
+                "queue": _ELSEWHERE.get(task, CeleryQueue.MAINTENANCE).value,
                 "expires": max(interval.total_seconds(), 2.0),
                 "retry_policy": {"max_retries": 2, "interval_start": 0, "interval_max": 1},
             },

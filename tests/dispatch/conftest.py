@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from email.headerregistry import Address
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
 
+from server.dispatch.assembly import Deliveries, DeliverySettings
 from server.dispatch.channels.channel import Channel
 from server.dispatch.channels.email_smtp import EmailSmtp
 from server.dispatch.channels.smtp_pool import Relay, SmtpPool
+from server.dispatch.credentials.directory import ChannelDirectory
+from server.dispatch.credentials.keys import NO_KEYS, CredentialKeys
+from server.dispatch.credentials.refresh import TokenRefresher
+from server.dispatch.credentials.store import CredentialStore
 from server.dispatch.delivery_runner import DeliveryLimits, DeliveryRunner
-from server.dispatch.delivery_store import DeliveryStore
+from server.dispatch.limits.gate import ProviderGate
+from server.dispatch.limits.rules import MICROSECONDS, CircuitPolicy
 from server.dispatch.outcomes import RetryPolicy
-from server.dispatch.preparation import Preparation
-from server.dispatch.recorder import StepRecorder
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.postgres import Database
+from server.platform.redis import RedisPool
 from tests.dispatch.decided import Decided, Decisions
 from tests.dispatch.scripted_smtp import ScriptedSmtp
 
@@ -65,35 +71,76 @@ def email_channel(url: str, *, timeout_seconds: float = 5.0, connections: int = 
 
 @dataclass(slots=True)
 class Fleet:
-    """Makes runners, each as if it were a worker of its own."""
+    """Makes runners, each as if it were a worker of its own.
+
+    Args:
+        redis: where limits and circuits are.
+        keys: decrypt the accounts of tenants.
+        circuit_failures: so many in a row open a circuit.
+    """
 
     database: Database
+    redis: RedisPool
+    keys: CredentialKeys = NO_KEYS
     lease_seconds: float = 60.0
     attempts: int = 4
     retry_seconds: float = 1e-6
+    circuit_failures: int = 10
+    circuit_seconds: float = 30.0
 
     def runner(
         self, channels: Mapping[str, Channel], *, queue: str = "email", worker: str = "host:1"
     ) -> DeliveryRunner:
-        """A runner over these channels. Retries are due at once."""
-        store = DeliveryStore()
-        return DeliveryRunner(
-            queue=queue,
-            channels=channels,
+        """A runner over these channels, which need no account. Retries are due at once."""
+        return self.deliveries(self.directory(shared=channels), worker=worker).runner(queue)
+
+    def directory(
+        self, *adapters: Channel, shared: Mapping[str, Channel] = MappingProxyType({})
+    ) -> ChannelDirectory:
+        """Routes over adapters that need accounts, and over shared ones that need none."""
+        store = CredentialStore()
+        return ChannelDirectory(
+            adapters=adapters,
+            shared=shared.values(),
             database=self.database,
             store=store,
-            preparation=Preparation(database=self.database, store=store, channels=channels),
-            recorder=StepRecorder(database=self.database, store=store),
+            keys=self.keys,
+            refresher=TokenRefresher(database=self.database, store=store, keys=self.keys),
+        )
+
+    def deliveries(self, directory: ChannelDirectory, *, worker: str = "host:1") -> Deliveries:
+        """What a worker process delivers with."""
+        settings = DeliverySettings(
             limits=DeliveryLimits(self.lease_seconds, min(5.0, self.lease_seconds / 2)),
             policy=RetryPolicy(attempts=self.attempts, first_seconds=self.retry_seconds),
             worker=worker,
         )
+        return Deliveries(
+            settings=settings, database=self.database, directory=directory, gate=self.gate(worker)
+        )
+
+    def gate(self, worker: str = "host:1") -> ProviderGate:
+        """Limits and circuits as a worker process sees them."""
+        policy = CircuitPolicy(
+            failures=self.circuit_failures,
+            open_for=int(self.circuit_seconds * MICROSECONDS),
+            probe_for=5 * MICROSECONDS,
+        )
+        return ProviderGate(redis=self.redis, policy=policy, worker=worker)
 
 
 @pytest.fixture
-def fleet(worker_database: Database) -> Fleet:
+async def redis(redis_url: str) -> AsyncIterator[RedisPool]:
+    """The Redis of limits and circuits, empty."""
+    pool = await RedisPool.connect(redis_url, client_name="test-worker")
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def fleet(worker_database: Database, redis: RedisPool) -> Fleet:
     """Makes runners."""
-    return Fleet(worker_database)
+    return Fleet(worker_database, redis)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.postgres import Database
+from server.platform.redis import RedisPool
 from tests.dispatch.conftest import Fleet, Log, email_channel
 from tests.dispatch.decided import Decisions
 from tests.dispatch.scripted_smtp import ScriptedSmtp
@@ -49,6 +50,7 @@ class CommitLosingProxy(CuttingProxy):
 async def test_a_lost_answer_changes_nothing(
     decisions: Decisions,
     database: DatabaseUrls,
+    redis: RedisPool,
     smtp: ScriptedSmtp,
     log: Log,
     tenant_a: Tenant,
@@ -61,7 +63,7 @@ async def test_a_lost_answer_changes_nothing(
         pool = await Database.connect(
             proxy.url, minimum_connections=1, maximum_connections=1, application_name="test-worker"
         )
-        await Fleet(pool).runner({"email": email_channel(smtp.url)}).drain()
+        await Fleet(pool, redis).runner({"email": email_channel(smtp.url)}).drain()
         await pool.close()
         assert proxy.lost
 

@@ -55,7 +55,7 @@ def test_variables_are_read_and_frozen(good: Good, load: Callable[[Good], Server
 def test_secrets_show_nowhere_but_travel_to_child_processes(
     good: Good, load: Callable[[Good], ServerSettings]
 ) -> None:
-    settings = load({**good, "LEO_CREDENTIAL_KEY": PASSWORD})
+    settings = load({**good, "LEO_REDIS_URL": f"redis://:{PASSWORD}@localhost/0"})
     assert PASSWORD not in repr(settings) + str(settings) + settings.model_dump_json()
     assert pickle.loads(pickle.dumps(settings)) == settings
 

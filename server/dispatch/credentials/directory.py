@@ -70,7 +70,7 @@ class ChannelDirectory:
         refresher: TokenRefresher,
     ) -> None:
         self._shared = {each.name: Route(each, NO_CREDENTIAL, each.limits) for each in shared}
-        self._adapters = {(each.name, each.provider): each for each in adapters}
+        self._adapters = tuple(adapters)
         self._database = database
         self._store = store
         self._keys = keys
@@ -78,10 +78,10 @@ class ChannelDirectory:
         self._known: dict[UUID, _Known] = {}
 
     def adapters_of(self, channel: str) -> list[Channel]:
-        """Everything by which this process can serve the channel."""
-        own = [each for (name, _), each in self._adapters.items() if name == channel]
-        shared = [route.adapter for name, route in self._shared.items() if name == channel]
-        return [*own, *(each for each in shared if each not in own)]
+        """Everything by which this process can serve the channel, its own account first."""
+        shared = self._shared.get(channel)
+        own = [each for each in self._adapters if each.name == channel]
+        return [shared.adapter, *own] if shared is not None else own
 
     async def routes(self, connection: Connection, tenant_id: UUID) -> Routes:
         """The tenant's routes. One round trip, where they were not read within the last second.
@@ -115,7 +115,8 @@ class ChannelDirectory:
         if not isinstance(route.adapter, Refreshes) or not route.credential.values:
             return False
         version = route.credential.version
-        renewed = await self._refresher.refused(tenant_id, channel, route.adapter, version)
+        account = route.adapter.account
+        renewed = await self._refresher.refused(tenant_id, account, route.adapter, version)
         self._known.pop(tenant_id, None)
         return renewed
 
@@ -123,31 +124,29 @@ class ChannelDirectory:
         """Renew the tokens of a tenant whose time has come. PostgreSQL: 3 round trips where there are none."""
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
             stored = await self._store.load(connection, tenant_id)
-        for channel, credential in stored.items():
-            adapter = self._adapters.get((channel, credential.provider))
-            if isinstance(adapter, Refreshes):
-                await self._refresher.due(tenant_id, channel, adapter)
+        for adapter in self._adapters:
+            credential = stored.get(adapter.account)
+            if credential is not None and isinstance(adapter, Refreshes) and _keeps(adapter, credential):
+                await self._refresher.due(tenant_id, adapter.account, adapter)
 
     def _learn(self, tenant_id: UUID, stored: Mapping[str, StoredCredential], read_at: float) -> Routes:
         before = self._known.get(tenant_id)
         routes = dict(self._shared)
-        for channel, credential in stored.items():
-            known = before.routes.get(channel) if before else None
-            if before is None or known is None or before.sealed.get(channel) != credential.sealed:
-                known = self._route(tenant_id, credential)
-            if known is not None:
-                routes[channel] = known
+        for adapter in self._adapters:
+            credential = stored.get(adapter.account)
+            if credential is None or not _serves(adapter, credential):
+                continue
+            known = before.routes.get(adapter.name) if before else None
+            if before is None or known is None or before.sealed.get(adapter.account) != credential.sealed:
+                known = self._route(tenant_id, adapter, credential)
+            routes[adapter.name] = known
         sealed = {channel: credential.sealed for channel, credential in stored.items()}
         if len(self._known) >= _MOST_TENANTS:
             self._known.clear()
         self._known[tenant_id] = _Known(read_at, sealed, routes)
         return routes
 
-    def _route(self, tenant_id: UUID, stored: StoredCredential) -> Route | None:
-        """None where this process has no adapter for the provider."""
-        adapter = self._adapters.get((stored.channel, stored.provider))
-        if adapter is None:
-            return None
+    def _route(self, tenant_id: UUID, adapter: Channel, stored: StoredCredential) -> Route:
         limit = _limit(adapter.limits, stored.messages_per_second)
         try:
             values = unseal(stored.sealed, place_of(tenant_id, stored), self._keys)
@@ -160,6 +159,16 @@ class ChannelDirectory:
             )
             return Route(adapter, Credential({}, stored.version), limit, fault=error.reason)
         return Route(adapter, Credential(values, stored.version), limit)
+
+
+def _keeps(adapter: Channel, stored: StoredCredential) -> bool:
+    """Whether the account is the adapter's own; of two channels that share one, the first renews it."""
+    return adapter.name == adapter.account and adapter.provider == stored.provider
+
+
+def _serves(adapter: Channel, stored: StoredCredential) -> bool:
+    """Whether the adapter sends with this account: its own, or that of the channel which it shares it with."""
+    return adapter.name != adapter.account or adapter.provider == stored.provider
 
 
 def _limit(granted: RateLimit, own: float | None) -> RateLimit:

@@ -29,19 +29,24 @@ class Declares(Protocol):
 
     name: str
     provider: str
+    account: str
     credential: tuple[CredentialField, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What accounts consist of, by channel and provider; providers without accounts are left out."""
+    """What accounts consist of, by channel and provider.
+
+    Left out are providers without accounts, and channels that use the account of another channel.
+    """
 
     fields: Mapping[tuple[str, str], tuple[CredentialField, ...]]
 
     @classmethod
     def of(cls, channels: Iterable[type[Declares] | Declares]) -> Accounts:
         """The accounts of these channels."""
-        return cls({(each.name, each.provider): each.credential for each in channels if each.credential})
+        own = (each for each in channels if each.credential and each.account == each.name)
+        return cls({(each.name, each.provider): each.credential for each in own})
 
     def providers(self, channel: str) -> list[str]:
         """The providers of a channel that take credentials."""
@@ -88,7 +93,7 @@ class LastError:
     Args:
         reason: a code in capitals.
         failures: how often in a row.
-        lost: whether a person has to authorise the account again; nothing is tried before.
+        lost: whether the provider refused the account itself, so that a person has to authorise it again.
     """
 
     reason: str
@@ -98,7 +103,9 @@ class LastError:
 
     @property
     def again_at(self) -> datetime:
-        """When it may be tried again: after a minute, two, four… at most an hour."""
+        """When it may be tried again: after a minute, two, four… and after an hour where the account is lost."""
+        if self.lost:
+            return self.at + _LONGEST_PAUSE
         return self.at + min(_FIRST_PAUSE * (1 << min(self.failures - 1, 10)), _LONGEST_PAUSE)
 
 
@@ -125,16 +132,16 @@ class StoredCredential:
 
     def due(self, now: datetime) -> bool:
         """Whether a token that can be renewed should be, without anybody having complained."""
-        if self.last_error is not None and (self.last_error.lost or now < self.last_error.again_at):
+        if self.last_error is not None and now < self.last_error.again_at:
             return False
         if self.refreshed_at is None:
-            # Its owner has just got it from the provider; how long ago exactly, only the provider knows.
-            return now >= self.put_at + REFRESH_EVERY
+            # Nobody knows how old it is; and its owner learns soon whether it works.
+            return True
         return now >= min(self.refreshed_at + REFRESH_EVERY, self._early(self.refreshed_at))
 
     def refused_so_soon(self, now: datetime) -> bool:
         """Whether the token is so new, or its renewal failed so lately, that renewing it would not help."""
-        if self.last_error is not None and (self.last_error.lost or now < self.last_error.again_at):
+        if self.last_error is not None and now < self.last_error.again_at:
             return True
         return self.refreshed_at is not None and now < self.refreshed_at + _FIRST_PAUSE
 

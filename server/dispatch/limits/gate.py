@@ -12,7 +12,7 @@ from typing import Any, Final
 from server.dispatch.limits.fleet import FleetSize
 from server.dispatch.limits.local import LocalRoutes
 from server.dispatch.limits.rules import MICROSECONDS, Admission, CircuitPolicy, Held, Pace
-from server.dispatch.limits.telemetry import LimitsTelemetry
+from server.dispatch.limits.telemetry import CIRCUITS, HELD, LOCAL
 from server.dispatch.limits.wishes import LONGEST_WAIT_SECONDS, RouteKey, Verdict, Wish
 from server.errors import Unavailable
 from server.platform.logging import get_logger
@@ -43,14 +43,11 @@ class ProviderGate:
         worker: names this process among those that share the limits.
     """
 
-    def __init__(
-        self, *, redis: RedisPool, policy: CircuitPolicy, telemetry: LimitsTelemetry, worker: str
-    ) -> None:
+    def __init__(self, *, redis: RedisPool, policy: CircuitPolicy, worker: str) -> None:
         scripts = Scripts.load("dispatch/limits")
         self._admit, self._report = scripts["admit"], scripts["report"]
         self._redis = redis
         self._policy = policy
-        self._telemetry = telemetry
         self._local = LocalRoutes(policy)
         self._fleet = FleetSize(redis=redis, worker=worker)
         self._alone_until = 0.0
@@ -140,7 +137,7 @@ class ProviderGate:
         self._count_open(wish.key, admission.reason is Held.CIRCUIT_OPEN)
         if admission.reason is not None:
             held = wish.wanted - admission.granted
-            self._telemetry.held.labels(wish.key.provider, admission.reason.value).inc(held)
+            HELD.labels(wish.key.provider, admission.reason.value).inc(held)
 
     def _begin_report(self) -> None:
         if self._reporting is None:
@@ -208,20 +205,20 @@ class ProviderGate:
             return
         (self._open.add if is_open else self._open.discard)(key)
         same = sum(1 for known in self._open if known.provider == key.provider)
-        self._telemetry.circuits.labels(key.provider).set(same)
+        CIRCUITS.labels(key.provider).set(same)
 
     def _go_alone(self) -> None:
         if not self._alone:
             get_logger().warning("provider_limits_local", count=self._fleet.size)
         self._alone = True
         self._alone_until = time.monotonic() + _ALONE_SECONDS
-        self._telemetry.local.set(1)
+        LOCAL.set(1)
 
     def _come_back(self) -> None:
         if self._alone:
             get_logger().warning("provider_limits_shared")
         self._alone = False
-        self._telemetry.local.set(0)
+        LOCAL.set(0)
 
 
 def _admission(answer: Sequence[Any]) -> tuple[int, Admission]:

@@ -75,3 +75,83 @@ from activation_experiments, jsonb_array_elements(variants) as listed (variant)
 where tenant_id = $1 and campaign_id = $2 and event_name = $3 and status = 'running'
   and variant ->> 'template_name' is not null
 order by 1
+
+-- name: list_counted_tenants
+-- Every active tenant.
+select tenant_id from list_tenants()
+
+-- name: list_measured
+-- Experiments of a tenant ($1) whose counters may still change: those that run, and those that ended, until everything
+-- that was recorded up to then (and by decisions under way) is settled.
+select experiment_id
+from activation_experiments
+where tenant_id = $1
+  and (
+      status = 'running'
+      or (
+          status in ('paused', 'completed')
+          and (settled_until is null or settled_until < status_changed_at + interval '1 hour')
+      )
+  )
+order by experiment_id
+
+-- name: claim_measured
+-- An experiment ($2) for this transaction to count alone; no row when another transaction is counting it.
+select experiment_id, conversion_event_type, make_interval(secs => attribution_window_seconds) as attribution_window,
+       settled_until, settled_counts, variant_counts
+from activation_experiments
+where tenant_id = $1
+  and experiment_id = $2
+  and pg_try_advisory_xact_lock(hashtextextended('experiment ' || $1::uuid || ' ' || $2::text, 0))
+
+-- name: count_exposures
+-- For each variant of an experiment ($2), and the holdout, the profiles that it reached first since $3, and those of
+-- them that had an event of type $5 within $6 after the first time; the part that was recorded before $4 is settled.
+-- A profile that it had reached before $3 is counted already. $1 tenant.
+with reached as (
+    select distinct on (variant, profile_id) variant, profile_id, occurred_at, created_at
+    from agent_task
+    where experiment_id = $2 and tenant_id = $1 and created_at >= coalesce($3::timestamptz, '-infinity')
+    order by variant, profile_id, created_at, occurred_at, task_id
+),
+first as (
+    select *
+    from reached
+    where not exists (
+        select
+        from agent_task as earlier
+        where earlier.profile_id = reached.profile_id
+          and earlier.tenant_id = $1
+          and earlier.created_at < $3
+          and earlier.experiment_id = $2
+          and earlier.variant = reached.variant
+    )
+)
+select
+    variant,
+    created_at < $4::timestamptz as settled,
+    count(*) as exposures,
+    count(*) filter (where exists (
+        select
+        from behavioral_events as conversion
+        where conversion.profile_id = first.profile_id
+          and conversion.tenant_id = $1
+          and conversion.event_type = $5
+          and conversion.occurred_at > first.occurred_at
+          and conversion.occurred_at <= first.occurred_at + $6::interval
+    )) as conversions
+from first
+group by 1, 2
+
+-- name: write_counts
+-- Stores counters of an experiment ($2): $3 until when they are settled, $4 the settled ones, $5 all, $6 and $7 their
+-- sums without the holdout. Writes nothing when they are stored like this already.
+update activation_experiments
+set settled_until = $3,
+    settled_counts = $4::jsonb,
+    variant_counts = $5::jsonb,
+    exposure_count = $6,
+    conversion_count = $7
+where tenant_id = $1
+  and experiment_id = $2
+  and (settled_until, settled_counts, variant_counts) is distinct from ($3::timestamptz, $4::jsonb, $5::jsonb)

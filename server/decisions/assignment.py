@@ -71,18 +71,26 @@ def draw_arm(tenant_id: UUID, experiment: Experiment, profile_id: str, counts: C
     if held_out is not None:
         return held_out
     shares = experiment.weights if used is None else _adaptive_shares(used)
+    variant, draw = _race(tenant_id, experiment, profile_id, shares)
+    propensity = (1 - experiment.holdout_fraction) * shares[variant] / math.fsum(shares.values())
+    view = ArmView(experiment.experiment_id, variant, experiment.templates[variant], propensity)
+    return Arm(view, experiment.seed, draw, used)
+
+
+def _race(
+    tenant_id: UUID, experiment: Experiment, profile_id: str, shares: Mapping[str, float]
+) -> tuple[str, float]:
+    """The variant whose clock rings first, and its number. Two never ring at once but by an accident of rounding:
+    then the name decides."""
     seed = str(experiment.seed)
-    draws = {
-        variant: _number(
-            _digests("experiment_arm", tenant_id, experiment.experiment_id, seed, variant), profile_id
-        )
-        for variant, share in shares.items()
-        if share > 0
-    }
-    won = min(draws, key=lambda variant: (-math.log1p(-draws[variant]) / shares[variant], variant))
-    propensity = (1 - experiment.holdout_fraction) * shares[won] / math.fsum(shares.values())
-    view = ArmView(experiment.experiment_id, won, experiment.templates[won], propensity)
-    return Arm(view, experiment.seed, draws[won], used)
+    times = []
+    for variant, share in shares.items():
+        if share > 0:
+            digests = _digests("experiment_arm", tenant_id, experiment.experiment_id, seed, variant)
+            draw = _number(digests, profile_id)
+            times.append((-math.log1p(-draw) / share, variant, draw))
+    _, won, draw = min(times)
+    return won, draw
 
 
 def _hold_out(tenant_id: UUID, experiment: Experiment, profile_id: str, used: Counts | None) -> Arm | None:

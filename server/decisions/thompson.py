@@ -42,10 +42,11 @@ def best_shares(counts: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
     widths = [points[left + 2] - points[left] for left in range(0, len(points) - 2, 2)]
     masses = [_cumulated(density, widths) for density in densities]
     others = _products_of_others(masses)
-    shares = [
+    won = [
         _integral([f * product for f, product in zip(density, rest, strict=True)], widths) / mass[-1]
         for density, rest, mass in zip(densities, others, masses, strict=True)
     ]
+    shares = [max(0.0, share) for share in won]  # where all is lost, rounding may leave it a little below
     total = math.fsum(shares)
     return tuple(share / total for share in shares)
 

@@ -8,9 +8,8 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from leo.activation.v1 import catalog_service_pb2 as wire
+from leo_client.errors import decode_error
 
 from tests.catalog.conftest import Catalog
 from tests.experiments.conftest import experiment, variant
@@ -192,11 +191,8 @@ async def test_bad_experiments_are_refused_with_the_field_at_fault(
 
 
 def _fields(error: grpc.aio.AioRpcError) -> set[str]:
-    status = rpc_status.from_call(error)
-    assert status is not None
-    request = error_details_pb2.BadRequest()
-    assert any(detail.Unpack(request) for detail in status.details)
-    return {violation.field for violation in request.field_violations}
+    decoded = decode_error(error.code(), error.details(), error.trailing_metadata())
+    return {violation.field for violation in decoded.violations}
 
 
 @pytest.mark.parametrize(

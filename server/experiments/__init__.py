@@ -1,0 +1,1 @@
+"""What experiments have measured: counters that decisions draw by and people read, derived from the facts."""

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +29,7 @@ def main() -> None:
     arguments = _arguments()
     # Also when told to stop, what was started is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    sizes = SHORT if arguments.short else Sizes()
+    sizes = _sizes(arguments)
     with open_stage() as stage:
         figures = asyncio.run(_run(stage, arguments.names or list(BENCHMARKS), sizes, arguments.rounds))
     Console(width=max(110, Console().width)).print(_table(figures))
@@ -46,11 +47,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--short", action="store_true", help="tiny sizes: shows that it works, measures nothing"
     )
+    parser.add_argument("--seconds", type=float, help="how long twice the capacity is offered; else a minute")
+    parser.add_argument("--decisions", type=int, help="over which memory has to stay flat; else a million")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHMARKS]
     if unknown or arguments.rounds < 1:
         parser.error(f"no such benchmark: {', '.join(unknown)}" if unknown else "--rounds is 1 or more")
     return arguments
+
+
+def _sizes(arguments: argparse.Namespace) -> Sizes:
+    sizes = SHORT if arguments.short else Sizes()
+    if arguments.seconds is not None:
+        sizes = replace(sizes, overload_seconds=arguments.seconds)
+    if arguments.decisions is not None:
+        sizes = replace(sizes, memory_decisions=arguments.decisions)
+    return sizes
 
 
 async def _run(stage: Stage, names: Sequence[str], sizes: Sizes, rounds: int) -> list[Figure]:

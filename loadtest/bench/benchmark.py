@@ -20,7 +20,9 @@ class Sizes:
         events: decisions of a stream run, and rows of a COPY.
         profiles: profiles with consent of one tenant.
         tenants: tenants of the run with many.
-        share: part of the nominal size of snapshots and rules; 1 but for the short form.
+        share: part of the nominal size of snapshots, rules, worlds and calls; 1 but for the short form.
+        overload_seconds: how long twice the capacity is offered.
+        memory_decisions: decisions over which memory has to stay flat.
     """
 
     seconds: float = 5.0
@@ -29,9 +31,20 @@ class Sizes:
     profiles: int = 10_000
     tenants: int = 1_000
     share: float = 1.0
+    overload_seconds: float = 60.0
+    memory_decisions: int = 1_000_000
 
 
-SHORT = Sizes(seconds=0.3, warm_seconds=0.1, events=2_000, profiles=200, tenants=4, share=0.001)
+SHORT = Sizes(
+    seconds=0.3,
+    warm_seconds=0.1,
+    events=2_000,
+    profiles=200,
+    tenants=4,
+    share=0.001,
+    overload_seconds=1.0,
+    memory_decisions=6_000,
+)
 
 
 @dataclass(frozen=True, slots=True)

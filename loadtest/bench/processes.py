@@ -1,4 +1,4 @@
-"""CPU time of processes and of their children."""
+"""CPU time and memory of processes and of their children."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def cpu_of(pid: int | None) -> float:
     times = root.cpu_times()
     ended = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
     return times.user + times.system + ended + sum(_own(child) for child in root.children(recursive=True))
+
+
+def memory_of(pid: int) -> float:
+    """What a process and its children hold in memory now, in MB."""
+    root = psutil.Process(pid)
+    return sum(process.memory_info().rss for process in (root, *root.children(recursive=True))) / 1_000_000
 
 
 def _own(process: psutil.Process) -> float:

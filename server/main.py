@@ -29,11 +29,19 @@ from server.catalog.rpc import CatalogServicer
 from server.catalog.service import CatalogService
 from server.config import ServerSettings
 from server.decisions.assembly import running_decisions
+from server.decisions.backtest_store import BacktestStore
+from server.decisions.backtesting import BacktestService
 from server.decisions.replay_store import ReplayStore
 from server.decisions.replaying import ReplayService
 from server.decisions.rpc import DecisionServicer, gates
 from server.decisions.service import DecisionService
+from server.decisions.store import DecisionStore
 from server.decisions.stored_bundles import StoredBundles
+from server.dispatch.channels.registry import CHANNEL_TYPES
+from server.dispatch.credentials.keys import CredentialKeys
+from server.dispatch.credentials.model import Accounts
+from server.dispatch.credentials.service import CredentialService
+from server.dispatch.credentials.store import CredentialStore
 from server.dispatch.rpc import DispatchServicer
 from server.dispatch.service import DispatchService
 from server.dispatch.store import DispatchStore
@@ -78,6 +86,7 @@ class Resources:
         wake_up: tells workers that there is work.
         decisions: Decide, with its caches and its lanes running.
         alerts: the alert engine; it owns no shard yet.
+        credential_keys: encrypt the accounts of tenants.
     """
 
     database: Database
@@ -85,6 +94,7 @@ class Resources:
     wake_up: WakeUp
     decisions: DecisionService
     alerts: Alerts
+    credential_keys: CredentialKeys
 
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
@@ -96,13 +106,17 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     add_CatalogServiceServicer_to_server(
         CatalogServicer(service=CatalogService(database=database, conditions=conditions)), server
     )
-    recorded = ReplayStore()
-    replays = ReplayService(database=database, store=recorded, bundles=StoredBundles(store=recorded))
-    add_DecisionServiceServicer_to_server(
-        DecisionServicer(service=resources.decisions, replays=replays), server
-    )
+    add_DecisionServiceServicer_to_server(_decision_servicer(resources), server)
     dispatch = DispatchService(database=database, store=DispatchStore(), wake_up=resources.wake_up)
-    add_DispatchServiceServicer_to_server(DispatchServicer(service=dispatch), server)
+    credentials = CredentialService(
+        database=database,
+        store=CredentialStore(),
+        accounts=Accounts.of(CHANNEL_TYPES),
+        keys=resources.credential_keys,
+    )
+    add_DispatchServiceServicer_to_server(
+        DispatchServicer(service=dispatch, credentials=credentials), server
+    )
     add_ProfileServiceServicer_to_server(
         ProfileServicer(service=ProfileService(database=database, store=ProfileStore(), clock=utc_now)),
         server,
@@ -119,6 +133,18 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
             TenantServicer(service=TenantService(database=resources.admin_database, store=TenantStore())),
             server,
         )
+
+
+def _decision_servicer(resources: Resources) -> DecisionServicer:
+    recorded = ReplayStore()
+    bundles = StoredBundles(store=recorded)
+    return DecisionServicer(
+        service=resources.decisions,
+        replays=ReplayService(database=resources.database, store=recorded, bundles=bundles),
+        backtests=BacktestService(
+            database=resources.database, store=BacktestStore(), decisions=DecisionStore(), bundles=bundles
+        ),
+    )
 
 
 @asynccontextmanager
@@ -278,6 +304,7 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
         wake_up=wake_up,
         decisions=decisions,
         alerts=alerts,
+        credential_keys=CredentialKeys.of(settings.credential_keys_text),
     )
 
 

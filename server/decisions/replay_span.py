@@ -84,7 +84,7 @@ class SpanReplay:
         ends = [row["begins_at"] for row in found[1:]] + [span.until]
         return [
             (Span(span.tenant_id, row["begins_at"], end), row["decisions"])
-            for row, end in zip(found, ends, strict=True)
+            for row, end in zip(found, ends, strict=False)
         ]
 
     async def run(self, span: Span, on_replayed: OnReplayed) -> SpanReport:

@@ -11,7 +11,8 @@ from leo.activation.v1 import decision_service_pb2 as wire
 from leo.activation.v1 import decision_service_pb2_grpc, error_reason_pb2
 
 from server.decisions.arms import ArmView
-from server.decisions.audit_messages import from_replay
+from server.decisions.audit_messages import from_backtest, from_replay, to_draft, to_span
+from server.decisions.backtesting import BacktestService
 from server.decisions.intake import IncomingEvent
 from server.decisions.model import DecisionRecord, Outcome, Reason
 from server.decisions.replaying import ReplayService
@@ -39,9 +40,12 @@ def gates(service: DecisionService) -> dict[str, Gate]:
 class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: DecisionService, replays: ReplayService) -> None:
+    def __init__(
+        self, *, service: DecisionService, replays: ReplayService, backtests: BacktestService
+    ) -> None:
         self._service = service
         self._replays = replays
+        self._backtests = backtests
 
     async def Decide(
         self, request: wire.DecideRequest, context: ServicerContext[Message, Message]
@@ -96,6 +100,15 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
             await self._replays.replay(
                 current_caller().tenant_id, task=request.task_id, source_event_id=request.source_event_id
             )
+        )
+
+    async def Backtest(
+        self, request: wire.BacktestRequest, context: ServicerContext[Message, Message]
+    ) -> wire.BacktestResponse:
+        """A draft over what happened."""
+        span = to_span(current_caller().tenant_id, request)
+        return from_backtest(
+            await self._backtests.backtest(span, to_draft(request.draft), request.sample_size)
         )
 
     async def _results(self, events: Iterable[wire.Event], candidates: bool) -> list[wire.DecisionResult]:

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from leo.activation.v1 import contact_policy_pb2 as leo_dot_activation_dot_v1_dot_contact__policy__pb2
 from leo.activation.v1 import error_reason_pb2 as leo_dot_activation_dot_v1_dot_error__reason__pb2
 from leo.activation.v1 import options_pb2 as leo_dot_activation_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(leo/activation/v1/decision_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$leo/activation/v1/error_reason.proto\x1a\x1fleo/activation/v1/options.proto\"\x93\x01\n\x05\x45vent\x12\x17\n\x0fsource_event_id\x18\x01 \x01(\t\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nattributes\x18\x05 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"T\n\rDecideRequest\x12\'\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.leo.activation.v1.Event\x12\x1a\n\x12include_candidates\x18\x02 \x01(\x08\"?\n\x0e\x44\x65\x63ideResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Decision\"`\n\x12\x44\x65\x63ideBatchRequest\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.leo.activation.v1.EventB\x04\xc0\xe1\x18\x01\x12\x1a\n\x12include_candidates\x18\x02 \x01(\x08\"I\n\x13\x44\x65\x63ideBatchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.leo.activation.v1.DecisionResult\"a\n\x13\x44\x65\x63ideStreamRequest\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.leo.activation.v1.EventB\x04\xc0\xe1\x18\x01\x12\x1a\n\x12include_candidates\x18\x02 \x01(\x08\"J\n\x14\x44\x65\x63ideStreamResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.leo.activation.v1.DecisionResult\"~\n\x0e\x44\x65\x63isionResult\x12/\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.DecisionH\x00\x12\x31\n\x05\x65rror\x18\x02 \x01(\x0b\x32 .leo.activation.v1.DecisionErrorH\x00\x42\x08\n\x06result\"_\n\rDecisionError\x12.\n\x06reason\x18\x01 \x01(\x0e\x32\x1e.leo.activation.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xa8\x03\n\x08\x44\x65\x63ision\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x02 \x01(\t\x12\x33\n\x07outcome\x18\x03 \x01(\x0e\x32\".leo.activation.v1.DecisionOutcome\x12\x31\n\x06reason\x18\x04 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x16\n\x0ereason_summary\x18\x05 \x01(\t\x12\x1a\n\x12marketing_event_id\x18\x06 \x01(\t\x12\x10\n\x08\x63hannels\x18\x07 \x03(\t\x12*\n\x06\x64ue_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tduplicate\x18\n \x01(\x08\x12\x30\n\ncandidates\x18\x0b \x03(\x0b\x32\x1c.leo.activation.v1.Candidate\x12#\n\x03\x61rm\x18\x0c \x01(\x0b\x32\x16.leo.activation.v1.Arm\"X\n\x03\x41rm\x12\x15\n\rexperiment_id\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x15\n\rtemplate_name\x18\x03 \x01(\t\x12\x12\n\npropensity\x18\x04 \x01(\x01\"\xa8\x01\n\tCandidate\x12\x1a\n\x12marketing_event_id\x18\x01 \x01(\t\x12\x12\n\nevent_name\x18\x02 \x01(\t\x12\x31\n\x06reason\x18\x03 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12#\n\x03\x61rm\x18\x05 \x01(\x0b\x32\x16.leo.activation.v1.Arm\">\n\x12GetDecisionRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x02 \x01(\t\"\x8a\x02\n\x13GetDecisionResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Decision\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0erule_bundle_id\x18\x05 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x06 \x01(\t\x12\x0e\n\x06inputs\x18\x07 \x01(\x0c\x12\x17\n\x0freasoning_trace\x18\x08 \x01(\x0c\x12\x15\n\routput_sha256\x18\t \x01(\t\"9\n\rReplayRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x02 \x01(\t\"\xc2\x01\n\x0eReplayResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x65qual\x18\x02 \x01(\x08\x12\x16\n\x0erule_bundle_id\x18\x03 \x01(\t\x12\x1e\n\x16recorded_output_sha256\x18\x04 \x01(\t\x12\x1e\n\x16replayed_output_sha256\x18\x05 \x01(\t\x12\x38\n\x0b\x64ifferences\x18\x06 \x03(\x0b\x32#.leo.activation.v1.ReplayDifference\"E\n\x10ReplayDifference\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x10\n\x08recorded\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\t*o\n\x0f\x44\x65\x63isionOutcome\x12 \n\x1c\x44\x45\x43ISION_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45\x43ISION_OUTCOME_SEND\x10\x01\x12\x1f\n\x1b\x44\x45\x43ISION_OUTCOME_SUPPRESSED\x10\x02*\xb7\x03\n\x0e\x44\x65\x63isionReason\x12\x1f\n\x1b\x44\x45\x43ISION_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x43ISION_REASON_SELECTED\x10\x01\x12 \n\x1c\x44\x45\x43ISION_REASON_NO_CANDIDATE\x10\x02\x12#\n\x1f\x44\x45\x43ISION_REASON_PROFILE_UNKNOWN\x10\x03\x12%\n!DECISION_REASON_CAMPAIGN_INACTIVE\x10\x04\x12 \n\x1c\x44\x45\x43ISION_REASON_SEGMENT_MISS\x10\x05\x12\"\n\x1e\x44\x45\x43ISION_REASON_CONDITION_MISS\x10\x06\x12\x1e\n\x1a\x44\x45\x43ISION_REASON_NO_ADDRESS\x10\x07\x12\x1e\n\x1a\x44\x45\x43ISION_REASON_NO_CONSENT\x10\x08\x12\x1b\n\x17\x44\x45\x43ISION_REASON_HOLDOUT\x10\x0c\x12\x1c\n\x18\x44\x45\x43ISION_REASON_COOLDOWN\x10\t\x12\x1a\n\x16\x44\x45\x43ISION_REASON_CAPPED\x10\n\x12\x1b\n\x17\x44\x45\x43ISION_REASON_LOST_TO\x10\x0b\x32\xc6\x04\n\x0f\x44\x65\x63isionService\x12\x65\n\x06\x44\x65\x63ide\x12 .leo.activation.v1.DecideRequest\x1a!.leo.activation.v1.DecideResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0f\x64\x65\x63isions.write\x12t\n\x0b\x44\x65\x63ideBatch\x12%.leo.activation.v1.DecideBatchRequest\x1a&.leo.activation.v1.DecideBatchResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0f\x64\x65\x63isions.write\x12{\n\x0c\x44\x65\x63ideStream\x12&.leo.activation.v1.DecideStreamRequest\x1a\'.leo.activation.v1.DecideStreamResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0f\x64\x65\x63isions.write(\x01\x30\x01\x12s\n\x0bGetDecision\x12%.leo.activation.v1.GetDecisionRequest\x1a&.leo.activation.v1.GetDecisionResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0e\x64\x65\x63isions.read\x12\x64\n\x06Replay\x12 .leo.activation.v1.ReplayRequest\x1a!.leo.activation.v1.ReplayResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0e\x64\x65\x63isions.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(leo/activation/v1/decision_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&leo/activation/v1/contact_policy.proto\x1a$leo/activation/v1/error_reason.proto\x1a\x1fleo/activation/v1/options.proto\"\x93\x01\n\x05\x45vent\x12\x17\n\x0fsource_event_id\x18\x01 \x01(\t\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nattributes\x18\x05 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"T\n\rDecideRequest\x12\'\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.leo.activation.v1.Event\x12\x1a\n\x12include_candidates\x18\x02 \x01(\x08\"?\n\x0e\x44\x65\x63ideResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Decision\"`\n\x12\x44\x65\x63ideBatchRequest\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.leo.activation.v1.EventB\x04\xc0\xe1\x18\x01\x12\x1a\n\x12include_candidates\x18\x02 \x01(\x08\"I\n\x13\x44\x65\x63ideBatchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.leo.activation.v1.DecisionResult\"a\n\x13\x44\x65\x63ideStreamRequest\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.leo.activation.v1.EventB\x04\xc0\xe1\x18\x01\x12\x1a\n\x12include_candidates\x18\x02 \x01(\x08\"J\n\x14\x44\x65\x63ideStreamResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.leo.activation.v1.DecisionResult\"~\n\x0e\x44\x65\x63isionResult\x12/\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.DecisionH\x00\x12\x31\n\x05\x65rror\x18\x02 \x01(\x0b\x32 .leo.activation.v1.DecisionErrorH\x00\x42\x08\n\x06result\"_\n\rDecisionError\x12.\n\x06reason\x18\x01 \x01(\x0e\x32\x1e.leo.activation.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xa8\x03\n\x08\x44\x65\x63ision\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x02 \x01(\t\x12\x33\n\x07outcome\x18\x03 \x01(\x0e\x32\".leo.activation.v1.DecisionOutcome\x12\x31\n\x06reason\x18\x04 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x16\n\x0ereason_summary\x18\x05 \x01(\t\x12\x1a\n\x12marketing_event_id\x18\x06 \x01(\t\x12\x10\n\x08\x63hannels\x18\x07 \x03(\t\x12*\n\x06\x64ue_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tduplicate\x18\n \x01(\x08\x12\x30\n\ncandidates\x18\x0b \x03(\x0b\x32\x1c.leo.activation.v1.Candidate\x12#\n\x03\x61rm\x18\x0c \x01(\x0b\x32\x16.leo.activation.v1.Arm\"X\n\x03\x41rm\x12\x15\n\rexperiment_id\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x15\n\rtemplate_name\x18\x03 \x01(\t\x12\x12\n\npropensity\x18\x04 \x01(\x01\"\xa8\x01\n\tCandidate\x12\x1a\n\x12marketing_event_id\x18\x01 \x01(\t\x12\x12\n\nevent_name\x18\x02 \x01(\t\x12\x31\n\x06reason\x18\x03 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12#\n\x03\x61rm\x18\x05 \x01(\x0b\x32\x16.leo.activation.v1.Arm\">\n\x12GetDecisionRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x02 \x01(\t\"\x8a\x02\n\x13GetDecisionResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Decision\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0erule_bundle_id\x18\x05 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x06 \x01(\t\x12\x0e\n\x06inputs\x18\x07 \x01(\x0c\x12\x17\n\x0freasoning_trace\x18\x08 \x01(\x0c\x12\x15\n\routput_sha256\x18\t \x01(\t\"9\n\rReplayRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x02 \x01(\t\"\xc2\x01\n\x0eReplayResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x65qual\x18\x02 \x01(\x08\x12\x16\n\x0erule_bundle_id\x18\x03 \x01(\t\x12\x1e\n\x16recorded_output_sha256\x18\x04 \x01(\t\x12\x1e\n\x16replayed_output_sha256\x18\x05 \x01(\t\x12\x38\n\x0b\x64ifferences\x18\x06 \x03(\x0b\x32#.leo.activation.v1.ReplayDifference\"E\n\x10ReplayDifference\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x10\n\x08recorded\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\t\"\xd3\x02\n\x13\x44raftMarketingEvent\x12\x13\n\x0b\x63\x61mpaign_id\x18\x01 \x01(\t\x12\x12\n\nevent_name\x18\x02 \x01(\t\x12\x1a\n\x12trigger_event_type\x18\x03 \x01(\t\x12\x10\n\x08\x63hannels\x18\x04 \x03(\t\x12\x17\n\tcondition\x18\x05 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\x18\n\x10\x63ooldown_seconds\x18\x07 \x01(\x03\x12\r\n\x05topic\x18\x08 \x01(\t\x12,\n\x08start_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x65nd_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0e\x66requency_caps\x18\x0b \x03(\x0b\x32\x1f.leo.activation.v1.FrequencyCap\"\xe6\x01\n\x0f\x42\x61\x63ktestRequest\x12\x35\n\x05\x64raft\x18\x01 \x01(\x0b\x32&.leo.activation.v1.DraftMarketingEvent\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06source\x18\x04 \x01(\x0e\x32!.leo.activation.v1.BacktestSource\x12\x13\n\x0bsample_size\x18\x05 \x01(\x05\"\xe9\x03\n\x10\x42\x61\x63ktestResponse\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x03\x12\r\n\x05sends\x18\x02 \x01(\x03\x12\x10\n\x08profiles\x18\x03 \x01(\x03\x12\x15\n\rcooldown_hits\x18\x04 \x01(\x03\x12\x10\n\x08\x63\x61p_hits\x18\x05 \x01(\x03\x12/\n\x07reasons\x18\x06 \x03(\x0b\x32\x1e.leo.activation.v1.ReasonCount\x12\x16\n\x0erecorded_sends\x18\x07 \x01(\x03\x12\x11\n\tall_sends\x18\x08 \x01(\x03\x12\r\n\x05\x61\x64\x64\x65\x64\x18\t \x01(\x03\x12\x0f\n\x07removed\x18\n \x01(\x03\x12\x10\n\x08replaced\x18\x0b \x01(\x03\x12\x18\n\x10\x63hanged_profiles\x18\x0c \x01(\x03\x12\x41\n\x07skipped\x18\r \x03(\x0b\x32\x30.leo.activation.v1.BacktestResponse.SkippedEntry\x12\x11\n\tcompleted\x18\x0e \x01(\x03\x12\x16\n\x0e\x63ompleted_with\x18\x0f \x03(\t\x12\x35\n\x06sample\x18\x10 \x03(\x0b\x32%.leo.activation.v1.BacktestDifference\x1a.\n\x0cSkippedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"O\n\x0bReasonCount\x12\x31\n\x06reason\x18\x01 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xdf\x02\n\x12\x42\x61\x63ktestDifference\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x02 \x01(\t\x12\x12\n\nprofile_id\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x0frecorded_reason\x18\x05 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x34\n\x08recorded\x18\x06 \x01(\x0b\x32\".leo.activation.v1.BacktestMessage\x12\x31\n\x06reason\x18\x07 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x35\n\tsimulated\x18\x08 \x01(\x0b\x32\".leo.activation.v1.BacktestMessage\":\n\x0f\x42\x61\x63ktestMessage\x12\x13\n\x0b\x63\x61mpaign_id\x18\x01 \x01(\t\x12\x12\n\nevent_name\x18\x02 \x01(\t*o\n\x0f\x44\x65\x63isionOutcome\x12 \n\x1c\x44\x45\x43ISION_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45\x43ISION_OUTCOME_SEND\x10\x01\x12\x1f\n\x1b\x44\x45\x43ISION_OUTCOME_SUPPRESSED\x10\x02*\xb7\x03\n\x0e\x44\x65\x63isionReason\x12\x1f\n\x1b\x44\x45\x43ISION_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x43ISION_REASON_SELECTED\x10\x01\x12 \n\x1c\x44\x45\x43ISION_REASON_NO_CANDIDATE\x10\x02\x12#\n\x1f\x44\x45\x43ISION_REASON_PROFILE_UNKNOWN\x10\x03\x12%\n!DECISION_REASON_CAMPAIGN_INACTIVE\x10\x04\x12 \n\x1c\x44\x45\x43ISION_REASON_SEGMENT_MISS\x10\x05\x12\"\n\x1e\x44\x45\x43ISION_REASON_CONDITION_MISS\x10\x06\x12\x1e\n\x1a\x44\x45\x43ISION_REASON_NO_ADDRESS\x10\x07\x12\x1e\n\x1a\x44\x45\x43ISION_REASON_NO_CONSENT\x10\x08\x12\x1b\n\x17\x44\x45\x43ISION_REASON_HOLDOUT\x10\x0c\x12\x1c\n\x18\x44\x45\x43ISION_REASON_COOLDOWN\x10\t\x12\x1a\n\x16\x44\x45\x43ISION_REASON_CAPPED\x10\n\x12\x1b\n\x17\x44\x45\x43ISION_REASON_LOST_TO\x10\x0b*l\n\x0e\x42\x61\x63ktestSource\x12\x1f\n\x1b\x42\x41\x43KTEST_SOURCE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x42\x41\x43KTEST_SOURCE_DECISIONS\x10\x01\x12\x1a\n\x16\x42\x41\x43KTEST_SOURCE_EVENTS\x10\x02\x32\xb2\x05\n\x0f\x44\x65\x63isionService\x12\x65\n\x06\x44\x65\x63ide\x12 .leo.activation.v1.DecideRequest\x1a!.leo.activation.v1.DecideResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0f\x64\x65\x63isions.write\x12t\n\x0b\x44\x65\x63ideBatch\x12%.leo.activation.v1.DecideBatchRequest\x1a&.leo.activation.v1.DecideBatchResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0f\x64\x65\x63isions.write\x12{\n\x0c\x44\x65\x63ideStream\x12&.leo.activation.v1.DecideStreamRequest\x1a\'.leo.activation.v1.DecideStreamResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0f\x64\x65\x63isions.write(\x01\x30\x01\x12s\n\x0bGetDecision\x12%.leo.activation.v1.GetDecisionRequest\x1a&.leo.activation.v1.GetDecisionResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0e\x64\x65\x63isions.read\x12\x64\n\x06Replay\x12 .leo.activation.v1.ReplayRequest\x1a!.leo.activation.v1.ReplayResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0e\x64\x65\x63isions.read\x12j\n\x08\x42\x61\x63ktest\x12\".leo.activation.v1.BacktestRequest\x1a#.leo.activation.v1.BacktestResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0e\x64\x65\x63isions.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECIDEBATCHREQUEST'].fields_by_name['events']._serialized_options = b'\300\341\030\001'
   _globals['_DECIDESTREAMREQUEST'].fields_by_name['events']._loaded_options = None
   _globals['_DECIDESTREAMREQUEST'].fields_by_name['events']._serialized_options = b'\300\341\030\001'
+  _globals['_DRAFTMARKETINGEVENT'].fields_by_name['condition']._loaded_options = None
+  _globals['_DRAFTMARKETINGEVENT'].fields_by_name['condition']._serialized_options = b'\270\341\030\001'
+  _globals['_BACKTESTRESPONSE_SKIPPEDENTRY']._loaded_options = None
+  _globals['_BACKTESTRESPONSE_SKIPPEDENTRY']._serialized_options = b'8\001'
   _globals['_DECISIONSERVICE'].methods_by_name['Decide']._loaded_options = None
   _globals['_DECISIONSERVICE'].methods_by_name['Decide']._serialized_options = b'\220\002\002\352\340\030\017decisions.write'
   _globals['_DECISIONSERVICE'].methods_by_name['DecideBatch']._loaded_options = None
@@ -50,44 +55,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECISIONSERVICE'].methods_by_name['GetDecision']._serialized_options = b'\220\002\001\352\340\030\016decisions.read'
   _globals['_DECISIONSERVICE'].methods_by_name['Replay']._loaded_options = None
   _globals['_DECISIONSERVICE'].methods_by_name['Replay']._serialized_options = b'\220\002\001\352\340\030\016decisions.read'
-  _globals['_DECISIONOUTCOME']._serialized_start=2389
-  _globals['_DECISIONOUTCOME']._serialized_end=2500
-  _globals['_DECISIONREASON']._serialized_start=2503
-  _globals['_DECISIONREASON']._serialized_end=2942
-  _globals['_EVENT']._serialized_start=168
-  _globals['_EVENT']._serialized_end=315
-  _globals['_DECIDEREQUEST']._serialized_start=317
-  _globals['_DECIDEREQUEST']._serialized_end=401
-  _globals['_DECIDERESPONSE']._serialized_start=403
-  _globals['_DECIDERESPONSE']._serialized_end=466
-  _globals['_DECIDEBATCHREQUEST']._serialized_start=468
-  _globals['_DECIDEBATCHREQUEST']._serialized_end=564
-  _globals['_DECIDEBATCHRESPONSE']._serialized_start=566
-  _globals['_DECIDEBATCHRESPONSE']._serialized_end=639
-  _globals['_DECIDESTREAMREQUEST']._serialized_start=641
-  _globals['_DECIDESTREAMREQUEST']._serialized_end=738
-  _globals['_DECIDESTREAMRESPONSE']._serialized_start=740
-  _globals['_DECIDESTREAMRESPONSE']._serialized_end=814
-  _globals['_DECISIONRESULT']._serialized_start=816
-  _globals['_DECISIONRESULT']._serialized_end=942
-  _globals['_DECISIONERROR']._serialized_start=944
-  _globals['_DECISIONERROR']._serialized_end=1039
-  _globals['_DECISION']._serialized_start=1042
-  _globals['_DECISION']._serialized_end=1466
-  _globals['_ARM']._serialized_start=1468
-  _globals['_ARM']._serialized_end=1556
-  _globals['_CANDIDATE']._serialized_start=1559
-  _globals['_CANDIDATE']._serialized_end=1727
-  _globals['_GETDECISIONREQUEST']._serialized_start=1729
-  _globals['_GETDECISIONREQUEST']._serialized_end=1791
-  _globals['_GETDECISIONRESPONSE']._serialized_start=1794
-  _globals['_GETDECISIONRESPONSE']._serialized_end=2060
-  _globals['_REPLAYREQUEST']._serialized_start=2062
-  _globals['_REPLAYREQUEST']._serialized_end=2119
-  _globals['_REPLAYRESPONSE']._serialized_start=2122
-  _globals['_REPLAYRESPONSE']._serialized_end=2316
-  _globals['_REPLAYDIFFERENCE']._serialized_start=2318
-  _globals['_REPLAYDIFFERENCE']._serialized_end=2387
-  _globals['_DECISIONSERVICE']._serialized_start=2945
-  _globals['_DECISIONSERVICE']._serialized_end=3527
+  _globals['_DECISIONSERVICE'].methods_by_name['Backtest']._loaded_options = None
+  _globals['_DECISIONSERVICE'].methods_by_name['Backtest']._serialized_options = b'\220\002\001\352\340\030\016decisions.read'
+  _globals['_DECISIONOUTCOME']._serialized_start=3991
+  _globals['_DECISIONOUTCOME']._serialized_end=4102
+  _globals['_DECISIONREASON']._serialized_start=4105
+  _globals['_DECISIONREASON']._serialized_end=4544
+  _globals['_BACKTESTSOURCE']._serialized_start=4546
+  _globals['_BACKTESTSOURCE']._serialized_end=4654
+  _globals['_EVENT']._serialized_start=208
+  _globals['_EVENT']._serialized_end=355
+  _globals['_DECIDEREQUEST']._serialized_start=357
+  _globals['_DECIDEREQUEST']._serialized_end=441
+  _globals['_DECIDERESPONSE']._serialized_start=443
+  _globals['_DECIDERESPONSE']._serialized_end=506
+  _globals['_DECIDEBATCHREQUEST']._serialized_start=508
+  _globals['_DECIDEBATCHREQUEST']._serialized_end=604
+  _globals['_DECIDEBATCHRESPONSE']._serialized_start=606
+  _globals['_DECIDEBATCHRESPONSE']._serialized_end=679
+  _globals['_DECIDESTREAMREQUEST']._serialized_start=681
+  _globals['_DECIDESTREAMREQUEST']._serialized_end=778
+  _globals['_DECIDESTREAMRESPONSE']._serialized_start=780
+  _globals['_DECIDESTREAMRESPONSE']._serialized_end=854
+  _globals['_DECISIONRESULT']._serialized_start=856
+  _globals['_DECISIONRESULT']._serialized_end=982
+  _globals['_DECISIONERROR']._serialized_start=984
+  _globals['_DECISIONERROR']._serialized_end=1079
+  _globals['_DECISION']._serialized_start=1082
+  _globals['_DECISION']._serialized_end=1506
+  _globals['_ARM']._serialized_start=1508
+  _globals['_ARM']._serialized_end=1596
+  _globals['_CANDIDATE']._serialized_start=1599
+  _globals['_CANDIDATE']._serialized_end=1767
+  _globals['_GETDECISIONREQUEST']._serialized_start=1769
+  _globals['_GETDECISIONREQUEST']._serialized_end=1831
+  _globals['_GETDECISIONRESPONSE']._serialized_start=1834
+  _globals['_GETDECISIONRESPONSE']._serialized_end=2100
+  _globals['_REPLAYREQUEST']._serialized_start=2102
+  _globals['_REPLAYREQUEST']._serialized_end=2159
+  _globals['_REPLAYRESPONSE']._serialized_start=2162
+  _globals['_REPLAYRESPONSE']._serialized_end=2356
+  _globals['_REPLAYDIFFERENCE']._serialized_start=2358
+  _globals['_REPLAYDIFFERENCE']._serialized_end=2427
+  _globals['_DRAFTMARKETINGEVENT']._serialized_start=2430
+  _globals['_DRAFTMARKETINGEVENT']._serialized_end=2769
+  _globals['_BACKTESTREQUEST']._serialized_start=2772
+  _globals['_BACKTESTREQUEST']._serialized_end=3002
+  _globals['_BACKTESTRESPONSE']._serialized_start=3005
+  _globals['_BACKTESTRESPONSE']._serialized_end=3494
+  _globals['_BACKTESTRESPONSE_SKIPPEDENTRY']._serialized_start=3448
+  _globals['_BACKTESTRESPONSE_SKIPPEDENTRY']._serialized_end=3494
+  _globals['_REASONCOUNT']._serialized_start=3496
+  _globals['_REASONCOUNT']._serialized_end=3575
+  _globals['_BACKTESTDIFFERENCE']._serialized_start=3578
+  _globals['_BACKTESTDIFFERENCE']._serialized_end=3929
+  _globals['_BACKTESTMESSAGE']._serialized_start=3931
+  _globals['_BACKTESTMESSAGE']._serialized_end=3989
+  _globals['_DECISIONSERVICE']._serialized_start=4657
+  _globals['_DECISIONSERVICE']._serialized_end=5347
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from leo.activation.v1 import contact_policy_pb2 as _contact_policy_pb2
 from leo.activation.v1 import error_reason_pb2 as _error_reason_pb2
 import builtins as _builtins
 import sys
@@ -114,6 +115,34 @@ DECISION_REASON_CAPPED: DecisionReason.ValueType  # 10
 DECISION_REASON_LOST_TO: DecisionReason.ValueType  # 11
 """Another candidate with a higher priority (or, at equal priority, a smaller id) was selected."""
 Global___DecisionReason: _TypeAlias = DecisionReason  # noqa: Y015
+
+class _BacktestSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BacktestSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BacktestSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BACKTEST_SOURCE_UNSPECIFIED: _BacktestSource.ValueType  # 0
+    """The same as BACKTEST_SOURCE_DECISIONS."""
+    BACKTEST_SOURCE_DECISIONS: _BacktestSource.ValueType  # 1
+    """The events of the decisions that were made in the span, from what was recorded of them."""
+    BACKTEST_SOURCE_EVENTS: _BacktestSource.ValueType  # 2
+    """The events that happened in the span, ingested ones included. Where nothing was decided on an event, the rules,
+    the profile, its consents and addresses, and prices are those of now; only past events are those of the time.
+    """
+
+class BacktestSource(_BacktestSource, metaclass=_BacktestSourceEnumTypeWrapper):
+    """Which events a backtest decides again."""
+
+BACKTEST_SOURCE_UNSPECIFIED: BacktestSource.ValueType  # 0
+"""The same as BACKTEST_SOURCE_DECISIONS."""
+BACKTEST_SOURCE_DECISIONS: BacktestSource.ValueType  # 1
+"""The events of the decisions that were made in the span, from what was recorded of them."""
+BACKTEST_SOURCE_EVENTS: BacktestSource.ValueType  # 2
+"""The events that happened in the span, ingested ones included. Where nothing was decided on an event, the rules,
+the profile, its consents and addresses, and prices are those of now; only past events are those of the time.
+"""
+Global___BacktestSource: _TypeAlias = BacktestSource  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
@@ -713,3 +742,335 @@ class ReplayDifference(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplayDifference: _TypeAlias = ReplayDifference  # noqa: Y015
+
+@_typing.final
+class DraftMarketingEvent(_message.Message):
+    """A marketing event that is not in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    EVENT_NAME_FIELD_NUMBER: _builtins.int
+    TRIGGER_EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    COOLDOWN_SECONDS_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    START_AT_FIELD_NUMBER: _builtins.int
+    END_AT_FIELD_NUMBER: _builtins.int
+    FREQUENCY_CAPS_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    """A campaign of the tenant, whose audience, caps and quiet hours it gets; it counts as active at all times. Required."""
+    event_name: _builtins.str
+    """1 to 200 characters. It stands in for the campaign's definition of this name, where there is one."""
+    trigger_event_type: _builtins.str
+    """The type of customers' events that make it a candidate, at most 100 characters; empty for every type."""
+    condition: _builtins.bytes
+    """Its condition, a JSON object in UTF-8 (docs/conditions.md); empty always holds."""
+    priority: _builtins.int
+    """Higher wins; -1,000,000 to 1,000,000."""
+    cooldown_seconds: _builtins.int
+    """The least time between two of it to one profile, in seconds of event time; 0 for none, up to 366 days."""
+    topic: _builtins.str
+    """What it is about, for caps that count one topic: at most 100 characters; empty for none."""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 10 channels in the order in which they are tried, e.g. "email"."""
+
+    @_builtins.property
+    def start_at(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is active, in event time; unset for always."""
+
+    @_builtins.property
+    def end_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when (exclusive) it is active, in event time; unset for ever."""
+
+    @_builtins.property
+    def frequency_caps(self) -> _containers.RepeatedCompositeFieldContainer[_contact_policy_pb2.FrequencyCap]:
+        """At most 20 caps that hold instead of those of its campaign; none keeps the campaign's."""
+
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        event_name: _builtins.str = ...,
+        trigger_event_type: _builtins.str = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+        condition: _builtins.bytes = ...,
+        priority: _builtins.int = ...,
+        cooldown_seconds: _builtins.int = ...,
+        topic: _builtins.str = ...,
+        start_at: _timestamp_pb2.Timestamp | None = ...,
+        end_at: _timestamp_pb2.Timestamp | None = ...,
+        frequency_caps: _abc.Iterable[_contact_policy_pb2.FrequencyCap] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_at", b"end_at", "start_at", b"start_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "channels", b"channels", "condition", b"condition", "cooldown_seconds", b"cooldown_seconds", "end_at", b"end_at", "event_name", b"event_name", "frequency_caps", b"frequency_caps", "priority", b"priority", "start_at", b"start_at", "topic", b"topic", "trigger_event_type", b"trigger_event_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftMarketingEvent: _TypeAlias = DraftMarketingEvent  # noqa: Y015
+
+@_typing.final
+class BacktestRequest(_message.Message):
+    """Request of Backtest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAFT_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
+    source: Global___BacktestSource.ValueType
+    """Which events are decided again."""
+    sample_size: _builtins.int
+    """How many of the events that would have ended otherwise to list, 0 to 100; they are spread evenly over all of them."""
+    @_builtins.property
+    def draft(self) -> Global___DraftMarketingEvent:
+        """The draft. Required."""
+
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of the span: of the times of decision, or of the events' own, as the source says. Required."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """The end of the span (exclusive), after its beginning. Required."""
+
+    def __init__(
+        self,
+        *,
+        draft: Global___DraftMarketingEvent | None = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        source: Global___BacktestSource.ValueType = ...,
+        sample_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft", "since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft", "sample_size", b"sample_size", "since", b"since", "source", b"source", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestRequest: _TypeAlias = BacktestRequest  # noqa: Y015
+
+@_typing.final
+class BacktestResponse(_message.Message):
+    """Response of Backtest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SkippedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    SENDS_FIELD_NUMBER: _builtins.int
+    PROFILES_FIELD_NUMBER: _builtins.int
+    COOLDOWN_HITS_FIELD_NUMBER: _builtins.int
+    CAP_HITS_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    RECORDED_SENDS_FIELD_NUMBER: _builtins.int
+    ALL_SENDS_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
+    CHANGED_PROFILES_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    COMPLETED_WITH_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    events: _builtins.int
+    """Events that were decided again."""
+    sends: _builtins.int
+    """Messages that the draft would have sent."""
+    profiles: _builtins.int
+    """Profiles that these would have gone to."""
+    cooldown_hits: _builtins.int
+    """At how many events the draft met its cooldown."""
+    cap_hits: _builtins.int
+    """At how many events the draft met a frequency cap."""
+    recorded_sends: _builtins.int
+    """Messages of any definition that really were sent for these events."""
+    all_sends: _builtins.int
+    """Messages of any definition that would have been sent, with the draft."""
+    added: _builtins.int
+    """Events at which something would have been sent and nothing was."""
+    removed: _builtins.int
+    """Events at which nothing would have been sent and something was."""
+    replaced: _builtins.int
+    """Events at which something else would have been sent."""
+    changed_profiles: _builtins.int
+    """Profiles with at least one of these."""
+    completed: _builtins.int
+    """Events for which something was read as it is now, because it was not recorded at the time."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonCount]:
+        """How often the draft came to each reason, where it was a candidate; ordered by the hurdles."""
+
+    @_builtins.property
+    def skipped(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Recorded decisions that could not be made again, by the reason (docs/errors.md)."""
+
+    @_builtins.property
+    def completed_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What that was: attributes such as "profile.city" and "market.VNM"; "profile.*" is the whole profile."""
+
+    @_builtins.property
+    def sample(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacktestDifference]:
+        """Some of the events that would have ended otherwise."""
+
+    def __init__(
+        self,
+        *,
+        events: _builtins.int = ...,
+        sends: _builtins.int = ...,
+        profiles: _builtins.int = ...,
+        cooldown_hits: _builtins.int = ...,
+        cap_hits: _builtins.int = ...,
+        reasons: _abc.Iterable[Global___ReasonCount] | None = ...,
+        recorded_sends: _builtins.int = ...,
+        all_sends: _builtins.int = ...,
+        added: _builtins.int = ...,
+        removed: _builtins.int = ...,
+        replaced: _builtins.int = ...,
+        changed_profiles: _builtins.int = ...,
+        skipped: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        completed: _builtins.int = ...,
+        completed_with: _abc.Iterable[_builtins.str] | None = ...,
+        sample: _abc.Iterable[Global___BacktestDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "all_sends", b"all_sends", "cap_hits", b"cap_hits", "changed_profiles", b"changed_profiles", "completed", b"completed", "completed_with", b"completed_with", "cooldown_hits", b"cooldown_hits", "events", b"events", "profiles", b"profiles", "reasons", b"reasons", "recorded_sends", b"recorded_sends", "removed", b"removed", "replaced", b"replaced", "sample", b"sample", "sends", b"sends", "skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestResponse: _TypeAlias = BacktestResponse  # noqa: Y015
+
+@_typing.final
+class ReasonCount(_message.Message):
+    """How often a reason was given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    reason: Global___DecisionReason.ValueType
+    """The reason."""
+    count: _builtins.int
+    """At how many events."""
+    def __init__(
+        self,
+        *,
+        reason: Global___DecisionReason.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonCount: _TypeAlias = ReasonCount  # noqa: Y015
+
+@_typing.final
+class BacktestDifference(_message.Message):
+    """An event that would have ended otherwise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_EVENT_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    RECORDED_REASON_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SIMULATED_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Id of its decision; of the one that there would be, where nothing was decided."""
+    source_event_id: _builtins.str
+    """The caller's id of the event."""
+    profile_id: _builtins.str
+    """The profile that it belongs to."""
+    recorded_reason: Global___DecisionReason.ValueType
+    """Why the decision was what it was; unspecified where nothing was decided."""
+    reason: Global___DecisionReason.ValueType
+    """Why it would have been otherwise."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    @_builtins.property
+    def recorded(self) -> Global___BacktestMessage:
+        """What was sent; unset when nothing was."""
+
+    @_builtins.property
+    def simulated(self) -> Global___BacktestMessage:
+        """What would have been sent; unset when nothing would."""
+
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        source_event_id: _builtins.str = ...,
+        profile_id: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        recorded_reason: Global___DecisionReason.ValueType = ...,
+        recorded: Global___BacktestMessage | None = ...,
+        reason: Global___DecisionReason.ValueType = ...,
+        simulated: Global___BacktestMessage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "recorded", b"recorded", "simulated", b"simulated"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "profile_id", b"profile_id", "reason", b"reason", "recorded", b"recorded", "recorded_reason", b"recorded_reason", "simulated", b"simulated", "source_event_id", b"source_event_id", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestDifference: _TypeAlias = BacktestDifference  # noqa: Y015
+
+@_typing.final
+class BacktestMessage(_message.Message):
+    """What is sent, whatever the version of its definition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    EVENT_NAME_FIELD_NUMBER: _builtins.int
+    campaign_id: _builtins.str
+    """The campaign."""
+    event_name: _builtins.str
+    """The name of the marketing event."""
+    def __init__(
+        self,
+        *,
+        campaign_id: _builtins.str = ...,
+        event_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "event_name", b"event_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestMessage: _TypeAlias = BacktestMessage  # noqa: Y015

@@ -64,6 +64,11 @@ class DecisionServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayResponse.FromString,
                 _registered_method=True)
+        self.Backtest = channel.unary_unary(
+                '/leo.activation.v1.DecisionService/Backtest',
+                request_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.BacktestRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.BacktestResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer:
@@ -111,6 +116,15 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Backtest(self, request, context):
+        """Decides the events of a span again with a draft among the rules of the time, and tells what would have been
+        otherwise. Writes nothing. A span may hold 100,000 events: more are refused with SPAN_TOO_LARGE. Two run at once in
+        a server process: one more is RESOURCE_EXHAUSTED. Give it a deadline of minutes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -138,6 +152,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.Replay,
                     request_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayResponse.SerializeToString,
+            ),
+            'Backtest': grpc.unary_unary_rpc_method_handler(
+                    servicer.Backtest,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.BacktestRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_decision__service__pb2.BacktestResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -280,6 +299,33 @@ class DecisionService:
             '/leo.activation.v1.DecisionService/Replay',
             leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_decision__service__pb2.ReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backtest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DecisionService/Backtest',
+            leo_dot_activation_dot_v1_dot_decision__service__pb2.BacktestRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_decision__service__pb2.BacktestResponse.FromString,
             options,
             channel_credentials,
             insecure,

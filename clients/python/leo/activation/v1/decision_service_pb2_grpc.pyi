@@ -51,6 +51,11 @@ class DecisionServiceStub:
     nothing. NOT_FOUND where the tenant has no such decision; FAILED_PRECONDITION where it can not be made again:
     INPUTS_REDACTED, INPUTS_INCOMPLETE, BUNDLE_UNUSABLE.
     """
+    Backtest: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.BacktestRequest, _decision_service_pb2.BacktestResponse]
+    """Decides the events of a span again with a draft among the rules of the time, and tells what would have been
+    otherwise. Writes nothing. A span may hold 100,000 events: more are refused with SPAN_TOO_LARGE. Two run at once in
+    a server process: one more is RESOURCE_EXHAUSTED. Give it a deadline of minutes.
+    """
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -74,6 +79,11 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Decides again what was decided, from the recorded inputs and the stored rule bundle, and compares. Writes
     nothing. NOT_FOUND where the tenant has no such decision; FAILED_PRECONDITION where it can not be made again:
     INPUTS_REDACTED, INPUTS_INCOMPLETE, BUNDLE_UNUSABLE.
+    """
+    Backtest: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.BacktestRequest, _decision_service_pb2.BacktestResponse]  # type: ignore[assignment]
+    """Decides the events of a span again with a draft among the rules of the time, and tells what would have been
+    otherwise. Writes nothing. A span may hold 100,000 events: more are refused with SPAN_TOO_LARGE. Two run at once in
+    a server process: one more is RESOURCE_EXHAUSTED. Give it a deadline of minutes.
     """
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -125,6 +135,17 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Decides again what was decided, from the recorded inputs and the stored rule bundle, and compares. Writes
         nothing. NOT_FOUND where the tenant has no such decision; FAILED_PRECONDITION where it can not be made again:
         INPUTS_REDACTED, INPUTS_INCOMPLETE, BUNDLE_UNUSABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def Backtest(
+        self,
+        request: _decision_service_pb2.BacktestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_service_pb2.BacktestResponse, _abc.Awaitable[_decision_service_pb2.BacktestResponse]]:
+        """Decides the events of a span again with a draft among the rules of the time, and tells what would have been
+        otherwise. Writes nothing. A span may hold 100,000 events: more are refused with SPAN_TOO_LARGE. Two run at once in
+        a server process: one more is RESOURCE_EXHAUSTED. Give it a deadline of minutes.
         """
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

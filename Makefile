@@ -16,7 +16,7 @@ ROUNDS ?= 5
 RATE ?= 5000
 SECONDS ?= 120
 
-.PHONY: help demo faults run test bench load lint proto migrate lock clean
+.PHONY: help demo faults run test fuzz bench load lint proto migrate lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 12
@@ -33,6 +33,9 @@ run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 
 test: $(INSTALLED) ## Run the tests against real servers, with coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+fuzz: $(INSTALLED) ## Search for SECONDS for rules that closure and SQL judge differently; SEED=n repeats one round
+	@LEO_FUZZ_SECONDS=$(SECONDS) LEO_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/conditions/fuzz.py -q -s -p no:cacheprovider
 
 bench: $(INSTALLED) ## Measure against raw baselines; BENCH=name runs one, ROUNDS=n other than five times
 	@exec $(BIN)/python -m loadtest.bench $(BENCH) --rounds $(ROUNDS)

@@ -27,4 +27,5 @@ pytest_plugins = [
     "tests.fixtures.tokens",
     "tests.fixtures.server",
     "tests.fixtures.logs",
+    "tests.fixtures.figures",
 ]

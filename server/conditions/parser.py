@@ -9,6 +9,7 @@ from server.conditions.attributes import Attribute, parse_attribute
 from server.conditions.model import AllOf, AnyOf, Comparison, Condition, Node, Not
 from server.conditions.operators import OPERATORS, OPERATORS_OF_KIND, Faults, Typed
 from server.conditions.values import Kind, Operand
+from server.conditions.windows import Window
 from server.errors import FieldViolation, InvalidInput
 
 MAX_BYTES = 262_144
@@ -36,13 +37,11 @@ def parse(document: object, *, path: str = "$") -> Condition:
         document = _decode(bytes(document), path)
     reader = _TreeReader()
     root = reader.node(document, path, 1)
+    if len(reader.aggregates) > MAX_AGGREGATES:
+        reader.faults.add(path, f"must not read more than {MAX_AGGREGATES} different window aggregates")
     if root is None or reader.faults.found:
         raise _refusal(reader.faults)
-    condition = Condition(root)
-    if len(condition.aggregates) > MAX_AGGREGATES:
-        reader.faults.add(path, f"must not read more than {MAX_AGGREGATES} different window aggregates")
-        raise _refusal(reader.faults)
-    return condition
+    return Condition(root)
 
 
 def _refusal(faults: Faults) -> InvalidInput:
@@ -87,11 +86,17 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
+def _shown(key: object) -> str:
+    """A key as a path shows it: half of a surrogate pair, which no answer could carry, as its escape."""
+    return str(key)[:64].encode(errors="backslashreplace").decode()
+
+
 class _TreeReader:
     """Walks one document; keeps count and collects faults."""
 
     def __init__(self) -> None:
         self.faults = Faults()
+        self.aggregates: set[Window] = set()
         self._nodes = 0
 
     def node(self, document: object, path: str, depth: int) -> Node | None:
@@ -113,16 +118,26 @@ class _TreeReader:
         branches = [key for key in _BRANCHES if key in document]
         if len(branches) + ("attribute" in document) != 1:
             self.faults.add(path, "must have exactly one of all, any, not and attribute")
+            self._faults_of_each(document, branches, path, depth)
             return None
         self._unknown_keys(document, branches or list(_LEAF_KEYS), path)
         if not branches:
             return self._comparison(document, path)
         return self._branch(branches[0], document[branches[0]], f"{path}.{branches[0]}", depth)
 
+    def _faults_of_each(
+        self, document: dict[str, object], branches: list[str], path: str, depth: int
+    ) -> None:
+        """What is wrong inside a node that is several at once is told as well."""
+        for name in branches:
+            self._branch(name, document[name], f"{path}.{name}", depth)
+        if "attribute" in document:
+            self._comparison(document, path)
+
     def _unknown_keys(self, document: dict[object, object], known: list[str], path: str) -> None:
         for key in document:
             if key not in known:
-                self.faults.add(f"{path}.{str(key)[:64]}", f"is unknown; here may be {', '.join(known)}")
+                self.faults.add(f"{path}.{_shown(key)}", f"is unknown; here may be {', '.join(known)}")
 
     def _branch(self, name: str, document: object, path: str, depth: int) -> Node | None:
         if name == "not":
@@ -143,6 +158,8 @@ class _TreeReader:
         operator = document.get("operator", _ABSENT)
         if not isinstance(operator, str) or operator not in OPERATORS:
             self.faults.add(f"{path}.operator", f"must be one of {' '.join(OPERATORS)}")
+            if "value" not in document:
+                self.faults.add(f"{path}.value", "is missing")
             return None
         fits = attribute is not None and self._fits(attribute, operator, path)
         typed = self._operand(attribute, operator, document.get("value", _ABSENT), f"{path}.value")
@@ -152,10 +169,13 @@ class _TreeReader:
 
     def _attribute(self, name: object, path: str) -> Attribute | None:
         try:
-            return parse_attribute(name)
+            attribute = parse_attribute(name)
         except ValueError as fault:
             self.faults.add(path, str(fault))
             return None
+        if attribute.window is not None:
+            self.aggregates.add(attribute.window)
+        return attribute
 
     def _fits(self, attribute: Attribute, operator: str, path: str) -> bool:
         if attribute.kind is None or operator in OPERATORS_OF_KIND[attribute.kind]:

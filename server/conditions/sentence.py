@@ -9,6 +9,7 @@ from server.conditions.facts import Facts
 from server.conditions.model import AllOf, AnyOf, Comparison, Condition, Node, Not
 from server.conditions.reading import reader_of
 from server.conditions.words import (
+    contrasts,
     fact_writer,
     missing_words,
     operand_words,
@@ -83,6 +84,7 @@ def _comparison(leaf: Comparison) -> Explainer:
     subject, operand = subject_of(leaf.attribute), operand_words(leaf, private=True)
     tails = {holds: _joined(verb_of(leaf, holds=holds), operand) for holds in (True, False)}
     quoted = {holds: quotes_the_fact(leaf, holds=holds) for holds in (True, False)}
+    contrasted = {holds: contrasts(leaf, holds=holds) for holds in (True, False)}
     missing = missing_words(leaf.attribute)
     write, missing_is_told = fact_writer(leaf.attribute), leaf.operator == "exists"
 
@@ -90,6 +92,8 @@ def _comparison(leaf: Comparison) -> Explainer:
         holds, value = predicate(facts), read(facts)
         if value is None and not missing_is_told:
             return holds, missing
+        if contrasted[holds]:
+            return holds, f"{subject} is {write(value)}, not {operand}"
         if quoted[holds]:
             return holds, f"{subject} {write(value)} {tails[holds]}"
         return holds, f"{subject} {tails[holds]}"

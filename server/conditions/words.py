@@ -13,6 +13,7 @@ from server.conditions.values import Circle, write_duration, write_time
 from server.conditions.windows import Window
 
 HIDDEN = "[hidden]"
+_UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 MAX_SHOWN_TEXT = 64
 MAX_SHOWN_MEMBERS = 5
 _UNREADABLY_LARGE = Decimal("1e21")
@@ -47,11 +48,13 @@ _NEVER_QUOTED = frozenset({"contains", "contains_any", "exists", "within_km"})
 
 # What looks like an address or a telephone number is one, whatever the attribute is called.
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+# Any other text is quoted, so that a reader sees where it begins and ends.
+_ONE_WORD = re.compile(r"[^\s',()]+")
 _TELEPHONE = re.compile(r"(?!\d{4}-\d{2}-\d{2})\+?\d(?:[ ().-]*\d){7,}")
 
 
 def subject_of(attribute: Attribute) -> str:
-    """What the comparison is about, e.g. `basket`, `profile country`, `count of purchase in 30d`."""
+    """What the comparison is about, e.g. `basket`, `profile country`, `30-day count of purchase`."""
     match attribute.source:
         case Source.SEGMENT:
             return "segments"
@@ -73,8 +76,20 @@ def _window_subject(window: Window) -> str:
     subject = _spaced((window.event_type, *window.path))
     if window.duration is None:
         return f"last {subject}"
-    name = {"count": "count", "sum": "sum", "max": "highest"}[window.function]
-    return f"{name} of {subject} in {write_duration(window.duration)}"
+    name = {"count": "count of", "sum": "sum of", "max": "highest"}[window.function]
+    count, unit = _counted(window.duration)
+    return f"{count}-{unit} {name} {subject}"
+
+
+def _counted(duration: timedelta) -> tuple[int, str]:
+    """How many of which unit, e.g. 30 of "day"."""
+    written = write_duration(duration)
+    return int(written[:-1]), _UNITS[written[-1]]
+
+
+def _duration(duration: timedelta) -> str:
+    count, unit = _counted(duration)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def _spaced(keys: tuple[str, ...]) -> str:
@@ -107,7 +122,7 @@ def _operand(leaf: Comparison, *, private: bool) -> str:
         case Circle(latitude, longitude, km):
             return f"{km:g} km of {latitude:g}, {longitude:g}"
         case timedelta():
-            return write_duration(leaf.operand)
+            return _duration(leaf.operand)
         case tuple() if leaf.operator == "between":
             return " and ".join(_shown(end, private=private) for end in leaf.operand)
         case tuple():
@@ -119,6 +134,11 @@ def _members(members: tuple[object, ...], *, private: bool) -> str:
     shown = ", ".join(_shown(member, private=private) for member in members[:MAX_SHOWN_MEMBERS])
     more = len(members) - MAX_SHOWN_MEMBERS
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def contrasts(leaf: Comparison, *, holds: bool) -> bool:
+    """Whether the reason is that the value is another one: told as `country is VN, not TH`."""
+    return leaf.operator in ("==", "!=") and _VERBS[leaf.operator][0 if holds else 1] == "is not"
 
 
 def quotes_the_fact(leaf: Comparison, *, holds: bool) -> bool:
@@ -160,4 +180,5 @@ def _text(text: str, *, private: bool) -> str:
     if private and (_ADDRESS.search(text) or _TELEPHONE.search(text)):
         return HIDDEN
     plain = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
-    return plain if len(plain) <= MAX_SHOWN_TEXT else f"{plain[:MAX_SHOWN_TEXT]}…"
+    short = plain if len(plain) <= MAX_SHOWN_TEXT else f"{plain[:MAX_SHOWN_TEXT]}…"
+    return short if _ONE_WORD.fullmatch(short) else f"'{short}'"

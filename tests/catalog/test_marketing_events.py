@@ -56,7 +56,9 @@ async def test_a_topic_is_content_and_none_is_as_before(ready: Catalog, tenant_a
         for topic in ("", "offers", "news")
     ]
     assert len({without, offers, news}) == 3
-    same = MarketingEvent("spring", "thanks", "TRIGGER", ("email",), "thanks", "purchase", cooldown_seconds=3600)
+    same = MarketingEvent(
+        "spring", "thanks", "TRIGGER", ("email",), "thanks", "purchase", cooldown_seconds=3600
+    )
     assert "topic" not in same.content(None)
     assert content_id("marketing_event", tenant_a, same.content(None)) == without
 
@@ -128,6 +130,7 @@ BAD: list[dict[str, Any]] = [
     {"event_type": wire.MARKETING_EVENT_TYPE_BROADCAST},
     {"condition": b"{"},
     {"condition": b'{"attribute": "profile.x"}'},
+    {"condition": b'{"all": [], "\\ud800": 1}'},
     {"template_name": ""},
     {"topic": " "},
     {"topic": "x" * 101},

@@ -21,6 +21,7 @@ EVENT_TYPES = ("purchase", "page_view")
 TEXTS = (
     *("", "a", "ab", "abc", "b", "A", "Z", "VN", "vip", "100", "true", "null", "a%b", "a_b", "a\\b", "a*b?"),
     *("a\nb", "a' OR 1=1", '"', "é", "e\u0301", "\uffff", "𝄞", "ß", "İ"),
+    *("NaN", "Infinity", "-Infinity", "1e5", "-0", "[ab]", "\\", "\\%", "%", "_", "x" * 1_024),
 )
 NUMBERS = (-1, 0, 1, 2, 3, 100, 100.0, 0.1, 0.3, 0.1 + 0.2, 2.5, 1e-7, 1e15, MAX_INTEGER, -2.5)
 INSTANTS = tuple(
@@ -34,26 +35,45 @@ INSTANTS = tuple(
 NOT_INSTANTS = (
     *("2020-02-30T00:00:00Z", "2020-01-01T00:00:00", "2020-01-01t00:00:00z", "2020-01-01T24:00:00Z"),
     *("2020-01-01T00:00:00.1234567Z", "2020-01-01 00:00:00Z", "2020-06-31T10:00:00Z", "0000-01-01T00:00:00Z"),
-    *("2020-01-01T00:00:60Z", "2020-01-01T00:00:00Z\n", "now", "infinity"),
+    *("2020-01-01T00:00:60Z", "2020-01-01T00:00:00Z\n", "now", "infinity", "10000-01-01T00:00:00Z"),
+    *(
+        "2020-02-29T00:00:00+16:00",
+        "2019-02-29T00:00:00Z",
+        "2020-1-1T00:00:00Z",
+        "epoch",
+        "-0001-01-01T00:00:00Z",
+    ),
+    *("2016-12-31T23:59:60Z", "2020-01-01T00:00:00.Z", "2020-01-01T00:00:00+07", "２０２０-01-01T00:00:00Z"),
 )
-FAR_INSTANTS = ("2999-12-31T23:59:59-15:59", "1000-01-01T00:00:00+15:59")
+FAR_INSTANTS = (
+    *(
+        "2999-12-31T23:59:59-15:59",
+        "1000-01-01T00:00:00+15:59",
+        "1582-10-10T00:00:00Z",
+        "1900-02-28T23:59:59Z",
+    ),
+    *("2020-03-15T12:00:00-00:00", "2020-03-15T12:00:00.000000Z", "2020-03-08T02:30:00-05:00"),
+)
 
 texts = st.sampled_from(TEXTS) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)
 rule_numbers = st.sampled_from(NUMBERS) | st.integers(-200, 200) | st.decimals(-5, 5, places=2).map(float)
 json_numbers = (
     rule_numbers
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from((10**30, -(10**30), 2**53 + 1, 2**63, 1e300, 5e-324, -0.0))
+    | st.sampled_from(
+        (10**30, -(10**30), 2**53 + 1, 2**53, 2**63, 2**64, 1e300, 5e-324, -0.0, 9007199254740991.5, 1e16)
+    )
 )
 times = st.sampled_from(INSTANTS).map(write_time) | st.just("2020-03-15T19:00:00.5+07:00")
 durations = st.sampled_from(("45s", "1d", "24h", "30d", "15m", "90d", "36500d"))
 degrees = st.sampled_from((0.0, 10.77, 10.78, -10.77, 45.5, 89.9, 90.0, -90.0, 1e-300, -5e-324, 1e-39))
-places = st.fixed_dictionaries({"latitude": degrees, "longitude": degrees | st.floats(-180, 180)})
+meridians = degrees | st.sampled_from((180.0, -180.0, 179.9999999, -179.9999999, 180.0000001, 106.69))
+places = st.fixed_dictionaries({"latitude": degrees, "longitude": meridians | st.floats(-180, 180)})
 circles = st.builds(
     lambda latitude, longitude, km: {"latitude": latitude, "longitude": longitude, "km": km},
-    st.sampled_from((0, 10.77, -10.77, 45.5, 90)),
-    st.sampled_from((0, 10.77, 106.69, -180, 180)),
-    st.sampled_from((0.001, 1, 1.5, 1000, 10007.5, 20000)),
+    st.sampled_from((0, 10.77, -10.77, 45.5, 90, -90, 89.99999)),
+    st.sampled_from((0, 10.77, 106.69, -180, 180, 179.99999)),
+    st.sampled_from((0.001, 1, 1.5, 1000, 10007.5, 20000, 0.0111195)),
 )
 leaves_of_json = (
     st.none()
@@ -61,17 +81,20 @@ leaves_of_json = (
     | json_numbers
     | texts
     | times
-    | st.sampled_from((*NOT_INSTANTS, *FAR_INSTANTS))
+    | st.sampled_from((*NOT_INSTANTS, *FAR_INSTANTS, "a" * 3_000))
     | places
 )
-json_values = leaves_of_json | st.lists(leaves_of_json, max_size=4)
+json_values = leaves_of_json | st.lists(
+    leaves_of_json | st.lists(leaves_of_json, max_size=2) | st.just({"a": 1}), max_size=4
+)
 documents = st.dictionaries(
-    st.sampled_from(("a", "b", "tags")),
-    json_values | st.dictionaries(st.sampled_from(("a", "b", "latitude")), json_values, max_size=3),
+    st.sampled_from(("a", "b", "tags", "é-1")),
+    json_values
+    | st.dictionaries(st.sampled_from(("a", "b", "latitude", "longitude")), json_values, max_size=3),
     max_size=3,
 )
 
-_JSON_NAMES = ("a", "b", "tags", "a.a", "a.b", "b.tags", "a.latitude")
+_JSON_NAMES = ("a", "b", "tags", "a.a", "a.b", "b.tags", "a.latitude", "é-1", "é-1.a")
 WINDOWS = (
     *("count(purchase, 30d)", "count(page_view, 1d)", "sum(purchase.a, 30d)", "sum(purchase.a.b, 90d)"),
     *("max(purchase.a, 90d)", "max(page_view.b, 36500d)", "last_seen(purchase)", "last_seen(page_view)"),
@@ -164,7 +187,8 @@ people = st.builds(
         {
             **dict.fromkeys(("living_location", "language", "time_zone", "mobile_number"), st.none() | texts),
             "primary_email": st.none() | texts,
-            **dict.fromkeys(("latitude", "longitude"), st.none() | degrees),
+            "latitude": st.none() | degrees,
+            "longitude": st.none() | meridians.filter(lambda degrees: abs(degrees) <= 180),
             "portfolio_risk_score": st.none() | st.sampled_from(("0.00", "0.10", "0.3", "1")).map(Decimal),
             **dict.fromkeys(("identities", "job_titles", "interests", "data_labels"), _lists),
             "segments": st.lists(st.sampled_from(TEXTS), max_size=3),

@@ -38,9 +38,26 @@ def nested(depth: int) -> object:
 REFUSED: list[tuple[str, object, dict[str, str]]] = [
     ("no object", [], {"$": "must be an object"}),
     ("nothing in it", {}, {"$": "exactly one of"}),
-    ("two branches", {"all": [], "any": []}, {"$": "exactly one of"}),
+    ("two branches", {"all": [], "any": []}, {"$": "exactly one of", "$.any": "at least one"}),
     ("branch and leaf", {"not": VIP, **VIP}, {"$": "exactly one of"}),
+    (
+        "several at once, each with a fault",
+        {"all": [{}], "not": leaf("event.a", "?", 1), "attribute": "nothing", "operator": "=="},
+        {
+            "$": "exactly one of",
+            "$.all[0]": "exactly one of",
+            "$.not.operator": "must be one of",
+            "$.attribute": "must be profile.<name>",
+            "$.value": "is missing",
+        },
+    ),
+    (
+        "neither operator nor value",
+        {"attribute": "event.a"},
+        {"$.operator": "one of", "$.value": "is missing"},
+    ),
     ("unknown key", {**VIP, "comment": "x"}, {"$.comment": "is unknown"}),
+    ("key with half a surrogate pair", {**VIP, "\ud800": 1}, {"$.\\ud800": "is unknown"}),
     ("branch is no list", {"all": VIP}, {"$.all": "must be a list"}),
     ("never true", {"any": []}, {"$.any": "at least one"}),
     ("no value", leaf("event.a"), {"$.value": "is missing"}),
@@ -176,6 +193,7 @@ def test_depth_nodes_and_aggregates_are_bounded() -> None:
     assert list(faults_of({"all": [VIP] * (MAX_NODES + 5)})) == [f"$.all[{MAX_NODES - 1}]"]
     windows = [leaf(f"count(purchase, {days}d)", ">", 1) for days in range(1, 18)]
     assert "16 different window aggregates" in faults_of({"any": windows})["$"]
+    assert faults_of({"any": [*windows, {}]}).keys() == {"$", "$.any[17]"}
 
 
 def test_faults_are_told_under_the_name_of_the_callers_field() -> None:

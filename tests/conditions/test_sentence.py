@@ -29,12 +29,17 @@ DESCRIPTIONS = [
     (leaf("event.n", "in", [1, 2, 3, 4, 5, 6, 7]), "n is one of 1, 2, 3, 4, 5 and 2 more"),
     (leaf("event.n", "between", [1, 2.5]), "n is between 1 and 2.5"),
     (leaf("event.flag", "==", True), "flag is true"),
+    (leaf("event.city", "==", "Ho Chi Minh"), "city is 'Ho Chi Minh'"),
+    (leaf("event.city", "in", ["", "a, b", "c"]), "city is one of '', 'a, b', c"),
+    (leaf("event.city", "between", ["A", "M"]), "city is between A and M"),
+    (leaf("event.sku", "glob", "SHOE-*-?"), "sku matches SHOE-*-?"),
+    (leaf("event.seen", "older_than", "1h"), "seen is older than 1 hour"),
     (leaf("event.flag", "exists", False), "flag is missing"),
     (leaf("profile.location", "within_km", CIRCLE), "profile location is within 5 km of 10.77, 106.69"),
-    (leaf("count(purchase, 30d)", ">", 3), "count of purchase in 30d > 3"),
-    (leaf("sum(purchase.amount, 30d)", ">", 3), "sum of purchase amount in 30d > 3"),
-    (leaf("max(purchase.amount, 90d)", ">", 3), "highest of purchase amount in 90d > 3"),
-    (leaf("last_seen(purchase)", "older_than", "90d"), "last purchase is older than 90d"),
+    (leaf("count(purchase, 30d)", ">", 3), "30-day count of purchase > 3"),
+    (leaf("sum(purchase.amount, 30d)", ">", 3), "30-day sum of purchase amount > 3"),
+    (leaf("max(purchase.amount, 90d)", ">", 3), "90-day highest purchase amount > 3"),
+    (leaf("last_seen(purchase)", "older_than", "90d"), "last purchase is older than 90 days"),
     (leaf("market.VNM.change_percent", "<", -2.5), "VNM change percent < -2.5"),
     (leaf("event.at", "before", "2026-01-01T00:00:00Z"), "at is before 2026-01-01T00:00:00Z"),
     (
@@ -69,14 +74,36 @@ EXPLANATIONS: list[tuple[Any, dict[str, Any], str]] = [
         "not met: segments do not contain vip and basket 3 is not ≥ 100",
     ),
     (leaf("event.country", "==", "VN"), SENDABLE, "country is VN"),
-    (leaf("event.country", "==", "TH"), SENDABLE, "not met: country VN is not TH"),
+    (leaf("event.country", "==", "TH"), SENDABLE, "not met: country is VN, not TH"),
     (leaf("event.country", "!=", "VN"), SENDABLE, "not met: country is VN"),
+    (leaf("event.country", "!=", "TH"), SENDABLE, "country is VN, not TH"),
+    (leaf("event.country", "in", ["VN", "TH"]), SENDABLE, "country VN is one of TH, VN"),
+    (leaf("event.country", "not_in", ["VN", "TH"]), SENDABLE, "not met: country VN is one of TH, VN"),
+    (leaf("event.basket", "between", [100, 200]), SENDABLE, "basket 120 is between 100 and 200"),
+    (leaf("event.basket", "between", [1, 2]), SENDABLE, "not met: basket 120 is not between 1 and 2"),
+    (leaf("event.flag", "==", True), {"event": {"flag": False}}, "not met: flag is false, not true"),
+    (leaf("event.name", "==", "x"), {"event": {"name": "a, b"}}, "not met: name is 'a, b', not x"),
+    (
+        leaf("count(page_view, 12h)", ">", 3),
+        {"aggregates": {"count(page_view, 12h)": 2}},
+        "not met: 12-hour count of page view 2 is not > 3",
+    ),
+    (
+        {"not": {"all": [VIP, BASKET]}},
+        POOR,
+        "basket 80.5 is not ≥ 100",
+    ),
+    (
+        {"not": {"any": [VIP, BASKET]}},
+        {"segments": [], "event": {"basket": 3}},
+        "segments do not contain vip and basket 3 is not ≥ 100",
+    ),
     (leaf("event.country", "exists", True), SENDABLE, "country is present"),
     (leaf("event.country", "exists", False), SENDABLE, "not met: country is present"),
     (
         leaf("sum(purchase.amount, 30d)", ">", 3),
         {"aggregates": {"sum(purchase.amount, 30d)": Decimal("12.50")}},
-        "sum of purchase amount in 30d 12.5 > 3",
+        "30-day sum of purchase amount 12.5 > 3",
     ),
     ({"all": []}, {}, "always"),
     (
@@ -132,4 +159,4 @@ def test_a_reason_stays_on_one_line_and_short() -> None:
 
 def test_a_date_in_text_is_no_telephone_number() -> None:
     reason = explain(parse(leaf("event.day", "!=", "x")), Facts(occurred_at=AT, event={"day": "1997-01-12"}))
-    assert reason == "day 1997-01-12 is not x"
+    assert reason == "day is 1997-01-12, not x"

@@ -15,6 +15,10 @@ Answer = Callable[[str], str | None]
 """From a recipient to the reply; None for the usual one."""
 
 
+def _usual(_recipient: str) -> str | None:
+    return None
+
+
 class ScriptedSmtp:
     """Listens on a free port from `start` to `stop`; may be started again on the same port.
 
@@ -22,21 +26,17 @@ class ScriptedSmtp:
         on_recipient: the reply to RCPT.
         on_data: the reply once the text has arrived.
         hang_up_after_data: close the connection instead of answering the text.
+        last_words: bytes that are sent before that.
         received: the messages that were answered with 250.
+        texts: the messages that arrived, whatever the answer was.
         arrived: recipients whose text arrived, whatever the answer was.
         data_arrived: set at the first text; with `hold`, the answer waits for `release`.
     """
 
     def __init__(self) -> None:
-        self.on_recipient: Answer = lambda _recipient: None
-        self.on_data: Answer = lambda _recipient: None
-        self.hang_up_after_data = False
-        self.hold = False
-        self.received: list[EmailMessage] = []
-        self.arrived: list[str] = []
-        self.connections = 0
-        self.data_arrived = threading.Event()
-        self._released = asyncio.Event()
+        self.on_recipient: Answer
+        self.on_data: Answer
+        self._forget()
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -56,6 +56,13 @@ class ScriptedSmtp:
     def stop(self) -> None:
         """Close the port and every connection."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+
+    def reset(self) -> None:
+        """Forget what was, and take messages again."""
+        self.release()
+        self._forget()
+        if self._server is None:
+            self.start()
 
     def release(self) -> None:
         """Answer what is held."""
@@ -78,20 +85,37 @@ class ScriptedSmtp:
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         recipient = envelope.rcpt_tos[0]
         self.arrived.append(recipient)
+        message = email.message_from_bytes(envelope.original_content or b"", policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        self.texts.append(message)
         self.data_arrived.set()
         if self.hold:
             await self._released.wait()
         if self.hang_up_after_data:
             assert isinstance(server.transport, asyncio.WriteTransport)
-            server.transport.abort()
+            if self.last_words:
+                server.transport.write(self.last_words)
+                server.transport.close()
+            else:
+                server.transport.abort()
             return "250 never heard"
         answer = self.on_data(recipient)
         if answer is None:
-            content = envelope.original_content or b""
-            message = email.message_from_bytes(content, policy=email.policy.default)
-            assert isinstance(message, EmailMessage)
             self.received.append(message)
-        return answer or "250 kept"
+        return "250 kept" if answer is None else answer
+
+    def _forget(self) -> None:
+        self.on_recipient = _usual
+        self.on_data = _usual
+        self.hang_up_after_data = False
+        self.last_words = b""
+        self.hold = False
+        self.received: list[EmailMessage] = []
+        self.texts: list[EmailMessage] = []
+        self.arrived: list[str] = []
+        self.connections = 0
+        self.data_arrived = threading.Event()
+        self._released = asyncio.Event()
 
     async def _listen(self) -> None:
         self._server = await self._loop.create_server(self._protocol, "127.0.0.1", self.port)

@@ -21,6 +21,8 @@ TENANT_SCOPES = (
     "snapshots.write",
     "dispatch.read",
     "dispatch.write",
+    "channels.read",
+    "channels.write",
     "trace.read",
     "alerts.read",
     "alerts.write",

@@ -7,6 +7,8 @@ from typing import Any
 from leo.activation.v1 import dispatch_service_pb2 as pb
 from leo.activation.v1 import dispatch_service_pb2_grpc
 
+from server.dispatch.credentials.messages import from_stored, to_new_credential
+from server.dispatch.credentials.service import CredentialService
 from server.dispatch.model import Delivery, DeliveryFilter, DeliveryRecord, DispatchRequest, Plan
 from server.dispatch.service import DispatchService
 from server.rpc.caller import current_caller
@@ -18,8 +20,9 @@ _UNSPECIFIED = pb.DELIVERY_STATUS_UNSPECIFIED
 class DispatchServicer(dispatch_service_pb2_grpc.DispatchServiceServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: DispatchService) -> None:
+    def __init__(self, *, service: DispatchService, credentials: CredentialService) -> None:
         self._service = service
+        self._credentials = credentials
 
     async def Dispatch(self, request: pb.DispatchRequest, context: Any) -> pb.DispatchResponse:
         plan = await self._service.dispatch(current_caller().tenant_id, _to_request(request))
@@ -46,6 +49,24 @@ class DispatchServicer(dispatch_service_pb2_grpc.DispatchServiceServicer):
             deliveries=[_from_delivery(delivery) for delivery in page.items],
             page=to_page_response(page.next_token),
         )
+
+    async def PutChannelCredential(
+        self, request: pb.PutChannelCredentialRequest, context: Any
+    ) -> pb.PutChannelCredentialResponse:
+        stored = await self._credentials.put(current_caller().tenant_id, to_new_credential(request))
+        return pb.PutChannelCredentialResponse(credential=from_stored(stored))
+
+    async def ListChannelCredentials(
+        self, request: pb.ListChannelCredentialsRequest, context: Any
+    ) -> pb.ListChannelCredentialsResponse:
+        stored = await self._credentials.list(current_caller().tenant_id, request.channel or None)
+        return pb.ListChannelCredentialsResponse(credentials=[from_stored(each) for each in stored])
+
+    async def DeleteChannelCredential(
+        self, request: pb.DeleteChannelCredentialRequest, context: Any
+    ) -> pb.DeleteChannelCredentialResponse:
+        deleted = await self._credentials.delete(current_caller().tenant_id, request.channel)
+        return pb.DeleteChannelCredentialResponse(deleted=deleted)
 
 
 def _to_request(message: pb.DispatchRequest) -> DispatchRequest:

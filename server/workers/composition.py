@@ -14,7 +14,7 @@ from celery import Celery
 
 from server.alerts.jobs import AlertJobs
 from server.alerts.store import AlertStore
-from server.config import Settings, WorkerSettings
+from server.config import WorkerSettings
 from server.decisions.assembly import running_decisions
 from server.dispatch.assembly import Deliveries, DeliverySettings, running_directory
 from server.dispatch.channels.channel import Channel, ErrorClass
@@ -22,7 +22,7 @@ from server.dispatch.channels.email_smtp import EmailSmtp
 from server.dispatch.channels.registry import ProviderSetup, http_channels
 from server.dispatch.channels.smtp_pool import Relay, SmtpPool
 from server.dispatch.credentials.jobs import CredentialJobs
-from server.dispatch.credentials.keys import NO_KEYS, CredentialKeys
+from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.delivery_runner import DeliveryLimits
 from server.dispatch.delivery_store import DeliveryStore
 from server.dispatch.jobs import DispatchJobs
@@ -80,7 +80,7 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
                 database=database,
                 adapters=http_channels(_providers(settings)),
                 shared=_own_channels(settings),
-                keys=credential_keys(settings),
+                keys=CredentialKeys.of(settings.credential_keys_text),
             )
         )
         gate = _gate(settings, redis)
@@ -142,12 +142,6 @@ def _providers(settings: WorkerSettings) -> ProviderSetup:
         codes=codes,
         private_networks=settings.private_networks,
     )
-
-
-def credential_keys(settings: Settings) -> CredentialKeys:
-    """The keys that the configuration names, or none."""
-    text = settings.credential_keys_text
-    return NO_KEYS if text is None else CredentialKeys.parse(text.get_secret_value())
 
 
 def _gate(settings: WorkerSettings, redis: RedisPool) -> ProviderGate:

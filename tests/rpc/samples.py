@@ -232,6 +232,14 @@ _DISPATCH: Final[Mapping[str, Sample]] = {
     ),
     "GetDelivery": lambda answers: dispatch.GetDeliveryRequest(delivery_key=answers["delivery_key"]),
     "ListDeliveries": lambda answers: dispatch.ListDeliveriesRequest(profile_id=answers["profile_id"]),
+    "PutChannelCredential": lambda _: dispatch.PutChannelCredentialRequest(
+        channel="email",
+        provider="sendgrid",
+        values={"api_key": f"SG.{planted.SECRET}", "sender_email": planted.EMAIL},
+        messages_per_second=50.0,
+    ),
+    "ListChannelCredentials": lambda _: dispatch.ListChannelCredentialsRequest(),
+    "DeleteChannelCredential": lambda _: dispatch.DeleteChannelCredentialRequest(channel="sms"),
 }
 
 

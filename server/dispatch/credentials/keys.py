@@ -7,6 +7,8 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Final
 
+from pydantic import SecretStr
+
 _ENTRY: Final = re.compile(r"([A-Za-z0-9._-]{1,40}):([A-Za-z0-9+/_-]{43})=?")
 
 
@@ -39,6 +41,11 @@ class CredentialKeys:
                 raise ValueError(f"key {number} has the id of an earlier one")
             keys[match[1]] = urlsafe_b64decode(match[2].translate(_URL_SAFE) + "=")
         return cls(keys)
+
+    @classmethod
+    def of(cls, text: SecretStr | None) -> CredentialKeys:
+        """The keys that a configuration names, or none. Raises as `parse`."""
+        return NO_KEYS if text is None else cls.parse(text.get_secret_value())
 
     @property
     def newest(self) -> tuple[str, bytes] | None:

@@ -68,11 +68,17 @@ class CredentialService:
         )
         return stored
 
-    async def list(self, tenant_id: UUID) -> list[StoredCredential]:
-        """All of the tenant, by channel, as ciphertext. PostgreSQL: 3 round trips."""
+    async def list(self, tenant_id: UUID, channel: str | None = None) -> list[StoredCredential]:
+        """All of the tenant, or that of one channel, as ciphertext. PostgreSQL: 3 round trips.
+
+        Raises:
+            InvalidInput: there is no such channel.
+        """
+        if channel is not None:
+            _check_channel(channel)
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
             stored = await self._store.load(connection, tenant_id)
-        return [stored[channel] for channel in sorted(stored)]
+        return [stored[name] for name in sorted(stored) if channel in (None, name)]
 
     async def delete(self, tenant_id: UUID, channel: str) -> bool:
         """Remove the channel's credential; whether there was one. PostgreSQL: 5 round trips.
@@ -80,9 +86,7 @@ class CredentialService:
         Raises:
             InvalidInput: there is no such channel.
         """
-        violations = Violations()
-        violations.channel("channel", channel)
-        violations.raise_if_any()
+        _check_channel(channel)
         async with self._database.tenant_transaction(tenant_id) as connection:
             await self._store.lock(connection, tenant_id, channel)
             if channel not in await self._store.load(connection, tenant_id):
@@ -157,6 +161,12 @@ class CredentialService:
             messages_per_second=new.messages_per_second,
             put_at=utc_now(),
         )
+
+
+def _check_channel(channel: str) -> None:
+    violations = Violations()
+    violations.channel("channel", channel)
+    violations.raise_if_any()
 
 
 def place_of(tenant_id: UUID, stored: StoredCredential) -> Place:

@@ -524,3 +524,247 @@ class DeliveryRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeliveryRecord: _TypeAlias = DeliveryRecord  # noqa: Y015
+
+@_typing.final
+class PutChannelCredentialRequest(_message.Message):
+    """Request of PutChannelCredential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    MESSAGES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """The channel, e.g. "zalo". Channels that share an account name it once: "zalo_oa" uses that of "zalo"."""
+    provider: _builtins.str
+    """Its provider, e.g. "zalo_zns"; one of those that the channel has."""
+    messages_per_second: _builtins.float
+    """How many messages a second the account may send, 0.001 to 100,000; absent for what the provider grants everybody."""
+    @_builtins.property
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The account: value by the name of the provider's field, e.g. "app_id". At most 32 values of 16,384 characters."""
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        values: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        messages_per_second: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_messages_per_second", b"_messages_per_second", "messages_per_second", b"messages_per_second"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_messages_per_second", b"_messages_per_second", "channel", b"channel", "messages_per_second", b"messages_per_second", "provider", b"provider", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__messages_per_second: _TypeAlias = _typing.Literal["messages_per_second"]  # noqa: Y015
+    _WhichOneofArgType__messages_per_second: _TypeAlias = _typing.Literal["_messages_per_second", b"_messages_per_second"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__messages_per_second) -> _WhichOneofReturnType__messages_per_second | None: ...
+
+Global___PutChannelCredentialRequest: _TypeAlias = PutChannelCredentialRequest  # noqa: Y015
+
+@_typing.final
+class PutChannelCredentialResponse(_message.Message):
+    """Response of PutChannelCredential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def credential(self) -> Global___ChannelCredential:
+        """The account as it is stored."""
+
+    def __init__(
+        self,
+        *,
+        credential: Global___ChannelCredential | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutChannelCredentialResponse: _TypeAlias = PutChannelCredentialResponse  # noqa: Y015
+
+@_typing.final
+class ListChannelCredentialsRequest(_message.Message):
+    """Request of ListChannelCredentials."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Only the account of this channel; empty for all."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChannelCredentialsRequest: _TypeAlias = ListChannelCredentialsRequest  # noqa: Y015
+
+@_typing.final
+class ListChannelCredentialsResponse(_message.Message):
+    """Response of ListChannelCredentials."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def credentials(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelCredential]:
+        """One for each channel that has one, in the order of the channels' names."""
+
+    def __init__(
+        self,
+        *,
+        credentials: _abc.Iterable[Global___ChannelCredential] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChannelCredentialsResponse: _TypeAlias = ListChannelCredentialsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteChannelCredentialRequest(_message.Message):
+    """Request of DeleteChannelCredential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """The channel, e.g. "zalo"."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteChannelCredentialRequest: _TypeAlias = DeleteChannelCredentialRequest  # noqa: Y015
+
+@_typing.final
+class DeleteChannelCredentialResponse(_message.Message):
+    """Response of DeleteChannelCredential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    deleted: _builtins.bool
+    """False where there was none."""
+    def __init__(
+        self,
+        *,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteChannelCredentialResponse: _TypeAlias = DeleteChannelCredentialResponse  # noqa: Y015
+
+@_typing.final
+class ChannelCredential(_message.Message):
+    """A tenant's account at a provider, without its values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    MESSAGES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    PUT_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REFRESHED_AT_FIELD_NUMBER: _builtins.int
+    REFRESH_ERROR_FIELD_NUMBER: _builtins.int
+    REFRESH_FAILED_AT_FIELD_NUMBER: _builtins.int
+    AUTHORISATION_LOST_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """The channel."""
+    provider: _builtins.str
+    """Its provider."""
+    version: _builtins.int
+    """1 for the first one; grows with each change, renewals of the token included."""
+    key_id: _builtins.str
+    """Id of the key that it is encrypted with."""
+    messages_per_second: _builtins.float
+    """The account's own limit; absent where the provider's holds."""
+    refresh_error: _builtins.str
+    """Why the last renewal failed: a code in capitals; empty where it did not."""
+    authorisation_lost: _builtins.bool
+    """Whether the provider refused the account itself: a person has to authorise it again, and put it."""
+    @_builtins.property
+    def put_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was stored by its owner."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the token ends; absent where it does not, or is not known."""
+
+    @_builtins.property
+    def refreshed_at(self) -> _timestamp_pb2.Timestamp:
+        """When the token was renewed; absent before the first time."""
+
+    @_builtins.property
+    def refresh_failed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it failed."""
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        version: _builtins.int = ...,
+        key_id: _builtins.str = ...,
+        messages_per_second: _builtins.float | None = ...,
+        put_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        refreshed_at: _timestamp_pb2.Timestamp | None = ...,
+        refresh_error: _builtins.str = ...,
+        refresh_failed_at: _timestamp_pb2.Timestamp | None = ...,
+        authorisation_lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_messages_per_second", b"_messages_per_second", "expires_at", b"expires_at", "messages_per_second", b"messages_per_second", "put_at", b"put_at", "refresh_failed_at", b"refresh_failed_at", "refreshed_at", b"refreshed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_messages_per_second", b"_messages_per_second", "authorisation_lost", b"authorisation_lost", "channel", b"channel", "expires_at", b"expires_at", "key_id", b"key_id", "messages_per_second", b"messages_per_second", "provider", b"provider", "put_at", b"put_at", "refresh_error", b"refresh_error", "refresh_failed_at", b"refresh_failed_at", "refreshed_at", b"refreshed_at", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__messages_per_second: _TypeAlias = _typing.Literal["messages_per_second"]  # noqa: Y015
+    _WhichOneofArgType__messages_per_second: _TypeAlias = _typing.Literal["_messages_per_second", b"_messages_per_second"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__messages_per_second) -> _WhichOneofReturnType__messages_per_second | None: ...
+
+Global___ChannelCredential: _TypeAlias = ChannelCredential  # noqa: Y015

@@ -53,6 +53,21 @@ class DispatchServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.PutChannelCredential = channel.unary_unary(
+                '/leo.activation.v1.DispatchService/PutChannelCredential',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PutChannelCredentialRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PutChannelCredentialResponse.FromString,
+                _registered_method=True)
+        self.ListChannelCredentials = channel.unary_unary(
+                '/leo.activation.v1.DispatchService/ListChannelCredentials',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListChannelCredentialsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListChannelCredentialsResponse.FromString,
+                _registered_method=True)
+        self.DeleteChannelCredential = channel.unary_unary(
+                '/leo.activation.v1.DispatchService/DeleteChannelCredential',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.DeleteChannelCredentialRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.DeleteChannelCredentialResponse.FromString,
+                _registered_method=True)
 
 
 class DispatchServiceServicer:
@@ -87,6 +102,29 @@ class DispatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutChannelCredential(self, request, context):
+        """Stores the tenant's account at the provider of a channel, encrypted, in place of an earlier one. Workers use it
+        within a second. The same account again changes nothing. Values are never returned. INVALID_FIELD names each
+        value that is missing, unknown or malformed; CREDENTIAL_KEY_MISSING where this server has no key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChannelCredentials(self, request, context):
+        """The tenant's accounts, by channel: which provider, and how its token fares. Never a value of one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteChannelCredential(self, request, context):
+        """Removes the tenant's account of a channel; deliveries over it fail from then on, or go on to their next channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -104,6 +142,21 @@ def add_DispatchServiceServicer_to_server(servicer, server):
                     servicer.ListDeliveries,
                     request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'PutChannelCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutChannelCredential,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PutChannelCredentialRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PutChannelCredentialResponse.SerializeToString,
+            ),
+            'ListChannelCredentials': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannelCredentials,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListChannelCredentialsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListChannelCredentialsResponse.SerializeToString,
+            ),
+            'DeleteChannelCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteChannelCredential,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.DeleteChannelCredentialRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.DeleteChannelCredentialResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -191,6 +244,87 @@ class DispatchService:
             '/leo.activation.v1.DispatchService/ListDeliveries',
             leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutChannelCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/PutChannelCredential',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PutChannelCredentialRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PutChannelCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannelCredentials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/ListChannelCredentials',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListChannelCredentialsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListChannelCredentialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteChannelCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/DeleteChannelCredential',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.DeleteChannelCredentialRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.DeleteChannelCredentialResponse.FromString,
             options,
             channel_credentials,
             insecure,

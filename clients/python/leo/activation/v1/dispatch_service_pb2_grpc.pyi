@@ -49,6 +49,15 @@ class DispatchServiceStub:
     """Deliveries in the order in which they were queued, page by page. Filters are combined; a filter by profile
     or by plan is answered from an index, the others read the tenant's log from where the page begins.
     """
+    PutChannelCredential: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.PutChannelCredentialRequest, _dispatch_service_pb2.PutChannelCredentialResponse]
+    """Stores the tenant's account at the provider of a channel, encrypted, in place of an earlier one. Workers use it
+    within a second. The same account again changes nothing. Values are never returned. INVALID_FIELD names each
+    value that is missing, unknown or malformed; CREDENTIAL_KEY_MISSING where this server has no key.
+    """
+    ListChannelCredentials: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.ListChannelCredentialsRequest, _dispatch_service_pb2.ListChannelCredentialsResponse]
+    """The tenant's accounts, by channel: which provider, and how its token fares. Never a value of one."""
+    DeleteChannelCredential: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.DeleteChannelCredentialRequest, _dispatch_service_pb2.DeleteChannelCredentialResponse]
+    """Removes the tenant's account of a channel; deliveries over it fail from then on, or go on to their next channel."""
 
 @_typing.type_check_only
 class DispatchServiceAsyncStub(DispatchServiceStub):
@@ -71,6 +80,15 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     """Deliveries in the order in which they were queued, page by page. Filters are combined; a filter by profile
     or by plan is answered from an index, the others read the tenant's log from where the page begins.
     """
+    PutChannelCredential: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.PutChannelCredentialRequest, _dispatch_service_pb2.PutChannelCredentialResponse]  # type: ignore[assignment]
+    """Stores the tenant's account at the provider of a channel, encrypted, in place of an earlier one. Workers use it
+    within a second. The same account again changes nothing. Values are never returned. INVALID_FIELD names each
+    value that is missing, unknown or malformed; CREDENTIAL_KEY_MISSING where this server has no key.
+    """
+    ListChannelCredentials: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.ListChannelCredentialsRequest, _dispatch_service_pb2.ListChannelCredentialsResponse]  # type: ignore[assignment]
+    """The tenant's accounts, by channel: which provider, and how its token fares. Never a value of one."""
+    DeleteChannelCredential: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.DeleteChannelCredentialRequest, _dispatch_service_pb2.DeleteChannelCredentialResponse]  # type: ignore[assignment]
+    """Removes the tenant's account of a channel; deliveries over it fail from then on, or go on to their next channel."""
 
 class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sends one marketing event to a frozen audience, and says of every delivery where it is and why.
@@ -108,5 +126,32 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deliveries in the order in which they were queued, page by page. Filters are combined; a filter by profile
         or by plan is answered from an index, the others read the tenant's log from where the page begins.
         """
+
+    @_abc_1.abstractmethod
+    def PutChannelCredential(
+        self,
+        request: _dispatch_service_pb2.PutChannelCredentialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_service_pb2.PutChannelCredentialResponse, _abc.Awaitable[_dispatch_service_pb2.PutChannelCredentialResponse]]:
+        """Stores the tenant's account at the provider of a channel, encrypted, in place of an earlier one. Workers use it
+        within a second. The same account again changes nothing. Values are never returned. INVALID_FIELD names each
+        value that is missing, unknown or malformed; CREDENTIAL_KEY_MISSING where this server has no key.
+        """
+
+    @_abc_1.abstractmethod
+    def ListChannelCredentials(
+        self,
+        request: _dispatch_service_pb2.ListChannelCredentialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_service_pb2.ListChannelCredentialsResponse, _abc.Awaitable[_dispatch_service_pb2.ListChannelCredentialsResponse]]:
+        """The tenant's accounts, by channel: which provider, and how its token fares. Never a value of one."""
+
+    @_abc_1.abstractmethod
+    def DeleteChannelCredential(
+        self,
+        request: _dispatch_service_pb2.DeleteChannelCredentialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_service_pb2.DeleteChannelCredentialResponse, _abc.Awaitable[_dispatch_service_pb2.DeleteChannelCredentialResponse]]:
+        """Removes the tenant's account of a channel; deliveries over it fail from then on, or go on to their next channel."""
 
 def add_DispatchServiceServicer_to_server(servicer: DispatchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

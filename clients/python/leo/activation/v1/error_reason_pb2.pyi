@@ -116,6 +116,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. No process owns the shard of a symbol at this moment, or the owner just changed; nothing was done.
     Repeat after a second.
     """
+    CREDENTIAL_KEY_MISSING: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION. The server has no key to encrypt credentials with. Ask its operator to set
+    LEO_CREDENTIAL_KEYS.
+    """
     INTERNAL_FAULT: _ErrorReason.ValueType  # 40
     """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""
     UNSAFE_DATABASE_ROLE: _ErrorReason.ValueType  # 41
@@ -222,6 +226,10 @@ DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 36
 SHARD_CHANGING_HANDS: ErrorReason.ValueType  # 37
 """UNAVAILABLE. No process owns the shard of a symbol at this moment, or the owner just changed; nothing was done.
 Repeat after a second.
+"""
+CREDENTIAL_KEY_MISSING: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION. The server has no key to encrypt credentials with. Ask its operator to set
+LEO_CREDENTIAL_KEYS.
 """
 INTERNAL_FAULT: ErrorReason.ValueType  # 40
 """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""

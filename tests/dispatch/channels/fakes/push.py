@@ -94,6 +94,13 @@ class FirebaseWire(HttpWire):
             {"service_account": orjson.dumps(account).decode(), "access_token": "ya29.firebase"}
         )
 
+    def claims(self, assertion: str) -> dict[str, Any]:
+        """What the service account signed."""
+        aud = "https://oauth2.googleapis.com/token"
+        claims = jwt.decode(assertion, self.key.public_key(), algorithms=["RS256"], audience=aud)
+        claims["lifetime"] = claims.pop("exp") - claims.pop("iat")
+        return {**claims, "kid": jwt.get_unverified_header(assertion)["kid"]}
+
     def accept(self, received: Received) -> Reply:
         return self.answers["accepted"]
 

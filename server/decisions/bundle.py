@@ -12,12 +12,12 @@ from server.conditions import Condition, compile_explainer, compile_predicate, p
 from server.conditions.attributes import LOCATION, Attribute, Source
 from server.contact_policy import QuietHours
 from server.decisions.arms import Window
+from server.decisions.definition_limits import limits_of, scopes_of
 from server.decisions.experiments import compile_experiments, compile_holdout
 from server.decisions.explanation import rule_explanations
-from server.decisions.limits import hold_request, scope_token, topic_token
-from server.decisions.model import ANY, Bundle, CandidateView, Limit, LimitKind, Reason, Rule, view_document
+from server.decisions.limits import hold_request
+from server.decisions.model import Bundle, CandidateView, Reason, Rule, view_document
 
-_US = 1_000_000
 _IN_PROFILE = (Source.COLUMN, Source.DOCUMENT)
 
 
@@ -110,15 +110,15 @@ def _compile_rule(
     audience_name = audience_document["name"] if audience_document else ""
     condition = parse(definition["condition"]) if definition["condition"] else None
     channels = tuple(definition["channels"])
-    limits = _limits(definition, campaign, tenant, channels)
-    scopes = {channel: _scopes(definition, channel) for channel in channels}
+    limits = limits_of(definition, campaign, tenant, channels)
+    scopes = {channel: scopes_of(definition, channel) for channel in channels}
     explanations = rule_explanations(
         event_name=definition["event_name"],
         channels=channels,
         audience_name=audience_name,
         audience=audience,
         condition=condition,
-        limits=limits[channels[0]],
+        limits=tuple(dict.fromkeys(limit for found in limits.values() for limit in found)),
     )
     views = _views(definition, explanations)
     return Rule(
@@ -150,21 +150,6 @@ def _compile_rule(
     )
 
 
-def _scopes(definition: Mapping[str, Any], channel: str) -> str:
-    """The tokens that a send over this channel counts against."""
-    return (
-        scope_token(definition["campaign_id"])
-        + _event_token(definition)
-        + scope_token(channel)
-        + topic_token(definition.get("topic"))
-    )
-
-
-def _event_token(definition: Mapping[str, Any]) -> str:
-    """By name, not by id: a changed definition is a new row, and its cooldown goes on."""
-    return scope_token(definition["campaign_id"], definition["event_name"])
-
-
 def _views(
     definition: Mapping[str, Any], explanations: Mapping[Reason, str]
 ) -> Mapping[Reason, CandidateView]:
@@ -184,47 +169,3 @@ def _instant(text: str | None) -> datetime | None:
 
 def _quiet_hours(document: Mapping[str, Any] | None) -> QuietHours | None:
     return QuietHours.from_document(document) if document else None
-
-
-def _limits(
-    definition: Mapping[str, Any],
-    campaign: Mapping[str, Any],
-    tenant: Mapping[str, Any],
-    channels: tuple[str, ...],
-) -> Mapping[str, tuple[Limit, ...]]:
-    """For each channel that the message may start on: the cooldown, then the caps that apply there."""
-    cooldown = _cooldown(definition)
-    campaign_token = scope_token(definition["campaign_id"])
-    return {
-        channel: (
-            *cooldown,
-            *_caps(campaign["frequency_caps"], channel, definition.get("topic"), campaign_token),
-            *_caps(tenant["frequency_caps"], channel, definition.get("topic"), ANY),
-        )
-        for channel in channels
-    }
-
-
-def _cooldown(definition: Mapping[str, Any]) -> tuple[Limit, ...]:
-    seconds = definition["cooldown_seconds"]
-    if not seconds:
-        return ()
-    return (Limit(LimitKind.COOLDOWN, window_us=seconds * _US, maximum=1, event=_event_token(definition)),)
-
-
-def _caps(
-    caps: Iterable[Mapping[str, Any]], channel: str, topic: str | None, campaign: str
-) -> tuple[Limit, ...]:
-    """The caps that a send over this channel and of this topic counts against; documents of before topics lack it."""
-    return tuple(
-        Limit(
-            LimitKind.CAP,
-            window_us=cap["window_seconds"] * _US,
-            maximum=cap["maximum"],
-            campaign=campaign,
-            channel=scope_token(channel) if cap.get("channel") is not None else ANY,
-            topic=topic_token(topic) if cap.get("topic") is not None else ANY,
-        )
-        for cap in caps
-        if cap.get("channel") in (None, channel) and cap.get("topic") in (None, topic)
-    )

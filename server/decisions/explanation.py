@@ -96,7 +96,7 @@ def _cooldown(limits: tuple[Limit, ...]) -> str:
 
 def _caps(limits: tuple[Limit, ...]) -> str:
     caps = [limit for limit in limits if limit.kind is LimitKind.CAP]
-    words = (f"at most {cap.maximum} in {_duration(cap.window_us // 1_000_000)}" for cap in caps)
+    words = (f"at most {cap.maximum} in {_duration(cap.window_us // 1_000_000)}{cap.scope}" for cap in caps)
     return ", ".join(words) or "none"
 
 

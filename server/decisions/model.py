@@ -116,6 +116,7 @@ class Limit:
     Args:
         campaign, event, channel, topic: the scope's tokens (`scope_token`); ANY matches every send.
         window_us: length of the window in microseconds; two sends exactly one window apart do not conflict.
+        scope: what a cap counts, in words that follow those of its maximum and window.
     """
 
     kind: LimitKind
@@ -125,6 +126,7 @@ class Limit:
     event: str = ANY
     channel: str = ANY
     topic: str = ANY
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,39 @@ def test_limits_of_a_rule_are_its_cooldown_and_the_caps_of_its_campaign_and_tena
     assert bundle.longest_window_us == 604_800_000_000
 
 
+def test_a_cap_is_a_limit_of_what_it_names_only() -> None:
+    caps = [
+        {"window_seconds": 86_400, "maximum": 1, "topic": "offers", "channel": None},
+        {"window_seconds": 604_800, "maximum": 3, "topic": "offers", "channel": "sms"},
+    ]
+    bundle = compiled(
+        document(
+            [
+                definition("offer", topic="offers", channels=["email", "sms"]),
+                definition("news", topic="news"),
+                definition("older than topics"),
+            ],
+            [campaign(frequency_caps=[{"window_seconds": 60, "maximum": 9}])],
+            caps=caps,
+        )
+    )
+    maxima = {
+        (name, channel): [limit.maximum for limit in limits]
+        for name, rule in bundle.by_id.items()
+        for channel, limits in rule.limits.items()
+    }
+    assert maxima == {
+        ("offer", "email"): [9, 1],
+        ("offer", "sms"): [9, 1, 3],
+        ("news", "email"): [9],
+        ("older than topics", "email"): [9],
+    }
+    assert bundle.by_id["offer"].views[Reason.CAPPED].explanation == (
+        "offer: a frequency cap is used up (at most 9 in 1 minute of this campaign, "
+        "at most 1 in 1 day of topic offers, at most 3 in 7 days of topic offers over sms)"
+    )
+
+
 def test_a_bundle_knows_what_its_conditions_read() -> None:
     conditions = {
         "all": [

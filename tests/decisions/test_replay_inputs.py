@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.conditions.windows import WindowValue
+from server.decisions.arms import HOLDOUT_VARIANT, Arm, ArmView, Holdout
 from server.decisions.evaluation import decide
 from server.decisions.limits import moment
-from server.decisions.arms import HOLDOUT_VARIANT, Arm, ArmView, Holdout
 from server.decisions.model import DecisionInputs, DispatchTarget, ProfileState, Verdict
 from server.decisions.recorded_inputs import decode_inputs, encode_inputs
 from server.decisions.state import facts_of

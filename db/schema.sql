@@ -103,7 +103,8 @@ CREATE FUNCTION public.bump_definitions_version() RETURNS trigger
     AS $$
 DECLARE
     unseen constant text[] := ARRAY[
-        'updated_at', 'embedding', 'exposure_count', 'conversion_count', 'variant_counts'
+        'updated_at', 'embedding', 'exposure_count', 'conversion_count', 'variant_counts', 'settled_until',
+        'settled_counts'
     ];
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -563,6 +564,60 @@ COMMENT ON FUNCTION public.guard_tenant_metadata() IS 'Keeps stored channel cred
 
 
 --
+-- Name: keep_experiment_comparable(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.keep_experiment_comparable() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.status <> OLD.status THEN
+        NEW.status_changed_at := now();
+    END IF;
+    IF OLD.status = 'draft' THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.status <> 'draft'
+        AND (
+            OLD.status <> 'completed'
+            OR (NEW.status, NEW.variants, NEW.holdout_fraction, NEW.start_at, NEW.end_at) IS NOT DISTINCT FROM
+               (OLD.status, OLD.variants, OLD.holdout_fraction, OLD.start_at, OLD.end_at)
+        )
+        AND (NEW.campaign_id, NEW.event_name, NEW.allocation, NEW.seed, NEW.attribution_window_seconds)
+            IS NOT DISTINCT FROM
+            (OLD.campaign_id, OLD.event_name, OLD.allocation, OLD.seed, OLD.attribution_window_seconds)
+        AND NEW.conversion_event_type IS NOT DISTINCT FROM OLD.conversion_event_type
+        AND NOT EXISTS (
+            SELECT before ->> 'name', before ->> 'template_name'
+            FROM jsonb_array_elements(OLD.variants) AS old_variant (before)
+            EXCEPT
+            SELECT after ->> 'name', after ->> 'template_name'
+            FROM jsonb_array_elements(NEW.variants) AS new_variant (after)
+        )
+    THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'what an experiment has measured would no longer be comparable'
+        USING ERRCODE = 'LE006',
+            SCHEMA = TG_TABLE_SCHEMA,
+            TABLE = TG_TABLE_NAME,
+            CONSTRAINT = TG_NAME,
+            HINT = 'Change weights, add a variant, or complete this experiment and begin another one.';
+END
+$$;
+
+
+ALTER FUNCTION public.keep_experiment_comparable() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION keep_experiment_comparable(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.keep_experiment_comparable() IS 'Refuses changes of what an experiment measures once it left draft, and a way back out of completed (LE006)';
+
+
+--
 -- Name: leo_append_only(regclass); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -794,6 +849,39 @@ COMMENT ON FUNCTION public.leo_mutable(target regclass) IS 'Lets update_timestam
 
 
 --
+-- Name: leo_sound_variants(jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_sound_variants(variants jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT count(*) BETWEEN 1 AND 10
+        AND count(DISTINCT variant ->> 'name') = count(*)
+        AND bool_and(coalesce(
+            jsonb_typeof(variant -> 'name') = 'string'
+            AND variant ->> 'name' NOT IN ('', 'holdout')
+            AND jsonb_typeof(variant -> 'weight') = 'number'
+            AND variant ->> 'weight' ~ '^[0-9]{1,7}$'
+            AND jsonb_typeof(variant -> 'template_name') IN ('string', 'null')
+            AND variant ->> 'template_name' IS DISTINCT FROM '',
+            false
+        ))
+        AND bool_or(variant ->> 'weight' <> '0')
+    FROM jsonb_array_elements(variants) AS listed (variant)
+$_$;
+
+
+ALTER FUNCTION public.leo_sound_variants(variants jsonb) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_sound_variants(variants jsonb); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_sound_variants(variants jsonb) IS 'Whether decisions can draw from these: 1 to 10 variants, names of their own, whole weights that are not all 0';
+
+
+--
 -- Name: leo_symbol_shard(text); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -869,6 +957,126 @@ COMMENT ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id u
 
 
 --
+-- Name: load_decisions(jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.load_decisions(batches jsonb) RETURNS TABLE(epoch bigint, definitions_version bigint, task_id text, source_event_id text, input_sha256 text, outcome text, reason_code text, reasoning_summary text, reasoning_trace jsonb, marketing_event_id text, result jsonb, decided_at timestamp with time zone, profile_id text, has_email boolean, has_mobile_number boolean, channel_addresses jsonb, segments jsonb, raw_attributes jsonb, time_zone text, ext_id text, identities jsonb, primary_email public.citext, mobile_number text, living_location text, latitude double precision, longitude double precision, job_titles jsonb, interests jsonb, data_labels jsonb, portfolio_snapshot jsonb, portfolio_risk_score numeric, source_updated_at timestamp with time zone, created_at timestamp with time zone, language text, consented text[], sends jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    the_epoch bigint;
+    batch jsonb;
+    of_tenant uuid;
+    wanted_columns text[];
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(4711, 1);
+    SELECT last_value INTO the_epoch FROM reservation_epoch;
+    FOR batch IN SELECT element FROM jsonb_array_elements(batches) AS element
+    LOOP
+        of_tenant := batch ->> 'tenant_id';
+        wanted_columns := ARRAY(SELECT jsonb_array_elements_text(batch -> 'profile_columns'));
+        PERFORM set_config('app.current_tenant_id', of_tenant::text, true);
+        RETURN QUERY
+        SELECT
+            the_epoch,
+            (SELECT tenant.definitions_version FROM tenant WHERE tenant.tenant_id = of_tenant),
+            task.task_id,
+            task.source_event_id,
+            task.input_sha256,
+            task.outcome,
+            task.reason_code,
+            task.reasoning_summary,
+            task.reasoning_trace,
+            task.marketing_event_id,
+            task.result,
+            task.decided_at,
+            profile.profile_id,
+            profile.primary_email IS NOT NULL,
+            profile.mobile_number IS NOT NULL,
+            profile.channel_addresses,
+            profile.segments,
+            profile.raw_attributes,
+            profile.time_zone,
+            CASE WHEN 'ext_id' = ANY(wanted_columns) THEN profile.ext_id END,
+            CASE WHEN 'identities' = ANY(wanted_columns) THEN profile.identities END,
+            CASE WHEN 'primary_email' = ANY(wanted_columns) THEN profile.primary_email END,
+            CASE WHEN 'mobile_number' = ANY(wanted_columns) THEN profile.mobile_number END,
+            CASE WHEN 'living_location' = ANY(wanted_columns) THEN profile.living_location END,
+            CASE WHEN 'latitude' = ANY(wanted_columns) THEN profile.latitude END,
+            CASE WHEN 'longitude' = ANY(wanted_columns) THEN profile.longitude END,
+            CASE WHEN 'job_titles' = ANY(wanted_columns) THEN profile.job_titles END,
+            CASE WHEN 'interests' = ANY(wanted_columns) THEN profile.interests END,
+            CASE WHEN 'data_labels' = ANY(wanted_columns) THEN profile.data_labels END,
+            CASE WHEN 'portfolio_snapshot' = ANY(wanted_columns) THEN profile.portfolio_snapshot END,
+            CASE WHEN 'portfolio_risk_score' = ANY(wanted_columns) THEN profile.portfolio_risk_score END,
+            CASE WHEN 'source_updated_at' = ANY(wanted_columns) THEN profile.source_updated_at END,
+            CASE WHEN 'created_at' = ANY(wanted_columns) THEN profile.created_at END,
+            CASE WHEN 'language' = ANY(wanted_columns) THEN profile.language END,
+            consent.channels,
+            sent.sends
+        FROM ROWS FROM (
+            jsonb_array_elements_text(batch -> 'profile_id'),
+            jsonb_array_elements_text(batch -> 'task_id'),
+            jsonb_array_elements_text(batch -> 'sends_from')
+        ) WITH ORDINALITY AS wanted (profile_id, task_id, sends_from, position)
+        LEFT JOIN LATERAL (
+            SELECT * FROM cdp_profiles
+            WHERE
+                cdp_profiles.tenant_id = of_tenant
+                AND cdp_profiles.profile_id = wanted.profile_id
+                AND cdp_profiles.erased_at IS NULL
+            LIMIT 1
+        ) AS profile ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT * FROM agent_task
+            WHERE agent_task.tenant_id = of_tenant AND agent_task.task_id = wanted.task_id
+            LIMIT 1
+        ) AS task ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT array_agg(consent_management.channel) AS channels
+            FROM consent_management
+            WHERE
+                consent_management.tenant_id = of_tenant
+                AND consent_management.profile_id = wanted.profile_id
+                AND consent_management.status = 'granted'
+                AND (consent_management.expires_at IS NULL OR consent_management.expires_at > now())
+        ) AS consent ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT jsonb_agg(jsonb_build_array(
+                (extract(epoch FROM send.occurred_at) * 1000000)::bigint,
+                send.task_id, send.campaign_id, definition.event_name, send.queue, definition.topic
+            )) AS sends
+            FROM (
+                SELECT * FROM agent_task
+                WHERE
+                    agent_task.profile_id = wanted.profile_id
+                    AND agent_task.tenant_id = of_tenant
+                    AND agent_task.outcome = 'send'
+                    AND agent_task.occurred_at > wanted.sends_from::timestamptz
+                OFFSET 0
+            ) AS send
+            JOIN marketing_event AS definition
+                ON definition.tenant_id = of_tenant AND definition.marketing_event_id = send.marketing_event_id
+        ) AS sent ON TRUE
+        ORDER BY wanted.position;
+    END LOOP;
+END
+$$;
+
+
+ALTER FUNCTION public.load_decisions(batches jsonb) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION load_decisions(batches jsonb); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.load_decisions(batches jsonb) IS 'All that decides on events of any number of tenants, a row for each event, and the reservation epoch in force';
+
+
+--
 -- Name: note_rule_change(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -923,6 +1131,168 @@ ALTER FUNCTION public.prevent_snapshot_removal() OWNER TO leo_owner;
 --
 
 COMMENT ON FUNCTION public.prevent_snapshot_removal() IS 'Refuses to remove, change or reorder entries of cdp_profiles.segment_snapshots (LE004)';
+
+
+--
+-- Name: record_decisions(timestamp with time zone, bigint, jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    batch jsonb;
+    sends jsonb;
+    of_tenant uuid;
+    new_tasks text[];
+    known_tasks text[];
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(4711, 1);
+    IF (SELECT last_value FROM reservation_epoch) <> reserved_in THEN
+        RAISE EXCEPTION 'the epoch of these reservations has ended' USING ERRCODE = 'LE007';
+    END IF;
+    FOR batch IN SELECT element FROM jsonb_array_elements(batches) AS element
+    LOOP
+        of_tenant := batch ->> 'tenant_id';
+        sends := batch -> 'sends';
+        PERFORM set_config('app.current_tenant_id', of_tenant::text, true);
+
+        WITH new_snapshot AS (
+            INSERT INTO segment_snapshot (
+                tenant_id, snapshot_id, segment_name, segment_version, snapshot_reason, audience_sha256, member_count
+            )
+            SELECT DISTINCT ON (given.snapshot_id)
+                of_tenant, given.snapshot_id, given.segment_name, given.segment_version, 'decision for one profile',
+                given.audience_sha256, 1
+            FROM ROWS FROM (
+                jsonb_array_elements_text(sends -> 'snapshot_id'),
+                jsonb_array_elements_text(sends -> 'segment_name'),
+                jsonb_array_elements_text(sends -> 'segment_version'),
+                jsonb_array_elements_text(sends -> 'audience_sha256')
+            ) AS given (snapshot_id, segment_name, segment_version, audience_sha256)
+            WHERE given.audience_sha256 IS NOT NULL
+            ORDER BY given.snapshot_id
+            ON CONFLICT (tenant_id, snapshot_id) DO NOTHING
+            RETURNING snapshot_id
+        )
+        INSERT INTO segment_snapshot_member (tenant_id, snapshot_id, profile_id)
+        SELECT DISTINCT ON (given.snapshot_id) of_tenant, given.snapshot_id, given.profile_id
+        FROM ROWS FROM (
+            jsonb_array_elements_text(sends -> 'snapshot_id'),
+            jsonb_array_elements_text(sends -> 'profile_id')
+        ) AS given (snapshot_id, profile_id)
+        JOIN new_snapshot USING (snapshot_id)
+        ORDER BY given.snapshot_id
+        ON CONFLICT (tenant_id, snapshot_id, profile_id) DO NOTHING;
+
+        -- Tasks come sorted by their ids: so writers take their locks in one order, and nothing this wide is sorted.
+        WITH new_task AS (
+            INSERT INTO agent_task (
+                tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, profile_id,
+                parent_task_id, source_event_id, event_type, occurred_at, decided_at, input_sha256, rule_bundle_id,
+                outcome, reason_code, reasoning_summary, reasoning_trace, inputs, result, output_sha256, status,
+                queue, due_at, experiment_id, variant
+            )
+            SELECT
+                of_tenant, given.task_id, 'rule_engine', 'execute', given.campaign_id, given.marketing_event_id,
+                given.snapshot_id, given.profile_id, given.parent_task_id, given.source_event_id, given.event_type,
+                given.occurred_at::timestamptz, recorded_at, given.input_sha256, batch ->> 'rule_bundle_id',
+                given.outcome, given.reason_code, given.reasoning_summary, given.reasoning_trace, given.inputs,
+                given.result, given.output_sha256,
+                CASE given.outcome WHEN 'send' THEN 'pending' ELSE 'completed' END,
+                given.channel, given.due_at::timestamptz, given.experiment_id, given.variant
+            FROM ROWS FROM (
+                jsonb_array_elements_text(batch -> 'task_id'),
+                jsonb_array_elements_text(batch -> 'profile_id'),
+                jsonb_array_elements_text(batch -> 'source_event_id'),
+                jsonb_array_elements_text(batch -> 'event_type'),
+                jsonb_array_elements_text(batch -> 'occurred_at'),
+                jsonb_array_elements_text(batch -> 'input_sha256'),
+                jsonb_array_elements_text(batch -> 'outcome'),
+                jsonb_array_elements_text(batch -> 'reason_code'),
+                jsonb_array_elements_text(batch -> 'reasoning_summary'),
+                jsonb_array_elements(batch -> 'reasoning_trace'),
+                jsonb_array_elements(batch -> 'inputs'),
+                jsonb_array_elements(batch -> 'result'),
+                jsonb_array_elements_text(batch -> 'output_sha256'),
+                jsonb_array_elements_text(batch -> 'campaign_id'),
+                jsonb_array_elements_text(batch -> 'marketing_event_id'),
+                jsonb_array_elements_text(batch -> 'channel'),
+                jsonb_array_elements_text(batch -> 'due_at'),
+                jsonb_array_elements_text(batch -> 'snapshot_id'),
+                jsonb_array_elements_text(batch -> 'parent_task_id'),
+                jsonb_array_elements_text(batch -> 'experiment_id'),
+                jsonb_array_elements_text(batch -> 'variant')
+            ) AS given (
+                task_id, profile_id, source_event_id, event_type, occurred_at, input_sha256, outcome, reason_code,
+                reasoning_summary, reasoning_trace, inputs, result, output_sha256, campaign_id, marketing_event_id,
+                channel, due_at, snapshot_id, parent_task_id, experiment_id, variant
+            )
+            ON CONFLICT (tenant_id, task_id) DO NOTHING
+            RETURNING task_id
+        )
+        SELECT array_agg(new_task.task_id) INTO new_tasks FROM new_task;
+        -- Nearly always none: another server, or an earlier try, recorded them meanwhile.
+        known_tasks := ARRAY(
+            SELECT given.task_id FROM jsonb_array_elements_text(batch -> 'task_id') AS given (task_id)
+            WHERE cardinality(new_tasks) IS DISTINCT FROM jsonb_array_length(batch -> 'task_id')
+            EXCEPT
+            SELECT unnest(new_tasks)
+        );
+
+        INSERT INTO behavioral_events (
+            tenant_id, event_key, profile_id, source_event_id, event_type, attributes, occurred_at
+        )
+        SELECT
+            of_tenant, given.event_key, given.profile_id, given.source_event_id, given.event_type, given.attributes,
+            given.occurred_at::timestamptz
+        FROM ROWS FROM (
+            jsonb_array_elements_text(batch -> 'task_id'),
+            jsonb_array_elements_text(batch -> 'event_key'),
+            jsonb_array_elements_text(batch -> 'profile_id'),
+            jsonb_array_elements_text(batch -> 'source_event_id'),
+            jsonb_array_elements_text(batch -> 'event_type'),
+            jsonb_array_elements(batch -> 'attributes'),
+            jsonb_array_elements_text(batch -> 'occurred_at')
+        ) AS given (task_id, event_key, profile_id, source_event_id, event_type, attributes, occurred_at)
+        WHERE given.event_key IS NOT NULL AND given.task_id <> ALL(known_tasks)
+        ORDER BY given.event_key
+        ON CONFLICT DO NOTHING;
+
+        INSERT INTO delivery_log (
+            tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id,
+            channel, delivery_status
+        )
+        SELECT
+            of_tenant, given.delivery_key, 0, given.task_id, given.marketing_event_id, given.campaign_id,
+            given.profile_id, given.snapshot_id, given.channel, 'queued'
+        FROM ROWS FROM (
+            jsonb_array_elements_text(sends -> 'delivery_key'),
+            jsonb_array_elements_text(sends -> 'task_id'),
+            jsonb_array_elements_text(sends -> 'marketing_event_id'),
+            jsonb_array_elements_text(sends -> 'campaign_id'),
+            jsonb_array_elements_text(sends -> 'profile_id'),
+            jsonb_array_elements_text(sends -> 'snapshot_id'),
+            jsonb_array_elements_text(sends -> 'channel')
+        ) AS given (delivery_key, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel)
+        WHERE given.task_id <> ALL(known_tasks);
+
+        RETURN QUERY SELECT unnest(known_tasks);
+    END LOOP;
+END
+$$;
+
+
+ALTER FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) IS 'Records decisions of any number of tenants with all that belongs to them; answers the tasks that were there before';
 
 
 --
@@ -1207,14 +1577,21 @@ CREATE TABLE public.activation_experiments (
     status text DEFAULT 'draft'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    event_name text COLLATE pg_catalog."C",
+    status_changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_until timestamp with time zone,
+    settled_counts jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT activation_experiments_allocation_check CHECK ((allocation = ANY (ARRAY['fixed'::text, 'thompson'::text]))),
     CONSTRAINT activation_experiments_attribution_window_seconds_check CHECK ((attribution_window_seconds > 0)),
     CONSTRAINT activation_experiments_conversion_count_check CHECK ((conversion_count >= 0)),
+    CONSTRAINT activation_experiments_decidable CHECK (((status <> ALL (ARRAY['running'::text, 'paused'::text])) OR ((campaign_id IS NOT NULL) AND (event_name IS NOT NULL) AND public.leo_sound_variants(variants) AND ((allocation = 'fixed'::text) OR (conversion_event_type IS NOT NULL))))),
+    CONSTRAINT activation_experiments_event_name_check CHECK ((event_name <> ''::text)),
     CONSTRAINT activation_experiments_experiment_id_check CHECK ((experiment_id <> ''::text)),
     CONSTRAINT activation_experiments_experiment_name_check CHECK ((experiment_name <> ''::text)),
     CONSTRAINT activation_experiments_exposure_count_check CHECK ((exposure_count >= 0)),
     CONSTRAINT activation_experiments_holdout_fraction_check CHECK (((holdout_fraction >= (0)::numeric) AND (holdout_fraction < (1)::numeric))),
     CONSTRAINT activation_experiments_period CHECK ((end_at > start_at)),
+    CONSTRAINT activation_experiments_settled_counts_check CHECK ((jsonb_typeof(settled_counts) = 'object'::text)),
     CONSTRAINT activation_experiments_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'running'::text, 'paused'::text, 'completed'::text]))),
     CONSTRAINT activation_experiments_variant_counts_check CHECK ((jsonb_typeof(variant_counts) = 'object'::text)),
     CONSTRAINT activation_experiments_variants_check CHECK ((jsonb_typeof(variants) = 'array'::text))
@@ -1250,7 +1627,7 @@ COMMENT ON COLUMN public.activation_experiments.experiment_name IS 'Human-readab
 -- Name: COLUMN activation_experiments.campaign_id; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.activation_experiments.campaign_id IS 'Campaign under test; NULL: all';
+COMMENT ON COLUMN public.activation_experiments.campaign_id IS 'Campaign of the marketing event under test';
 
 
 --
@@ -1264,7 +1641,7 @@ COMMENT ON COLUMN public.activation_experiments.allocation IS 'fixed weights, or
 -- Name: COLUMN activation_experiments.variants; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.activation_experiments.variants IS 'Array of arms with names and weights';
+COMMENT ON COLUMN public.activation_experiments.variants IS 'Array of {"name", "weight", "template_name"}; without a template the marketing event''s own is sent';
 
 
 --
@@ -1313,21 +1690,21 @@ COMMENT ON COLUMN public.activation_experiments.conversion_count IS 'Conversions
 -- Name: COLUMN activation_experiments.variant_counts; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.activation_experiments.variant_counts IS 'The same for each variant';
+COMMENT ON COLUMN public.activation_experiments.variant_counts IS 'For each variant, and for the holdout, {"exposures", "conversions"} in profiles';
 
 
 --
 -- Name: COLUMN activation_experiments.start_at; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.activation_experiments.start_at IS 'Not before; NULL: no bound';
+COMMENT ON COLUMN public.activation_experiments.start_at IS 'In force from this event time on; NULL: no bound';
 
 
 --
 -- Name: COLUMN activation_experiments.end_at; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.activation_experiments.end_at IS 'Not from then on; NULL: no bound';
+COMMENT ON COLUMN public.activation_experiments.end_at IS 'No longer in force from this event time on; NULL: no bound';
 
 
 --
@@ -1335,6 +1712,34 @@ COMMENT ON COLUMN public.activation_experiments.end_at IS 'Not from then on; NUL
 --
 
 COMMENT ON COLUMN public.activation_experiments.status IS 'draft, running, paused or completed';
+
+
+--
+-- Name: COLUMN activation_experiments.event_name; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.event_name IS 'Name of the marketing event under test, in its campaign: a changed definition goes on with the experiment';
+
+
+--
+-- Name: COLUMN activation_experiments.status_changed_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.status_changed_at IS 'Since when it has its status';
+
+
+--
+-- Name: COLUMN activation_experiments.settled_until; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.settled_until IS 'Exposures recorded before are counted for good in settled_counts; NULL: none yet';
+
+
+--
+-- Name: COLUMN activation_experiments.settled_counts; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.activation_experiments.settled_counts IS 'As variant_counts, of the exposures before settled_until';
 
 
 --
@@ -1504,12 +1909,15 @@ CREATE TABLE public.agent_task (
     attempts integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    experiment_id text COLLATE pg_catalog."C",
+    variant text COLLATE pg_catalog."C",
     CONSTRAINT agent_task_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT agent_task_occurred_at CHECK (((occurred_at >= '1990-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at <= (now() + '1 day'::interval)))),
     CONSTRAINT agent_task_outcome_check CHECK ((outcome = ANY (ARRAY['send'::text, 'suppressed'::text]))),
     CONSTRAINT agent_task_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT agent_task_task_id_check CHECK ((task_id <> ''::text)),
-    CONSTRAINT agent_task_task_type_check CHECK ((task_type = ANY (ARRAY['plan'::text, 'execute'::text, 'evaluate'::text])))
+    CONSTRAINT agent_task_task_type_check CHECK ((task_type = ANY (ARRAY['plan'::text, 'execute'::text, 'evaluate'::text]))),
+    CONSTRAINT agent_task_variant CHECK (((experiment_id IS NULL) = (variant IS NULL)))
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 ALTER TABLE ONLY public.agent_task ALTER COLUMN reasoning_trace SET COMPRESSION lz4;
@@ -1721,6 +2129,20 @@ COMMENT ON COLUMN public.agent_task.lease_until IS 'When another may claim it';
 --
 
 COMMENT ON COLUMN public.agent_task.attempts IS 'Claims so far';
+
+
+--
+-- Name: COLUMN agent_task.experiment_id; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.experiment_id IS 'Experiment that the decision counts for; NULL: none';
+
+
+--
+-- Name: COLUMN agent_task.variant; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.variant IS 'What it sent, or holdout for what it held back';
 
 
 --
@@ -3847,6 +4269,13 @@ ALTER TABLE ONLY public.tenant
 
 
 --
+-- Name: activation_experiments_running; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX activation_experiments_running ON public.activation_experiments USING btree (campaign_id, event_name, tenant_id) WHERE (status = 'running'::text);
+
+
+--
 -- Name: activation_outcomes_delivery; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -3872,6 +4301,20 @@ CREATE INDEX activation_outcomes_profile ON public.activation_outcomes USING btr
 --
 
 CREATE INDEX agent_task_claimable ON public.agent_task USING btree (queue, GREATEST(due_at, lease_until)) WHERE (status = 'pending'::text);
+
+
+--
+-- Name: agent_task_decided; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_decided ON public.agent_task USING btree (decided_at, tenant_id) WHERE (rule_bundle_id IS NOT NULL);
+
+
+--
+-- Name: agent_task_experiment; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_experiment ON public.agent_task USING btree (experiment_id, tenant_id, created_at) INCLUDE (variant, profile_id, occurred_at, task_id) WHERE (experiment_id IS NOT NULL);
 
 
 --
@@ -4218,6 +4661,13 @@ CREATE TRIGGER bump_version_on_update AFTER UPDATE ON public.message_templates R
 
 
 --
+-- Name: activation_experiments comparable; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER comparable BEFORE UPDATE OF campaign_id, event_name, allocation, variants, seed, conversion_event_type, attribution_window_seconds, status ON public.activation_experiments FOR EACH ROW EXECUTE FUNCTION public.keep_experiment_comparable();
+
+
+--
 -- Name: delivery_log delivery_log_consent; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
@@ -4235,7 +4685,7 @@ CREATE TRIGGER guard_metadata BEFORE INSERT OR UPDATE OF metadata, status ON pub
 -- Name: agent_task immutable_columns; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
-CREATE TRIGGER immutable_columns BEFORE UPDATE OF tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, profile_id, parent_task_id, source_event_id, event_type, occurred_at, decided_at, input_sha256, rule_bundle_id, outcome, reason_code, inputs, related_news_id, queue, created_at ON public.agent_task FOR EACH ROW WHEN ((((((((((((((((((((((old.tenant_id IS DISTINCT FROM new.tenant_id) OR (old.task_id IS DISTINCT FROM new.task_id)) OR (old.agent_name IS DISTINCT FROM new.agent_name)) OR (old.task_type IS DISTINCT FROM new.task_type)) OR (old.campaign_id IS DISTINCT FROM new.campaign_id)) OR (old.marketing_event_id IS DISTINCT FROM new.marketing_event_id)) OR (old.snapshot_id IS DISTINCT FROM new.snapshot_id)) OR (old.profile_id IS DISTINCT FROM new.profile_id)) OR (old.parent_task_id IS DISTINCT FROM new.parent_task_id)) OR (old.source_event_id IS DISTINCT FROM new.source_event_id)) OR (old.event_type IS DISTINCT FROM new.event_type)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.decided_at IS DISTINCT FROM new.decided_at)) OR (old.input_sha256 IS DISTINCT FROM new.input_sha256)) OR (old.rule_bundle_id IS DISTINCT FROM new.rule_bundle_id)) OR (old.outcome IS DISTINCT FROM new.outcome)) OR (old.reason_code IS DISTINCT FROM new.reason_code)) OR (old.inputs IS DISTINCT FROM new.inputs)) OR (old.related_news_id IS DISTINCT FROM new.related_news_id)) OR (old.queue IS DISTINCT FROM new.queue)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.refuse_task_rewrite();
+CREATE TRIGGER immutable_columns BEFORE UPDATE OF tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, profile_id, parent_task_id, source_event_id, event_type, occurred_at, decided_at, input_sha256, rule_bundle_id, outcome, reason_code, inputs, related_news_id, queue, created_at, experiment_id, variant ON public.agent_task FOR EACH ROW WHEN ((((((((((((((((((((((((old.tenant_id IS DISTINCT FROM new.tenant_id) OR (old.task_id IS DISTINCT FROM new.task_id)) OR (old.agent_name IS DISTINCT FROM new.agent_name)) OR (old.task_type IS DISTINCT FROM new.task_type)) OR (old.campaign_id IS DISTINCT FROM new.campaign_id)) OR (old.marketing_event_id IS DISTINCT FROM new.marketing_event_id)) OR (old.snapshot_id IS DISTINCT FROM new.snapshot_id)) OR (old.profile_id IS DISTINCT FROM new.profile_id)) OR (old.parent_task_id IS DISTINCT FROM new.parent_task_id)) OR (old.source_event_id IS DISTINCT FROM new.source_event_id)) OR (old.event_type IS DISTINCT FROM new.event_type)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.decided_at IS DISTINCT FROM new.decided_at)) OR (old.input_sha256 IS DISTINCT FROM new.input_sha256)) OR (old.rule_bundle_id IS DISTINCT FROM new.rule_bundle_id)) OR (old.outcome IS DISTINCT FROM new.outcome)) OR (old.reason_code IS DISTINCT FROM new.reason_code)) OR (old.inputs IS DISTINCT FROM new.inputs)) OR (old.related_news_id IS DISTINCT FROM new.related_news_id)) OR (old.queue IS DISTINCT FROM new.queue)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.experiment_id IS DISTINCT FROM new.experiment_id)) OR (old.variant IS DISTINCT FROM new.variant))) EXECUTE FUNCTION public.refuse_task_rewrite();
 
 
 --
@@ -4966,6 +5416,24 @@ GRANT ALL ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id
 
 
 --
+-- Name: FUNCTION load_decisions(batches jsonb); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.load_decisions(batches jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.load_decisions(batches jsonb) TO leo_app;
+GRANT ALL ON FUNCTION public.load_decisions(batches jsonb) TO leo_worker;
+
+
+--
+-- Name: FUNCTION record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) TO leo_app;
+GRANT ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) TO leo_worker;
+
+
+--
 -- Name: FUNCTION resolve_tenant(p_realm text, p_client text); Type: ACL; Schema: public; Owner: leo_tenant_resolver
 --
 
@@ -5027,6 +5495,20 @@ GRANT UPDATE(variant_counts) ON TABLE public.activation_experiments TO leo_worke
 --
 
 GRANT UPDATE(updated_at) ON TABLE public.activation_experiments TO leo_worker;
+
+
+--
+-- Name: COLUMN activation_experiments.settled_until; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(settled_until) ON TABLE public.activation_experiments TO leo_worker;
+
+
+--
+-- Name: COLUMN activation_experiments.settled_counts; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(settled_counts) ON TABLE public.activation_experiments TO leo_worker;
 
 
 --

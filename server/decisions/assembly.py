@@ -14,6 +14,7 @@ from server.decisions.holding import Holding
 from server.decisions.isolation import IsolatingPipeline
 from server.decisions.pipeline import DecisionPipeline
 from server.decisions.places import BatchPlaces
+from server.decisions.planning import Planner
 from server.decisions.reservation import RedisReservations, ReservationSettings
 from server.decisions.service import DecisionService, WakeUp
 from server.decisions.store import DecisionStore
@@ -45,13 +46,18 @@ async def running_decisions(
     store = DecisionStore()
     reservations = RedisReservations(redis, reservation)
     epochs = ReservationEpochs(database=database, store=store, reservations=reservations)
+    planner = Planner(
+        database=database,
+        store=store,
+        bundles=BundleCache(database=database, store=store),
+        facts=FactsLoader(database=database, store=store),
+    )
     pipeline = DecisionPipeline(
         database=database,
         store=store,
-        holding=Holding(database=database, store=store, reservations=reservations),
+        planner=planner,
+        holding=Holding(store=store, reservations=reservations),
         epochs=epochs,
-        bundles=BundleCache(store=store),
-        facts=FactsLoader(store=store),
     )
     isolating = IsolatingPipeline(pipeline=pipeline, database=database, store=store)
     collector = BatchCollector(run=isolating.run, maximum_wait_seconds=maximum_wait_seconds)

@@ -1,9 +1,9 @@
 """The reservation epoch: who reserves now, Redis or PostgreSQL, and what a change of it waits for.
 
-The epoch is a sequence in PostgreSQL; odd means that Redis reserves, even that PostgreSQL does. Recorders
-hold a shared advisory lock from before they reserve until they have committed, a change takes it
-exclusively: so
-when an epoch ends, everything that was reserved in it is either committed or was never recorded.
+The epoch is a sequence in PostgreSQL; odd means that Redis reserves, even that PostgreSQL does. Recorders take
+a shared advisory lock, see whether the epoch that they reserved in is still in force, and hold the lock until they
+have committed; a change takes it exclusively. So when an epoch ends, what was reserved in it is committed, or never
+will be, however long its recorder was silent.
 """
 
 from __future__ import annotations

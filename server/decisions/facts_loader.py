@@ -6,65 +6,86 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
-from server.conditions.windows import PastEvent, Window, measure
+from server.conditions.windows import PastEvent, Window, WindowValue, measure
 from server.decisions.arms import Counts
 from server.decisions.assignment import draw_arms, draw_holdout
 from server.decisions.model import Bundle, Columns, Event
 from server.decisions.state import Considered, facts_of, profile_state
 from server.decisions.store import DecisionStore
-from server.platform.postgres import Connection
+from server.platform.postgres import Connection, Database
 
 _History = Mapping[str, Sequence[PastEvent]]
+_Market = Mapping[str, Mapping[str, object]]
+
+
+class _Beside(NamedTuple):
+    """What was loaded beside the profiles."""
+
+    history: _History
+    market: _Market
+    counters: Mapping[str, Counts]
+
+
+_NOTHING: Final = _Beside({}, {}, {})
 
 
 class FactsLoader:
-    """Stateless. Costs a round trip for past events, one for prices and one for the counters of experiments, each
-    only where a condition or an experiment reads them."""
+    """Stateless. Where a condition or an experiment of a tenant reads them, past events, prices and counters cost a
+    transaction: two round trips, and one for each of the three that is read."""
 
-    def __init__(self, *, store: DecisionStore) -> None:
+    def __init__(self, *, database: Database, store: DecisionStore) -> None:
+        self._database = database
         self._store = store
 
     async def consider(
-        self,
-        connection: Connection,
-        tenant_id: UUID,
-        bundle: Bundle,
-        loaded: Sequence[tuple[Event, Columns]],
+        self, tenant_id: UUID, bundle: Bundle, loaded: Sequence[tuple[Event, Columns]]
     ) -> list[Considered]:
         """What may be used to decide each event, in order. An event sees those before it in its batch."""
-        history = await self._history(connection, tenant_id, bundle, [event for event, _ in loaded])
-        market = await self._market(connection, tenant_id, bundle)
-        counters = await self._counters(connection, tenant_id, bundle)
+        beside = await self._load(tenant_id, bundle, [event for event, _ in loaded])
         considered = []
         earlier: dict[str, list[PastEvent]] = {}
         for event, row in loaded:
             profile = profile_state(row, bundle)
-            past = [*history.get(event.profile_id, ()), *earlier.get(event.profile_id, ())]
-            aggregates = measure(bundle.windows, past, event.occurred_at) if bundle.windows else {}
-            facts = facts_of(event, profile, aggregates, market) if profile else None
-            considered.append(Considered(event, profile, facts, aggregates, market))
-            if bundle.draws and profile is not None:
-                _draw(tenant_id, bundle, considered[-1], counters)
+            aggregates: Mapping[str, WindowValue] = {}
             if bundle.windows:
-                earlier.setdefault(event.profile_id, []).append(
-                    PastEvent(event.event_type, event.occurred_at, event.attributes)
-                )
+                before = earlier.setdefault(event.profile_id, [])
+                past = [*beside.history.get(event.profile_id, ()), *before]
+                aggregates = measure(bundle.windows, past, event.occurred_at)
+                before.append(PastEvent(event.event_type, event.occurred_at, event.attributes))
+            facts = facts_of(event, profile, aggregates, beside.market) if profile else None
+            found = Considered(event, profile, facts, aggregates, beside.market, sends=row["sends"])
+            if bundle.draws and profile is not None:
+                _draw(tenant_id, bundle, found, beside.counters)
+            considered.append(found)
         return considered
+
+    async def _load(self, tenant_id: UUID, bundle: Bundle, events: Sequence[Event]) -> _Beside:
+        if not events or not (bundle.windows or bundle.symbols or bundle.adaptive):
+            return _NOTHING
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            return _Beside(
+                await self._history(connection, tenant_id, bundle, events),
+                await self._market(connection, tenant_id, bundle),
+                await self._counters(connection, tenant_id, bundle),
+            )
 
     async def _history(
         self, connection: Connection, tenant_id: UUID, bundle: Bundle, events: Sequence[Event]
     ) -> _History:
-        if not bundle.windows or not events:
+        if not bundle.windows:
             return {}
         rows = await self._store.load_past_events(
             connection,
             tenant_id,
             sorted({event.profile_id for event in events}),
-            _spans(bundle.windows, min(e.occurred_at for e in events), max(e.occurred_at for e in events)),
+            event_spans(
+                bundle.windows, min(e.occurred_at for e in events), max(e.occurred_at for e in events)
+            ),
         )
         return {
             profile_id: [
@@ -74,9 +95,7 @@ class FactsLoader:
             for profile_id, found in groupby(rows, key=lambda row: row["profile_id"])
         }
 
-    async def _market(
-        self, connection: Connection, tenant_id: UUID, bundle: Bundle
-    ) -> Mapping[str, Mapping[str, object]]:
+    async def _market(self, connection: Connection, tenant_id: UUID, bundle: Bundle) -> _Market:
         if not bundle.symbols:
             return {}
         rows = await self._store.load_market(connection, tenant_id, sorted(bundle.symbols))
@@ -110,7 +129,7 @@ def _draw(tenant_id: UUID, bundle: Bundle, considered: Considered, counters: Map
         considered.arms = draw_arms(tenant_id, bundle, considered.event, counters)
 
 
-def _spans(
+def event_spans(
     windows: frozenset[Window], earliest: datetime, latest: datetime
 ) -> list[tuple[str, datetime | None, datetime]]:
     """For each event type, from when to when its events are needed; None: only the last one before the

@@ -2,98 +2,71 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
-from server.decisions.epochs import redis_reserves
 from server.decisions.limits import Holder, microseconds, moment, reserve_in_order, scope_token, topic_token
 from server.decisions.model import Verdict
-from server.decisions.reservation import (
-    Answer,
-    Cold,
-    PendingExpired,
-    RedisReservations,
-    ReservationRequest,
-)
-from server.decisions.store import DecisionStore
+from server.decisions.reservation import PendingExpired, RedisReservations, ReservationRequest
+from server.decisions.store import DecisionStore, EpochChanged
 from server.errors import Unavailable
-from server.platform.postgres import Connection, Database, enter_tenant
+from server.platform.postgres import Connection, enter_tenant
 
 Verdicts = Mapping[str, Verdict]
+# What Redis is told of a profile's sends must be younger than the least time that it keeps a confirmed one: a send
+# that was recorded since then is in its set all the same.
+_FRESH_SECONDS: Final = 30.0
 
 
 class PendingSendExpired(Exception):
-    """The sends of these profiles contain one whose recorder went silent; `Holding.resolve` settles them."""
-
-    def __init__(self, profiles: Sequence[tuple[UUID, str]]) -> None:
-        super().__init__(f"{len(profiles)} profiles have a pending send past its lease")
-        self.profiles = profiles
+    """A send that would decide is pending past its lease: its recorder went silent, and only the end of the epoch
+    tells whether it was recorded."""
 
 
 class Holding:
     """Reserves with Redis or with PostgreSQL, whichever the epoch names."""
 
-    def __init__(self, *, database: Database, store: DecisionStore, reservations: RedisReservations) -> None:
-        self._database = database
+    def __init__(self, *, store: DecisionStore, reservations: RedisReservations) -> None:
         self._store = store
         self._reservations = reservations
 
     async def reserve(
-        self, connection: Connection, epoch: int, requests: Sequence[ReservationRequest]
+        self, epoch: int, loaded_at: float, requests: Sequence[ReservationRequest], *, hold: str
     ) -> list[Verdicts]:
-        """Verdicts for each request, in order. The transaction is left in the context of the last tenant it
-        used.
+        """Verdicts of Redis for each request, in order. One round trip; none without requests.
+
+        Args:
+            loaded_at: the event loop's time before the sends of the requests were loaded, in seconds.
+            hold: from `new_hold`; `settle` names it.
 
         Raises:
             EpochEnded: Redis lost this epoch.
             PendingSendExpired: silent recorders must be settled first.
-            Unavailable: Redis is away.
+            Unavailable: Redis is away, or what was loaded is too old to be told to it.
         """
         if not requests:
             return []
-        if redis_reserves(epoch):
-            return await self._with_redis(connection, epoch, requests)
-        return await self._with_postgres(connection, requests)
+        if asyncio.get_running_loop().time() - loaded_at > _FRESH_SECONDS:
+            raise Unavailable("DATABASE_BUSY", "loading took too long; nothing was recorded")
+        answers = await self._reservations.reserve(epoch, requests, hold=hold)
+        if any(isinstance(answer, PendingExpired) for answer in answers):
+            raise PendingSendExpired
+        return [answer for answer in answers if isinstance(answer, dict)]
 
-    async def settle(self, epoch: int, holds: Sequence[tuple[ReservationRequest, str | None]]) -> None:
-        """Confirm or release what `reserve` held. PostgreSQL's locks end with their transaction."""
-        if holds and redis_reserves(epoch):
-            await self._reservations.settle(epoch, holds)
-
-    async def resolve(self, epoch: int, profiles: Sequence[tuple[UUID, str]]) -> None:
-        """Forget what silent recorders left: once nobody records, PostgreSQL has everything that counts."""
-        async with self._database.transaction() as connection:
-            await self._store.wait_for_recorders(connection)
-            await self._reservations.forget(epoch, profiles)
-
-    async def _with_redis(
+    async def reserve_locked(
         self, connection: Connection, epoch: int, requests: Sequence[ReservationRequest]
     ) -> list[Verdicts]:
-        answers = await self._reservations.reserve(epoch, requests)
-        cold = [
-            request for request, answer in zip(requests, answers, strict=True) if isinstance(answer, Cold)
-        ]
-        if cold:
-            await self._warm(connection, epoch, cold)
-            again = iter(await self._reservations.reserve(epoch, cold))
-            answers = [next(again) if isinstance(answer, Cold) else answer for answer in answers]
-        return _verdicts(requests, answers)
+        """Verdicts by what PostgreSQL has, for each request in order; its locks last until the transaction ends.
 
-    async def _warm(self, connection: Connection, epoch: int, requests: Sequence[ReservationRequest]) -> None:
-        since = _earliest(requests)
-        holders = await self._holders(connection, since)
-        await self._reservations.warm(
-            epoch,
-            [
-                (tenant, profile, start, holders.get((tenant, profile), []))
-                for (tenant, profile), start in since.items()
-            ],
-        )
+        The transaction is left in the context of the last tenant that it used. Round trips: 1, and 3 for each tenant.
 
-    async def _with_postgres(
-        self, connection: Connection, requests: Sequence[ReservationRequest]
-    ) -> list[Verdicts]:
-        """Locks and reads the profiles, then applies the same rule; the locks last until the commit."""
+        Raises:
+            EpochChanged: another epoch is in force.
+        """
+        if await self._store.begin_recording(connection) != epoch:
+            raise EpochChanged
         since = _earliest(requests)
         for tenant_id in sorted({tenant for tenant, _ in since}):
             profiles = [profile for tenant, profile in since if tenant == tenant_id]
@@ -103,6 +76,12 @@ class Holding:
             _hold(request, holders.setdefault((request.tenant_id, request.profile_id), []))
             for request in requests
         ]
+
+    async def settle(
+        self, epoch: int, holds: Sequence[tuple[ReservationRequest, str | None]], *, hold: str
+    ) -> None:
+        """Confirm or release what `reserve` held. One round trip."""
+        await self._reservations.settle(epoch, holds, hold=hold)
 
     async def _holders(
         self, connection: Connection, since: Mapping[tuple[UUID, str], int]
@@ -135,20 +114,6 @@ def _earliest(requests: Sequence[ReservationRequest]) -> dict[tuple[UUID, str], 
         start = request.occurred_us - request.longest_window_us
         since[key] = min(since.get(key, start), start)
     return since
-
-
-def _verdicts(requests: Sequence[ReservationRequest], answers: Sequence[Answer]) -> list[Verdicts]:
-    expired = [
-        (request.tenant_id, request.profile_id)
-        for request, answer in zip(requests, answers, strict=True)
-        if isinstance(answer, PendingExpired)
-    ]
-    if expired:
-        raise PendingSendExpired(expired)
-    verdicts: list[Verdicts] = [answer for answer in answers if isinstance(answer, dict)]
-    if len(verdicts) != len(answers):
-        raise Unavailable("REDIS_UNAVAILABLE", "Redis forgot a profile's sends as soon as it was told them")
-    return verdicts
 
 
 def _hold(request: ReservationRequest, holders: list[Holder]) -> Verdicts:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -20,7 +21,7 @@ from server.decisions.model import ANY, Limit, LimitKind, Screened, Verdict
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WITHOUT_TOPIC: Final = "." * 16
-VERDICT_OF_LETTER: Final = {"h": Verdict.HELD, "o": Verdict.COOLDOWN, "k": Verdict.CAPPED}
+VERDICT_OF_BYTE: Final = {b"h"[0]: Verdict.HELD, b"o"[0]: Verdict.COOLDOWN, b"k"[0]: Verdict.CAPPED}
 _LETTER_OF_KIND: Final = {LimitKind.COOLDOWN: "o", LimitKind.CAP: "k"}
 
 
@@ -52,6 +53,7 @@ def moment(occurred_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=occurred_us)
 
 
+@lru_cache(maxsize=65_536)
 def scope_token(*parts: str) -> str:
     """A name of fixed width for a scope: 16 hexadecimal digits over the length-prefixed parts."""
     encoded = b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode() for part in parts))
@@ -110,17 +112,23 @@ def reserve_in_order(
 def broken_limit(limits: Iterable[Limit], occurred_us: int, holders: Sequence[Holder]) -> Limit | None:
     """The first limit that a send at `occurred_us` would break, or None."""
     for limit in limits:
-        if _breaks(limit, occurred_us, holders):
+        if is_broken(limit, occurred_us, holders):
             return limit
     return None
 
 
-def _breaks(limit: Limit, occurred_us: int, holders: Sequence[Holder]) -> bool:
-    times = sorted(
-        holder.occurred_us
+def counted(limit: Limit, occurred_us: int, holders: Iterable[Holder]) -> list[Holder]:
+    """The sends that the limit counts and that are near enough to share a window with one at `occurred_us`."""
+    return [
+        holder
         for holder in holders
         if abs(holder.occurred_us - occurred_us) < limit.window_us and _matches(limit, holder)
-    )
+    ]
+
+
+def is_broken(limit: Limit, occurred_us: int, holders: Iterable[Holder]) -> bool:
+    """Whether a send at `occurred_us` would break the limit."""
+    times = sorted(holder.occurred_us for holder in counted(limit, occurred_us, holders))
     for first in range(len(times) - limit.maximum + 1):
         earliest = min(times[first], occurred_us)
         latest = max(times[first + limit.maximum - 1], occurred_us)

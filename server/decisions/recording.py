@@ -18,32 +18,28 @@ from server.decisions.model import (
     CandidateView,
     Columns,
     Decision,
+    DecisionInputs,
     DecisionRecord,
     Event,
     Outcome,
     Reason,
     Rule,
-    Verdict,
     view_document,
 )
 from server.decisions.recorded_inputs import encode_inputs
-from server.decisions.state import Considered
-from server.decisions.store import DecisionRow
+from server.decisions.store import SendRow, TaskRow
 from server.platform.ids import audience_sha256, key_id
 
 
-def decision_row(
-    tenant_id: UUID,
-    considered: Considered,
-    verdicts: Mapping[str, Verdict],
-    decision: Decision,
-    decided_at: datetime,
-) -> DecisionRow:
-    """The decision as it is recorded: inputs, reasons, output, and for a send its audience and delivery."""
-    event, rule = considered.event, decision.selected
-    audience = _audience(tenant_id, event, rule)
-    dispatch = event.dispatch
-    return DecisionRow(
+def task_row(tenant_id: UUID, inputs: DecisionInputs, decision: Decision, send: SendRow | None) -> TaskRow:
+    """The decision as it is recorded: inputs, reasons and output.
+
+    Args:
+        send: its delivery, when it sends.
+    """
+    event = inputs.event
+    dispatch, arm = event.dispatch, decision.arm
+    return TaskRow(
         task_id=event.task_id,
         profile_id=event.profile_id,
         source_event_id=event.source_event_id,
@@ -53,34 +49,47 @@ def decision_row(
         outcome=decision.outcome,
         reason_code=decision.reason,
         reasoning_summary=decision.summary,
-        reasoning_trace=_trace_json(decision),
-        inputs=encode_inputs(considered.inputs(verdicts, decided_at)),
-        result=result_json(decision),
+        reasoning_trace=orjson.Fragment(_trace_json(decision)),
+        inputs=orjson.Fragment(encode_inputs(inputs)),
+        result=orjson.Fragment(result_json(decision)),
         output_sha256=decision.output_sha256,
-        campaign_id=rule.campaign_id if rule else None,
-        marketing_event_id=rule.marketing_event_id if rule else None,
-        channel=decision.channels[0] if rule else None,
-        due_at=decision.due_at,
-        snapshot_id=audience[0],
-        segment_name=audience[1],
-        segment_version=audience[2],
-        audience_sha256=audience[3],
-        delivery_key=key_id("delivery", tenant_id, event.task_id, decision.channels[0]) if rule else None,
         event_key=None if dispatch else key_id("event", tenant_id, event.source_event_id),
-        attributes=event.attributes_json.decode(),
+        attributes=orjson.Fragment(event.attributes_json),
         parent_task_id=dispatch.plan_task_id if dispatch else None,
-        experiment_id=decision.arm.experiment_id if decision.arm else None,
-        variant=decision.arm.variant if decision.arm else None,
+        campaign_id=send.campaign_id if send else None,
+        marketing_event_id=send.marketing_event_id if send else None,
+        channel=send.channel if send else None,
+        due_at=decision.due_at,
+        snapshot_id=send.snapshot_id if send else None,
+        experiment_id=arm.experiment_id if arm else None,
+        variant=arm.variant if arm else None,
     )
 
 
-def _audience(
-    tenant_id: UUID, event: Event, rule: Rule | None
-) -> tuple[str | None, str | None, str | None, str | None]:
+def send_row(tenant_id: UUID, event: Event, decision: Decision) -> SendRow | None:
+    """The delivery of a decision and the audience that is frozen for it; None when nothing is sent."""
+    rule = decision.selected
+    if rule is None:
+        return None
+    channel = decision.channels[0]
+    snapshot_id, name, version, audience = _audience(tenant_id, event, rule)
+    return SendRow(
+        delivery_key=key_id("delivery", tenant_id, event.task_id, channel),
+        task_id=event.task_id,
+        marketing_event_id=rule.marketing_event_id,
+        campaign_id=rule.campaign_id,
+        profile_id=event.profile_id,
+        snapshot_id=snapshot_id,
+        channel=channel,
+        segment_name=name,
+        segment_version=version,
+        audience_sha256=audience,
+    )
+
+
+def _audience(tenant_id: UUID, event: Event, rule: Rule) -> tuple[str, str | None, str | None, str | None]:
     """Snapshot id, segment name, version and hash: of the dispatch, or of the one profile that is
     addressed."""
-    if rule is None:
-        return None, None, None, None
     if event.dispatch is not None:
         return event.dispatch.snapshot_id, None, None, None
     audience = audience_sha256([event.profile_id])
@@ -88,10 +97,10 @@ def _audience(
     return key_id("snapshot", tenant_id, name, version, audience), name, version, audience
 
 
-def _trace_json(decision: Decision) -> str:
+def _trace_json(decision: Decision) -> bytes:
     """The words and codes of every candidate; the pieces were encoded when the bundle was compiled."""
     pieces = b",".join(_fragment(candidate) for candidate in decision.candidates)
-    return (b'{"candidates":[%b]}' % pieces).decode()
+    return b'{"candidates":[%b]}' % pieces
 
 
 def _fragment(candidate: CandidateResult) -> bytes:

@@ -1,21 +1,22 @@
 """Reservations in Redis: the sends of each profile by event time, so that limits hold across all servers.
 
-Redis is a cache and a mutual exclusion here, never the truth. What it does not know it says (`COLD`), and
-PostgreSQL fills it in; that it was emptied or replaced is told by the epoch, which is checked by every
-script. A set is named by its epoch, so that what a former epoch left behind is never read.
+Redis is a cache and a mutual exclusion here, never the truth. What it does not know it takes from what was
+loaded from PostgreSQL, which comes with every request; that it was emptied or replaced is told by the epoch, which
+is checked when a place is asked for. A set is named by its epoch, so that what a former epoch left behind is never
+read.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
-from server.decisions.limits import VERDICT_OF_LETTER, Holder
+from server.decisions.limits import VERDICT_OF_BYTE, scope_token, topic_token
 from server.decisions.model import Screened, Verdict
 from server.platform.redis import RedisPool, Scripts
 
@@ -36,8 +37,8 @@ class ReservationSettings:
     Args:
         lease_ms: how long a pending send counts without a word from its recorder.
         time_to_live_ms: how long a profile's set stays after its last use.
-        settled_ms: how long a confirmed send stays at least; longer than any transaction may last.
-        lateness_us: how far behind a profile's newest send an event may come without asking PostgreSQL.
+        settled_ms: how long a confirmed send stays at least; longer than what was loaded may be used (`holding`).
+        lateness_us: how far behind a profile's newest send its set stays complete.
     """
 
     lease_ms: int = 10_000
@@ -46,15 +47,14 @@ class ReservationSettings:
     lateness_us: int = 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ReservationRequest:
+class ReservationRequest(NamedTuple):
     """One event that asks for a hold.
 
     Args:
         candidates: those that took every other hurdle, best first.
         longest_window_us: the longest window of any limit of the tenant.
-        hold: tells this hold from those that other tries of the same decision, here or on another server, have:
-            a try that fails releases its own only.
+        sends: what PostgreSQL has of the profile's sends since `occurred_us - longest_window_us`, as the JSON list
+            of `load_decisions`; None for nothing.
     """
 
     tenant_id: UUID
@@ -63,20 +63,21 @@ class ReservationRequest:
     occurred_us: int
     longest_window_us: int
     candidates: Sequence[Screened]
-    hold: str = field(default_factory=lambda: secrets.token_hex(_HOLD_BYTES))
+    sends: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cold:
-    """Redis does not know the profile's sends that far back."""
-
-
-@dataclass(frozen=True, slots=True)
 class PendingExpired:
     """A pending send whose recorder went silent would decide: it must be settled first."""
 
 
-Answer = dict[str, Verdict] | Cold | PendingExpired
+PENDING_EXPIRED: Final = PendingExpired()
+Answer = dict[str, Verdict] | PendingExpired
+
+
+def new_hold() -> str:
+    """Tells the holds of one try of a batch from those that other tries of the same decisions, here or on another
+    server, have: a try that fails releases its own only."""
+    return secrets.token_hex(_HOLD_BYTES)
 
 
 class RedisReservations:
@@ -88,7 +89,7 @@ class RedisReservations:
         self._settings = settings
         self._scripts = Scripts.load("decisions")
 
-    async def reserve(self, epoch: int, requests: Sequence[ReservationRequest]) -> list[Answer]:
+    async def reserve(self, epoch: int, requests: Sequence[ReservationRequest], *, hold: str) -> list[Answer]:
         """Reserve for each event in order.
 
         Raises:
@@ -103,28 +104,17 @@ class RedisReservations:
                 self._settings.lease_ms,
                 self._settings.time_to_live_ms,
                 self._settings.lateness_us,
-                *(_encode(request) for request in requests),
+                self._settings.settled_ms,
+                _encode(requests, hold),
             ],
         )
         if replies == [b"E"]:
             raise EpochEnded
         return [_decode(request, reply) for request, reply in zip(requests, replies, strict=True)]
 
-    async def warm(self, epoch: int, profiles: Iterable[tuple[UUID, str, int, Sequence[Holder]]]) -> None:
-        """Fill in what PostgreSQL knows: (tenant, profile, complete from in us, its sends since then)."""
-        profiles = list(profiles)
-        await self._redis.run(
-            self._scripts["warm"],
-            keys=[EPOCH_KEY, *(_key(epoch, tenant, profile) for tenant, profile, _, _ in profiles)],
-            arguments=[
-                epoch,
-                self._settings.time_to_live_ms,
-                self._settings.settled_ms,
-                *(_encode_holders(since, holders) for _, _, since, holders in profiles),
-            ],
-        )
-
-    async def settle(self, epoch: int, holds: Sequence[tuple[ReservationRequest, str | None]]) -> None:
+    async def settle(
+        self, epoch: int, holds: Sequence[tuple[ReservationRequest, str | None]], *, hold: str
+    ) -> None:
         """End pending sends.
 
         Args:
@@ -136,18 +126,10 @@ class RedisReservations:
             arguments=[
                 self._settings.settled_ms,
                 self._settings.time_to_live_ms,
-                *(
-                    orjson.dumps(
-                        [request.occurred_us, request.task_id[:_TASK_WIDTH], scopes or "", request.hold]
-                    )
-                    for request, scopes in holds
-                ),
+                hold,
+                orjson.dumps([[r.occurred_us, r.task_id[:_TASK_WIDTH], scopes or ""] for r, scopes in holds]),
             ],
         )
-
-    async def forget(self, epoch: int, profiles: Iterable[tuple[UUID, str]]) -> None:
-        """Drop the sets of profiles: whoever needs one next reads PostgreSQL."""
-        await self._redis.command("DEL", *(_key(epoch, tenant, profile) for tenant, profile in profiles))
 
     async def ping(self) -> None:
         """Whether Redis answers.
@@ -170,31 +152,42 @@ def _key(epoch: int, tenant_id: UUID, profile_id: str) -> str:
     return f"leo:reservation:{epoch}:{tenant_id}:{profile_id}"
 
 
-def _encode(request: ReservationRequest) -> bytes:
-    return b'[%d,"%b",%d,[%b],"%b"]' % (
-        request.occurred_us,
-        request.task_id[:_TASK_WIDTH].encode(),
-        request.longest_window_us,
-        b",".join(candidate.rule.holds[candidate.channels[0]] for candidate in request.candidates),
-        request.hold.encode(),
-    )
-
-
-def _encode_holders(complete_from_us: int, holders: Sequence[Holder]) -> bytes:
-    sends = [
-        [h.occurred_us, f"{h.task_id[:_TASK_WIDTH]}{h.campaign}{h.event}{h.channel}{h.topic}"]
-        for h in holders
+def _encode(requests: Sequence[ReservationRequest], hold: str) -> bytes:
+    """Events of a batch ask for the same few candidates, so each is told once, and then by its number."""
+    numbers: dict[bytes, int] = {}
+    events = [
+        (
+            request.occurred_us,
+            request.task_id[:_TASK_WIDTH],
+            request.longest_window_us,
+            hold,
+            [numbers.setdefault(c.rule.holds[c.channels[0]], len(numbers)) for c in request.candidates],
+            [] if request.sends is None else _members(request.sends),
+        )
+        for request in requests
     ]
-    return orjson.dumps([complete_from_us, sends])
+    return orjson.dumps([[orjson.Fragment(asked) for asked in numbers], events])
+
+
+def _members(sends: str) -> list[tuple[int, str]]:
+    """Sends as `load_decisions` gives them, as members of a set have them."""
+    return [
+        (
+            occurred_us,
+            task_id[:_TASK_WIDTH]
+            + scope_token(campaign_id)
+            + scope_token(campaign_id, event_name)
+            + scope_token(channel)
+            + topic_token(topic),
+        )
+        for occurred_us, task_id, campaign_id, event_name, channel, topic in orjson.loads(sends)
+    ]
 
 
 def _decode(request: ReservationRequest, reply: bytes) -> Answer:
-    text = reply.decode()
-    if text == "C":
-        return Cold()
-    if text.startswith("X"):
-        return PendingExpired()
+    if reply == b"X":
+        return PENDING_EXPIRED
     return {
-        candidate.rule.marketing_event_id: VERDICT_OF_LETTER[letter]
-        for candidate, letter in zip(request.candidates, text, strict=False)
+        candidate.rule.marketing_event_id: VERDICT_OF_BYTE[letter]
+        for candidate, letter in zip(request.candidates, reply, strict=False)
     }

@@ -7,20 +7,26 @@
 --           The stamp of a pending send is the end of its lease; that of a confirmed one, until when it must stay.
 --           The member "~" has the time from which on the set is complete.
 -- ARGV[1]   epoch   ARGV[2]  lease, ms   ARGV[3]  time to live of a set, ms   ARGV[4]  lateness that is kept, us
--- ARGV[5…]  for each event, JSON [event time us, task, longest window us, [candidate, …], hold], best candidate first,
---           a candidate being [scopes, [[kind, campaign, event, channel, topic, window us, maximum], …]]; its scopes are
---           campaign .. event .. channel .. topic, as in a member.
+-- ARGV[5]   how long a confirmed send must stay, ms
+-- ARGV[6]   JSON [[candidate, …], [event, …]]. A candidate is what it asks for, told once for all events:
+--           [scopes, [[kind, campaign, event, channel, topic, window us, maximum], …]]; its scopes are
+--           campaign .. event .. channel .. topic, as in a member. An event is
+--           [event time us, task, longest window us, hold, [number of a candidate from 0, …], [send, …]], best
+--           candidate first; the sends are those that PostgreSQL has since event time - longest window, each
+--           [event time us, task .. scopes], and fill the set where it is not complete that far back.
 --
--- Returns one answer for each event: "C" cold, the set is not complete that far back; "X" a pending send
--- whose lease has run out would decide; else a letter for each candidate that was asked: "h" held,
--- "o" cooldown, "k" capped. Returns {"E"} alone when the epoch is another one, or Redis has restarted since.
+-- Returns one answer for each event: "X" a pending send whose lease has run out would decide; else a letter for each
+-- candidate that was asked: "h" held, "o" cooldown, "k" capped. Returns {"E"} alone when the epoch is another one, or
+-- Redis has restarted since.
 local ANY = '----------------'
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 if redis.call('GET', KEYS[1]) ~= ARGV[1] .. ':' .. run_id then return { 'E' } end
 
-local lease_ms, ttl_ms, lateness = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local lease_ms, ttl_ms, lateness, settled_ms = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local lease_end = string.format('%013.0f', now_ms + lease_ms)
+local stays_until = string.format('%013.0f', now_ms + settled_ms)
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -84,12 +90,29 @@ local function trim(key, longest)
   redis.call('ZADD', key, whole(keep_from), '~')
 end
 
-local function reserve(key, at, task, longest, candidates, hold)
-  local complete_from = tonumber(redis.call('ZSCORE', key, '~') or math.huge)
-  if complete_from > at - longest then return 'C' end
+-- From now on the set is complete from `from` on: `sends` are all that was committed when they were loaded, and what
+-- was reserved since is in the set.
+local function fill(key, from, sends)
+  if #sends > 0 then
+    local known = {}
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      local task = string.sub(member, 15, 46)
+      known[task] = known[task] or {}
+      table.insert(known[task], member)
+    end
+    for _, send in ipairs(sends) do
+      for _, earlier in ipairs(known[string.sub(send[2], 1, 32)] or {}) do redis.call('ZREM', key, earlier) end
+      redis.call('ZADD', key, whole(send[1]), 'c' .. stays_until .. send[2])
+    end
+  end
+  redis.call('ZADD', key, whole(from), '~')
+  redis.call('PEXPIRE', key, ttl_ms)
+end
+
+local function reserve(key, at, task, longest, hold, asked, candidates)
   local sends, verdicts = sends_near(key, at, task, longest), ''
-  for _, candidate in ipairs(candidates) do
-    local verdict = 'h'
+  for _, number in ipairs(asked) do
+    local candidate, verdict = candidates[number + 1], 'h'
     for _, limit in ipairs(candidate[2]) do
       local is_broken, expired = broken(limit, at, sends)
       if is_broken and expired then return 'X' end
@@ -100,24 +123,24 @@ local function reserve(key, at, task, longest, candidates, hold)
     end
     verdicts = verdicts .. verdict
     if verdict == 'h' then
-      local stamp = string.format('%013.0f', now_ms + lease_ms)
-      redis.call('ZADD', key, whole(at), 'p' .. stamp .. task .. candidate[1] .. hold)
+      redis.call('ZADD', key, whole(at), 'p' .. lease_end .. task .. candidate[1] .. hold)
+      redis.call('PEXPIRE', key, ttl_ms)
       break
     end
   end
   return verdicts
 end
 
-local answers, held = {}, {}
-for position = 5, #ARGV do
-  local key, event = KEYS[position - 3], cjson.decode(ARGV[position])
-  local answer = reserve(key, event[1], event[2], event[3], event[4], event[5])
-  answers[#answers + 1] = answer
-  if string.sub(answer, -1) == 'h' then held[key] = event[3] end
+local request = cjson.decode(ARGV[6])
+local candidates, answers, grown = request[1], {}, {}
+for position, event in ipairs(request[2]) do
+  local key, at, longest = KEYS[position + 1], event[1], event[3]
+  local complete_from = tonumber(redis.call('ZSCORE', key, '~') or math.huge)
+  if complete_from > at - longest then fill(key, at - longest, event[6]) end
+  answers[position] = reserve(key, at, event[2], longest, event[4], event[5], candidates)
+  -- Not before it is worth it: trimming costs more than a reservation.
+  if at - complete_from > 2 * longest + lateness then grown[key] = longest end
 end
 -- Only now: a late event of the same batch may need what an earlier one makes old.
-for key, longest in pairs(held) do
-  trim(key, longest)
-  redis.call('PEXPIRE', key, ttl_ms)
-end
+for key, longest in pairs(grown) do trim(key, longest) end
 return answers

@@ -38,7 +38,12 @@ _BY_COLUMN: Final = {
 
 @dataclass(slots=True)
 class Considered:
-    """An event on its way through the batch, with all that was loaded for it."""
+    """An event on its way through the batch, with all that was loaded for it.
+
+    Args:
+        sends: what was sent to the profile since the earliest time that a limit reaches back to, as the JSON list
+            of `load_decisions`; None for nothing.
+    """
 
     event: Event
     profile: ProfileState | None
@@ -48,6 +53,7 @@ class Considered:
     arms: Mapping[str, Arm] = field(default_factory=lambda: NO_ARMS)
     holdout: Holdout | None = None
     screened: list[Screened] = field(default_factory=list)
+    sends: str | None = None
 
     def inputs(self, verdicts: Mapping[str, Verdict], decided_at: datetime) -> DecisionInputs:
         """All that the decision may use, with the answers of the reservation and the clock."""

@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import asyncpg
+import orjson
 
+from server.decisions.model import Event
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
 
+_EPOCH_ENDED: Final = "LE007"
 
-class DecisionRow(NamedTuple):
-    """One decision as `insert_decisions` takes it, in the order of its parameters.
 
-    Rows that freeze an audience of their own carry `audience_sha256`; those of a dispatch name a snapshot
-    that is there. Rows that record a behavioural event carry `event_key`.
+class EpochChanged(Exception):
+    """Another reservation epoch is in force than the one that was reserved in; nothing was recorded."""
+
+
+class Fetch(Protocol):
+    """Runs one statement: `Database.fetch`, `Database.write`, or a connection's within a transaction."""
+
+    async def __call__(self, query: str, /, *arguments: Any) -> list[asyncpg.Record]: ...
+
+
+class Wanted(NamedTuple):
+    """What `load_decisions` is to load for one tenant.
+
+    Args:
+        profile_columns: what conditions read of the profile beside its segments and raw attributes.
+        reach: how far before an event its sends are needed; None for no sends.
+    """
+
+    tenant_id: UUID
+    events: Sequence[Event]
+    profile_columns: Collection[str]
+    reach: timedelta | None
+
+
+class TaskRow(NamedTuple):
+    """One decision as `record_decisions` takes it, a field for each of its columns.
+
+    `reasoning_trace`, `inputs`, `result` and `attributes` are JSON. Only decisions that record a behavioural event
+    carry `event_key`, only those that send the columns from `campaign_id` to `snapshot_id`.
     """
 
     task_id: str
@@ -29,28 +58,56 @@ class DecisionRow(NamedTuple):
     outcome: str
     reason_code: str
     reasoning_summary: str
-    reasoning_trace: str
-    inputs: str
-    result: str
+    reasoning_trace: orjson.Fragment
+    inputs: orjson.Fragment
+    result: orjson.Fragment
     output_sha256: str
+    event_key: str | None
+    attributes: orjson.Fragment
+    parent_task_id: str | None
     campaign_id: str | None
     marketing_event_id: str | None
     channel: str | None
     due_at: datetime | None
     snapshot_id: str | None
-    segment_name: str | None
-    segment_version: str | None
-    audience_sha256: str | None
-    delivery_key: str | None
-    event_key: str | None
-    attributes: str
-    parent_task_id: str | None
     experiment_id: str | None
     variant: str | None
 
 
+class SendRow(NamedTuple):
+    """The delivery of a decision that sends, as `record_decisions` takes it.
+
+    Those that freeze an audience of their own carry `audience_sha256` and the segment's name and version; those of
+    a dispatch name a snapshot that is there.
+    """
+
+    delivery_key: str
+    task_id: str
+    marketing_event_id: str
+    campaign_id: str
+    profile_id: str
+    snapshot_id: str
+    channel: str
+    segment_name: str | None
+    segment_version: str | None
+    audience_sha256: str | None
+
+
+class TenantRows(NamedTuple):
+    """What is recorded for one tenant."""
+
+    tenant_id: UUID
+    rule_bundle_id: str
+    tasks: Sequence[TaskRow]
+    sends: Sequence[SendRow]
+
+
 class DecisionStore:
-    """Every method is one statement and one round trip, inside the caller's open transaction."""
+    """Every method is one statement and one round trip.
+
+    Those that take a connection run inside the caller's open transaction, in its tenant's context; those that take
+    a `Fetch` enter the context of every tenant that they are asked for.
+    """
 
     def __init__(self) -> None:
         self._queries = Queries.load("decisions")
@@ -70,26 +127,13 @@ class DecisionStore:
         epoch: int = await connection.fetchval(self._queries["change_epoch"], expected, redis)
         return epoch
 
-    async def wait_for_recorders(self, connection: Connection) -> None:
-        """Wait until nobody is recording, and keep it so until the transaction ends."""
-        await connection.execute(self._queries["wait_for_recorders"])
+    async def load_decisions(self, fetch: Fetch, wanted: Sequence[Wanted]) -> list[asyncpg.Record]:
+        """All that decides, a row for each event: tenants and events in the order in which they are given.
 
-    async def load_state(
-        self,
-        connection: Connection,
-        tenant_id: UUID,
-        profile_ids: Sequence[str],
-        task_ids: Sequence[str],
-        profile_columns: Collection[str],
-    ) -> list[asyncpg.Record]:
-        """One row for each event in their order: its decision if it has one, its profile, its consents.
-
-        Args:
-            profile_columns: what conditions read of the profile beside its segments and raw attributes.
+        A row has the epoch in force, the decision if there is one, the profile, its consents, and as `sends` a JSON
+        list of its sends: [event time in us, task, campaign, event name, channel, topic].
         """
-        return await connection.fetch(
-            self._queries["load_state"], tenant_id, profile_ids, task_ids, list(profile_columns)
-        )
+        return await fetch(self._queries["load_decisions"], orjson.dumps([_wanted(one) for one in wanted]))
 
     async def load_past_events(
         self,
@@ -150,23 +194,51 @@ class DecisionStore:
         """Create the month's partition of behavioural events, unless it is there."""
         await connection.execute(self._queries["ensure_month"], month)
 
-    async def insert_decisions(
-        self,
-        connection: Connection,
-        tenant_id: UUID,
-        decided_at: datetime,
-        bundle_id: str,
-        rows: Sequence[DecisionRow],
+    async def record_decisions(
+        self, fetch: Fetch, *, decided_at: datetime, epoch: int, rows: Sequence[TenantRows]
     ) -> set[str]:
-        """Record decisions with all that belongs to them; the ids of the tasks that were new."""
-        columns = list(zip(*rows, strict=True))
-        inserted = await connection.fetch(
-            self._queries["insert_decisions"], tenant_id, decided_at, bundle_id, *columns
-        )
-        return {row["task_id"] for row in inserted}
+        """Record decisions with all that belongs to them; the ids of those that were recorded before.
+
+        Args:
+            epoch: what their sends were reserved in.
+
+        Raises:
+            EpochChanged: that epoch has ended; nothing was recorded.
+        """
+        document = orjson.dumps([_recorded(one) for one in sorted(rows)])
+        try:
+            known = await fetch(self._queries["record_decisions"], decided_at, epoch, document)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == _EPOCH_ENDED:
+                raise EpochChanged from error
+            raise
+        return {row["task_id"] for row in known}
 
     async def get_decision(
         self, connection: Connection, tenant_id: UUID, task_id: str
     ) -> asyncpg.Record | None:
         """One recorded decision, or None."""
         return await connection.fetchrow(self._queries["get_decision"], tenant_id, task_id)
+
+
+def _wanted(wanted: Wanted) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "tenant_id": str(wanted.tenant_id),
+        "profile_columns": list(wanted.profile_columns),
+        "profile_id": [event.profile_id for event in wanted.events],
+        "task_id": [event.task_id for event in wanted.events],
+    }
+    if wanted.reach is not None:
+        document["sends_from"] = [event.occurred_at - wanted.reach for event in wanted.events]
+    return document
+
+
+def _recorded(rows: TenantRows) -> dict[str, Any]:
+    """By columns: PostgreSQL reads a few long arrays quicker than many objects. Tasks are sorted by their ids, so
+    that all writers take their locks in one order."""
+    return {
+        "tenant_id": str(rows.tenant_id),
+        "rule_bundle_id": rows.rule_bundle_id,
+        "sends": dict(zip(SendRow._fields, zip(*rows.sends, strict=True), strict=False)),
+        **dict(zip(TaskRow._fields, zip(*sorted(rows.tasks, key=itemgetter(0)), strict=True), strict=True)),
+    }

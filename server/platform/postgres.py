@@ -1,9 +1,10 @@
 """PostgreSQL: one pool per process, transactions in a tenant's context, and what a lost connection means.
 
-Every statement of a server runs inside one of the two transactions below. Both set `app.current_tenant_id`
-for the transaction only, in the same message as BEGIN, so a pooled connection can't carry one tenant's
-context to the next. Round trips a transaction costs of its own: one to begin, one to commit or roll back;
-none to return the connection.
+A statement of a server runs inside one of the two transactions below, or is one of its own (`fetch`, `write`).
+Transactions set `app.current_tenant_id` for themselves only, in the same message as BEGIN, and functions that
+enter tenants set it for their statement only: so a pooled connection can't carry one tenant's context to the
+next. Round trips a transaction costs of its own: one to begin, one to commit or roll back; none to return the
+connection.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from server.platform.transactions import (
     Connection,
     database_away,
     enter_tenant,
+    run_committing,
     run_transaction,
     savepoint,
+    translated,
 )
 
 __all__ = [
@@ -148,6 +151,33 @@ class Database:
             run_transaction(connection, tenant_id=None, readonly=readonly),
         ):
             yield connection
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one statement that reads, outside any transaction. One round trip.
+
+        Policies show it nothing; it calls a function that enters the tenants it works for.
+
+        Raises:
+            Unavailable: the connection was lost, or a lock or statement timed out.
+            Overloaded: no connection became free in time.
+            asyncpg.PostgresError: what the statement raised.
+        """
+        async with self._connection() as connection, translated(connection):
+            return await connection.fetch(query, *arguments)
+
+    async def write(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one statement that is a transaction of its own: answered means committed. One round trip.
+
+        A cancellation lets a statement that was sent finish first.
+
+        Raises:
+            CommitOutcomeUnknown: the connection was lost before the answer.
+            Unavailable: a lock or the statement timed out; nothing was committed.
+            Overloaded: no connection became free in time.
+            asyncpg.PostgresError: what the statement raised; nothing was committed.
+        """
+        async with self._connection() as connection:
+            return await run_committing(connection, connection.fetch(query, *arguments))
 
     async def ping(self) -> None:
         """Readiness: one round trip outside any transaction.

@@ -108,6 +108,18 @@ async def run_transaction(
     await _commit(connection)
 
 
+@asynccontextmanager
+async def translated(connection: Connection) -> AsyncIterator[None]:
+    """Around statements that change nothing: failures of the database itself become domain errors."""
+    try:
+        yield
+    except Exception as error:
+        domain_error = _translated(error, connection)
+        if domain_error is None:
+            raise
+        raise domain_error from error
+
+
 async def _roll_back(connection: Connection) -> None:
     """Undo, or drop the connection: it never returns to the pool inside a transaction."""
     if _is_closed(connection):
@@ -121,16 +133,27 @@ async def _roll_back(connection: Connection) -> None:
         raise
 
 
-async def _commit(connection: Connection) -> None:
+async def run_committing(connection: Connection, statement: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a statement that commits, to its end even when cancelled.
+
+    Raises:
+        CommitOutcomeUnknown: the connection was lost before the answer.
+        Unavailable: nothing was committed.
+    """
     if _is_closed(connection):
+        statement.close()
         raise database_away()
     try:
-        status = await _uninterrupted(connection.execute("COMMIT"))
+        return await _uninterrupted(statement)
     except (*CONNECTION_LOST, *DRIVER_FAILED) as error:
         _terminate(connection)
         raise CommitOutcomeUnknown() from error
     except _CONTENTION as error:
         raise database_busy() from error
+
+
+async def _commit(connection: Connection) -> None:
+    status = await run_committing(connection, connection.execute("COMMIT"))
     if status != "COMMIT":
         raise asyncpg.InFailedSQLTransactionError(
             "an error inside the transaction was swallowed: COMMIT rolled it back"

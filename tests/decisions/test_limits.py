@@ -6,6 +6,7 @@ from itertools import count
 from typing import NamedTuple, Protocol
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,12 @@ from hypothesis import strategies as st
 from server.decisions.arms import Window
 from server.decisions.limits import Holder, hold_request, reserve_in_order, topic_token
 from server.decisions.model import ANY, Limit, LimitKind, Rule, Screened, Verdict
-from server.decisions.reservation import RedisReservations, ReservationRequest, ReservationSettings
+from server.decisions.reservation import (
+    RedisReservations,
+    ReservationRequest,
+    ReservationSettings,
+    new_hold,
+)
 from server.platform.redis import RedisPool
 
 EPOCH = 7
@@ -91,16 +97,15 @@ class InRedis:
     def __init__(self, redis: RedisPool) -> None:
         self._reservations = RedisReservations(redis, ReservationSettings(lateness_us=10_000))
         self._tenant_id = UUID(int=next(_TENANTS))
-        self._warm = False
+        self._begun = False
 
     async def reserve(self, at: int, task_id: str, asked: list[Screened]) -> dict[str, Verdict]:
         """Judge and remember."""
-        if not self._warm:
+        if not self._begun:
             await self._reservations.begin_epoch(EPOCH)
-            await self._reservations.warm(EPOCH, [(self._tenant_id, "ann", -2 * LONGEST, [])])
-            self._warm = True
+            self._begun = True
         request = ReservationRequest(self._tenant_id, "ann", task_id, at, LONGEST, asked)
-        (answer,) = await self._reservations.reserve(EPOCH, [request])
+        (answer,) = await self._reservations.reserve(EPOCH, [request], hold=new_hold())
         assert isinstance(answer, dict)
         return answer
 
@@ -196,17 +201,39 @@ async def test_a_released_hold_is_gone_and_a_confirmed_one_stays(redis: RedisPoo
     reservations = RedisReservations(redis, ReservationSettings())
     tenant_id = uuid4()
     await reservations.begin_epoch(EPOCH)
-    await reservations.warm(EPOCH, [(tenant_id, "ann", -LONGEST * 2, [])])
 
     def request(task: str, at: int) -> ReservationRequest:
         return ReservationRequest(tenant_id, "ann", task * 64, at, LONGEST, [candidate])
 
     first, second, third = request("a", 1), request("b", 2), request("c", 3)
-    assert await reservations.reserve(EPOCH, [first]) == [{"event-0": Verdict.HELD}]
-    await reservations.settle(EPOCH, [(first, None)])
-    assert await reservations.reserve(EPOCH, [second]) == [{"event-0": Verdict.HELD}]
-    await reservations.settle(EPOCH, [(second, candidate.rule.scopes["channel-00000001"])])
-    assert await reservations.reserve(EPOCH, [third]) == [{"event-0": Verdict.COOLDOWN}]
+    hold = new_hold()
+    assert await reservations.reserve(EPOCH, [first], hold=hold) == [{"event-0": Verdict.HELD}]
+    await reservations.settle(EPOCH, [(first, None)], hold=hold)
+    assert await reservations.reserve(EPOCH, [second], hold=hold) == [{"event-0": Verdict.HELD}]
+    await reservations.settle(EPOCH, [(second, candidate.rule.scopes["channel-00000001"])], hold=hold)
+    assert await reservations.reserve(EPOCH, [third], hold=hold) == [{"event-0": Verdict.COOLDOWN}]
+
+
+async def test_what_postgresql_has_fills_a_set_that_redis_does_not_know_so_far_back(redis: RedisPool) -> None:
+    limit = Limit(LimitKind.COOLDOWN, window_us=LONGEST, maximum=1)
+    candidate = screened(0, [limit])
+    reservations = RedisReservations(redis, ReservationSettings())
+    tenant_id = uuid4()
+    await reservations.begin_epoch(EPOCH)
+
+    async def verdict(task: str, at: int, *sends: int) -> Verdict:
+        stored = orjson.dumps([[sent, f"{sent:0<64}", "autumn", "thanks", "email", None] for sent in sends])
+        request = ReservationRequest(tenant_id, "ann", task * 64, at, LONGEST, [candidate], stored.decode())
+        (answer,) = await reservations.reserve(EPOCH, [request], hold=new_hold())
+        assert isinstance(answer, dict)
+        return answer["event-0"]
+
+    assert await verdict("a", 5_000, 4_950) is Verdict.COOLDOWN
+    assert await verdict("b", 5_050) is Verdict.HELD
+    # A late event: the set is filled further back, and keeps what it has.
+    assert await verdict("c", 1_000, 950, 4_950) is Verdict.COOLDOWN
+    assert await verdict("d", 5_149) is Verdict.COOLDOWN
+    assert await verdict("e", 5_150) is Verdict.HELD
 
 
 async def test_tries_of_one_send_count_once_and_are_released_one_by_one(redis: RedisPool) -> None:
@@ -215,22 +242,25 @@ async def test_tries_of_one_send_count_once_and_are_released_one_by_one(redis: R
     reservations = RedisReservations(redis, ReservationSettings())
     tenant_id = uuid4()
     await reservations.begin_epoch(EPOCH)
-    await reservations.warm(EPOCH, [(tenant_id, "ann", -LONGEST * 2, [])])
 
-    async def reserve(task: str, at: int) -> tuple[ReservationRequest, Verdict]:
-        request = ReservationRequest(tenant_id, "ann", task * 64, at, LONGEST, [candidate])
-        (answer,) = await reservations.reserve(EPOCH, [request])
+    def request(task: str, at: int) -> ReservationRequest:
+        return ReservationRequest(tenant_id, "ann", task * 64, at, LONGEST, [candidate])
+
+    async def reserve(task: str, at: int, hold: str) -> Verdict:
+        (answer,) = await reservations.reserve(EPOCH, [request(task, at)], hold=hold)
         assert isinstance(answer, dict)
-        return request, answer["event-0"]
+        return answer["event-0"]
 
-    first, _ = await reserve("a", 1)
-    second, verdict = await reserve("a", 1)
-    assert verdict is Verdict.HELD
-    assert (await reserve("b", 2))[1] is Verdict.HELD
-    await reservations.settle(EPOCH, [(second, None)])
-    assert (await reserve("c", 3))[1] is Verdict.CAPPED
-    await reservations.settle(EPOCH, [(first, candidate.rule.scopes["channel-00000001"])])
-    assert (await reserve("d", 4))[1] is Verdict.CAPPED
+    first, second, others = new_hold(), new_hold(), new_hold()
+    assert await reserve("a", 1, first) is Verdict.HELD
+    assert await reserve("a", 1, second) is Verdict.HELD
+    assert await reserve("b", 2, others) is Verdict.HELD
+    await reservations.settle(EPOCH, [(request("a", 1), None)], hold=second)
+    assert await reserve("c", 3, others) is Verdict.CAPPED
+    await reservations.settle(
+        EPOCH, [(request("a", 1), candidate.rule.scopes["channel-00000001"])], hold=first
+    )
+    assert await reserve("d", 4, others) is Verdict.CAPPED
 
 
 @pytest.mark.parametrize("world", [InPython, InRedis])

@@ -23,7 +23,8 @@ from server.workers.wake_ups import SweepOnly
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
 from tests.decisions.waiting import backends_in_lock_wait, locked, waiting_for_locks
 
-_COMMIT = b"COMMIT\x00"
+# What only the statement that records sends; its end is the commit.
+_TO_BE_RECORDED = b'"reasoning_trace"'
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ async def test_a_failed_duplicate_does_not_release_the_hold_of_the_first(
             again = asyncio.create_task(first_answer(other, tenant_a, "order", 0))
             await waiting_for_locks(superuser, 2)
             (of_second,) = await backends_in_lock_wait(superuser) - of_first
-            await superuser.fetchval("SELECT pg_terminate_backend($1)", of_second)
+            await superuser.fetchval("SELECT pg_cancel_backend($1)", of_second)
             with pytest.raises(Unavailable):
                 await again
             contender = asyncio.create_task(first_answer(other, tenant_a, "contender", 1))
@@ -147,7 +148,7 @@ async def test_a_commit_that_never_happened_is_done_again(
 
 
 class CuttingProxy:
-    """Stands before PostgreSQL; when armed, the next COMMIT is passed on, and its answer is cut off."""
+    """Stands before PostgreSQL; when armed, the next recording is passed on, and its answer is cut off."""
 
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
@@ -172,7 +173,7 @@ class CuttingProxy:
         back = asyncio.create_task(self._copy(server, answers))
         while data := await client.read(65_536):
             requests.write(data)
-            if self.armed and _COMMIT in data:
+            if self.armed and _TO_BE_RECORDED in data:
                 self.armed = False
                 self.cuts += 1
                 back.cancel()

@@ -23,13 +23,14 @@ from server.platform.background import BackgroundTask
 from server.platform.ids import symbol_shard
 from server.platform.logging import get_logger
 from server.platform.postgres import Connection, Database
+from server.platform.transactions import DRIVER_FAILED
 
 SHARDS: Final = 64
 _PERIOD_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 10.0
 _PAGE: Final = 20_000
 _LONGEST_ADDRESS: Final = 56
-_NO_ANSWER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_NO_ANSWER: Final = (asyncpg.PostgresError, *DRIVER_FAILED)
 _Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 

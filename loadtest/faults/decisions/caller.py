@@ -8,6 +8,7 @@ when it was killed: every second call that had no answer is repeated, the others
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -40,6 +41,7 @@ _AWAY: Final = frozenset(
 )
 _DEADLINE_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 1.0
 _UNARY_LANES: Final = 3
 _BATCH: Final = 20
 _SHARED_BATCH: Final = 30
@@ -294,12 +296,22 @@ class _Lane:
 async def _call(configuration: Configuration, name: str, path: Path, old_path: Path | None) -> None:
     caller = Caller(configuration, name, LedgerWriter(path), reverses=name.startswith("second"))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, caller.stopping.set)
+    alone = asyncio.create_task(_end_when_alone())
     left: list[tuple[str, Sequence[str]]] = []
     if old_path is not None:
         old = LedgerReader(old_path)
         old.read()
         left = [(call.tenant, call.source_event_ids) for call in list(old.open_calls.values())[::2]]
     await caller.run(left)
+    alone.cancel()
+
+
+async def _end_when_alone() -> None:
+    """A caller whose drill was killed has nobody to stop it."""
+    drill = os.getppid()
+    while os.getppid() == drill:  # noqa: ASYNC110 - another process changes it
+        await asyncio.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from loadtest.faults.decisions.unplanned import unplanned_ends
 from server.embedded.errors import StackError
 
 _READ_SECONDS: Final = 0.02
+_PATIENCE_SECONDS: Final = 3.0
 _WARM_UP_SECONDS: Final = 30.0
 # What a dead process had reserved blocks for so long: the lease, and some time to spare.
 _LEASE_SECONDS: Final = 11.0
@@ -50,6 +51,7 @@ class Drill:
     """What has come of the drill so far.
 
     Args:
+        struck: the latest fault.
         faults: what must not be, in words.
         checks: how often the database was searched for halves.
         rows: every decision, in the end.
@@ -61,6 +63,7 @@ class Drill:
 
     seed: int
     plan: list[Fault]
+    struck: Struck | None = None
     recoveries: list[Recovery] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     checks: int = 0
@@ -129,12 +132,12 @@ async def _until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 async def _strike_all(console: Console, stage: Stage, drill: Drill) -> None:
-    """One fault after the other; what overlaps begins before the last one is recovered from."""
+    """One fault after the other. Most wait for what came before, but not for ever; the others come at once."""
     recovering: list[asyncio.Task[None]] = []
     started = time.monotonic()
     for fault in drill.plan:
-        if not fault.overlaps:
-            await asyncio.gather(*recovering)
+        if not fault.overlaps and recovering:
+            await asyncio.wait(recovering, timeout=_PATIENCE_SECONDS)
         await asyncio.sleep(fault.pause_seconds)
         try:
             struck = await strike(stage, fault)
@@ -142,17 +145,19 @@ async def _strike_all(console: Console, stage: Stage, drill: Drill) -> None:
             drill.faults.append(f"fault {fault.number}: {error}")
             break
         console.print(f"{struck.at - started:7.2f} s  {fault.number:3}  {fault.name}", highlight=False)
+        drill.struck = struck
         recovering.append(asyncio.create_task(_watch(stage, drill, struck)))
     await asyncio.gather(*recovering)
 
 
 async def _watch(stage: Stage, drill: Drill, struck: Struck) -> None:
-    recovery = await recover(stage, struck)
+    recovery = await recover(stage, struck, lambda: drill.struck is not struck)
     drill.recoveries.append(recovery)
     name = f"fault {struck.fault.number}, {struck.fault.name}"
-    if recovery.served is None or recovery.whole is None:
-        which = "call was answered" if recovery.served is None else "every server process recorded"
-        drill.faults.append(f"{name}: not within {BOUND_SECONDS:g} s {which}")
+    if recovery.served is None:
+        drill.faults.append(f"{name}: no call was answered within {BOUND_SECONDS:g} s")
+    elif recovery.whole is None and not recovery.disturbed:
+        drill.faults.append(f"{name}: not every server process decided again within {BOUND_SECONDS:g} s")
     # PostgreSQL may be away again: then the next look sees the same rows.
     with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         async with _connected(stage) as connection:

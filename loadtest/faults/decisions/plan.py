@@ -12,7 +12,7 @@ Moment = Literal["request", "sent", "answer"]
 
 # The step that makes a decision durable: COMMIT, or the recording statement itself where it commits alone.
 COMMIT: Final = "commit"
-RECORD: Final = "insert_decisions"
+RECORD: Final = "record_decisions"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,11 @@ class Traps:
 
 @dataclass(slots=True)
 class _Passage:
-    """One connection of a server and its continuation."""
+    """One connection of a server and its continuation.
+
+    Args:
+        pid: the server process; 0 for a stranger, who is passed on and never struck.
+    """
 
     pid: int
     conversation: Conversation
@@ -150,7 +154,7 @@ class Proxy:
 
     async def _pass_on(self, passage: _Passage, piece: Piece) -> bool:
         """False when a trap was sprung."""
-        if piece.steps:
+        if piece.steps and passage.pid:
             if COMMIT in piece.steps:
                 self._traps.commits[passage.pid] += 1
             if point := self._traps.meets(self._link, piece.steps, ("request",)):

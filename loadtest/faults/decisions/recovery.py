@@ -23,26 +23,36 @@ class Recovery:
 
     Args:
         served: seconds from the fault until the answer to a call that was made after it; None for not in time.
-        whole: seconds until every server process committed again.
+        whole: seconds until every server process committed again; None for not in time, or not before the next fault.
+        disturbed: whether the next fault came before everything was back.
     """
 
     struck: Struck
     served: float | None
     whole: float | None
+    disturbed: bool
 
 
-async def recover(stage: Stage, struck: Struck) -> Recovery:
-    """Watch until everything is back, or the bound has passed."""
+async def recover(stage: Stage, struck: Struck, is_disturbed: Callable[[], bool]) -> Recovery:
+    """Watch until everything is back, or the bound has passed.
+
+    Args:
+        is_disturbed: whether another fault was struck since: then some processes may be dead all the time.
+    """
     before = Counter(stage.traps.commits)
-    served = await _seconds_until(struck, lambda: _is_served(stage, struck))
-    whole = await _seconds_until(struck, lambda: _is_whole(stage, before))
-    return Recovery(struck, served, whole)
+    served = await _seconds_until(struck, lambda: _is_served(stage, struck), lambda: False)
+    whole = await _seconds_until(struck, lambda: _is_whole(stage, before), is_disturbed)
+    return Recovery(struck, served, whole, whole is None and is_disturbed())
 
 
-async def _seconds_until(struck: Struck, look: Callable[[], float | None]) -> float | None:
+async def _seconds_until(
+    struck: Struck, look: Callable[[], float | None], ends: Callable[[], bool]
+) -> float | None:
     while time.monotonic() < struck.at + BOUND_SECONDS:
         if (moment := look()) is not None:
             return moment - struck.at
+        if ends():
+            return None
         await asyncio.sleep(_LOOK_SECONDS)
     return None
 

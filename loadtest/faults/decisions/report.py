@@ -23,7 +23,7 @@ def print_recoveries(console: Console, drill: Drill) -> None:
     for recovery in drill.recoveries:
         by_name[recovery.struck.fault.name].append(recovery)
     for name, found in [*sorted(by_name.items()), ("all", drill.recoveries)]:
-        served, whole = [r.served for r in found], [r.whole for r in found]
+        served, whole = [r.served for r in found], [r.whole for r in found if not r.disturbed]
         table.add_row(name, str(len(found)), *_spread(served), *_spread(whole))
     console.print(table)
 

@@ -162,7 +162,7 @@ async def staged(seed: int) -> AsyncIterator[Stage]:
         StackError: something does not start.
         LeoApiError: the server refuses a definition.
     """
-    options = fresh_options("faults")
+    options = await asyncio.to_thread(fresh_options, "faults")
     directory = options.state_directory
     for left in (*directory.glob("ledger-*.ndjson"), *directory.glob("*.json")):
         left.unlink()

@@ -1,4 +1,4 @@
-"""Processes that ended although nobody had killed them."""
+"""Processes, and work that goes on in one, that ended although nobody had killed them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from loadtest.faults.decisions.stage import Stage
 _SERVES: Final = "serving"
 _REPLACED: Final = "process_replaced"
 _DIED: Final = "process_died"
+_WORK_DIED: Final = "background_task_died"
 
 
 def unplanned_ends(stage: Stage, plan: Sequence[Fault]) -> list[str]:
@@ -37,18 +38,20 @@ def unplanned_ends(stage: Stage, plan: Sequence[Fault]) -> list[str]:
 def server_deaths(
     entries: Iterable[dict[str, Any]], killed: Collection[int], committed: Collection[int]
 ) -> list[str]:
-    """Server processes that had decided something, and died by themselves.
+    """Server processes that had decided something, and died by themselves; and what died inside of one.
 
     Args:
         entries: the lines of the server's log.
         killed: pids that the drill killed.
         committed: pids that decided something.
     """
-    return [
-        f"server process {entry['pid']} ended by itself with {entry['exit_code']}"
-        for entry in entries
-        if entry["event"] == _DIED and entry["pid"] in committed and entry["pid"] not in killed
-    ]
+    faults = []
+    for entry in entries:
+        if entry["event"] == _DIED and entry["pid"] in committed and entry["pid"] not in killed:
+            faults.append(f"server process {entry['pid']} ended by itself with {entry['exit_code']}")
+        elif entry["event"] == _WORK_DIED:
+            faults.append(f"background work of a server ended by itself: {entry['task']}; serve.log says why")
+    return faults
 
 
 def _count(plan: Iterable[Fault], targets: Collection[str]) -> int:

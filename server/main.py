@@ -114,9 +114,7 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
         accounts=Accounts.of(CHANNEL_TYPES),
         keys=resources.credential_keys,
     )
-    add_DispatchServiceServicer_to_server(
-        DispatchServicer(service=dispatch, credentials=credentials), server
-    )
+    add_DispatchServiceServicer_to_server(DispatchServicer(service=dispatch, credentials=credentials), server)
     add_ProfileServiceServicer_to_server(
         ProfileServicer(service=ProfileService(database=database, store=ProfileStore(), clock=utc_now)),
         server,
@@ -140,7 +138,9 @@ def _decision_servicer(resources: Resources) -> DecisionServicer:
     bundles = StoredBundles(store=recorded)
     return DecisionServicer(
         service=resources.decisions,
-        replays=ReplayService(database=resources.database, store=recorded, bundles=bundles),
+        replays=ReplayService(
+            database=resources.database, store=recorded, bundles=bundles, sends=BacktestStore()
+        ),
         backtests=BacktestService(
             database=resources.database, store=BacktestStore(), decisions=DecisionStore(), bundles=bundles
         ),

@@ -7,6 +7,8 @@ import sys
 import typer
 from rich.console import Console
 
+from server.cli import channels
+from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
 from server.cli.migrate import migrate
@@ -29,8 +31,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (up, serve, worker, run, token, decide, trace, replay, migrate):
+for command in (up, serve, worker, run, token, decide, trace, replay, backtest, migrate):
     app.command()(command)
+app.add_typer(channels.app, name="channels")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 import orjson
 from leo.activation.v1 import decision_service_pb2 as wire
 
+from server.conditions.checks import Check
 from server.decisions.backtest import BacktestReport, Changed, Message
 from server.decisions.backtest_store import BacktestSpan, Source
 from server.decisions.draft import Draft
@@ -45,6 +47,27 @@ def _difference(difference: Difference) -> wire.ReplayDifference:
         recorded=orjson.dumps(difference.recorded).decode(),
         replayed=orjson.dumps(difference.replayed).decode(),
     )
+
+
+def add_checks(decision: wire.Decision, checks: Mapping[str, Sequence[Check]]) -> None:
+    """Tell each candidate what it was held against."""
+    for candidate in decision.candidates:
+        candidate.checks.extend(_check(check) for check in checks.get(candidate.marketing_event_id, ()))
+
+
+def _check(check: Check) -> wire.Check:
+    message = wire.Check(
+        path=check.path,
+        subject=check.subject,
+        operator=check.operator,
+        holds=check.holds,
+        hidden=check.hidden,
+        words=check.words,
+    )
+    if not check.hidden:
+        message.expected = orjson.dumps(check.expected).decode()
+        message.actual = orjson.dumps(check.actual).decode()
+    return message
 
 
 def to_span(tenant_id: UUID, request: wire.BacktestRequest) -> BacktestSpan:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from server.decisions.draft import DRAFT_ID
 from server.decisions.evaluation import conclude, screen
 from server.decisions.limits import Holder, microseconds, reserve_in_order, scope_token, topic_token
-from server.decisions.model import Bundle, Decision, DecisionInputs, Reason, Rule
+from server.decisions.model import Bundle, Columns, Decision, DecisionInputs, Reason, Rule
 
 _PRUNED_FROM = 32
 Message = tuple[str, str]
@@ -179,18 +179,28 @@ def message_of(rule: Rule | None) -> Message | None:
 
 def holder_of(rule: Rule, channel: str, occurred_us: int, task_id: str) -> Holder:
     """The send of a rule, as limits count it."""
-    return holder(occurred_us, task_id, rule.campaign_id, rule.event_name, channel=channel, topic=rule.topic)
+    return _holder(occurred_us, task_id, (rule.campaign_id, rule.event_name), channel, rule.topic)
 
 
-def holder(
-    occurred_us: int, task_id: str, campaign_id: str, event_name: str, *, channel: str, topic: str | None
-) -> Holder:
-    """A send, as limits count it."""
+def holder_of_send(send: Columns) -> Holder:
+    """A recorded send, as limits count it.
+
+    Args:
+        send: a row of the query `sends_of`.
+    """
+    message = send["campaign_id"], send["event_name"]
+    return _holder(
+        microseconds(send["occurred_at"]), send["task_id"], message, send["channel"], send["topic"]
+    )
+
+
+def _holder(occurred_us: int, task_id: str, message: Message, channel: str, topic: str | None) -> Holder:
+    campaign_id, _ = message
     return Holder(
         occurred_us=occurred_us,
         task_id=task_id,
         campaign=scope_token(campaign_id),
-        event=scope_token(campaign_id, event_name),
+        event=scope_token(*message),
         channel=scope_token(channel),
         topic=topic_token(topic),
     )

@@ -14,12 +14,12 @@ from typing import Any, Final
 import asyncpg
 
 from server.contact_policy import LONGEST_WINDOW_SECONDS
-from server.decisions.backtest import BacktestReport, Simulation, holder
+from server.decisions.backtest import BacktestReport, Simulation, holder_of_send
 from server.decisions.backtest_cases import CaseLoader, Known, Rules, make_case
 from server.decisions.backtest_store import BacktestSpan, BacktestStore
 from server.decisions.bundle import compile_bundle
 from server.decisions.draft import Draft, with_draft
-from server.decisions.limits import Holder, microseconds
+from server.decisions.limits import Holder
 from server.decisions.model import Bundle
 from server.decisions.store import DecisionStore
 from server.decisions.stored_bundles import StoredBundles
@@ -110,7 +110,7 @@ class BacktestRun:
             return holders
         for send in await self._store.sends_of(self._connection, self._span.tenant_id, first):
             if not self._span.holds(send):
-                holders[send["profile_id"]].append(_holder(send))
+                holders[send["profile_id"]].append(holder_of_send(send))
         return holders
 
     async def _rules_of(self, row: asyncpg.Record) -> Rules | None:
@@ -135,14 +135,3 @@ class BacktestRun:
             return await self._bundles.get(connection, tenant_id, bundle_id)
         row = await self._decisions.load_bundle(connection, tenant_id)
         return compile_bundle(row["bundle_id"], row["definitions_version"], row["document"])
-
-
-def _holder(send: asyncpg.Record) -> Holder:
-    return holder(
-        microseconds(send["occurred_at"]),
-        send["task_id"],
-        send["campaign_id"],
-        send["event_name"],
-        channel=send["channel"],
-        topic=send["topic"],
-    )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
+from server.conditions.checks import Check
+from server.decisions.backtest import holder_of_send
+from server.decisions.backtest_store import BacktestStore
+from server.decisions.checks import candidate_checks
 from server.decisions.intake import decision_id
+from server.decisions.limits import Holder
+from server.decisions.model import Columns, DecisionInputs
 from server.decisions.replay import Replayed, replay
 from server.decisions.replay_store import ReplayStore
 from server.decisions.stored_bundles import StoredBundles
-from server.errors import NotFound
-from server.platform.postgres import Database
+from server.errors import NotFound, PreconditionFailed
+from server.platform.postgres import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +32,15 @@ class ReplayReport:
 
 
 class ReplayService:
-    """Makes recorded decisions again. Writes nothing."""
+    """Makes recorded decisions again, to compare or to explain them. Writes nothing."""
 
-    def __init__(self, *, database: Database, store: ReplayStore, bundles: StoredBundles) -> None:
+    def __init__(
+        self, *, database: Database, store: ReplayStore, bundles: StoredBundles, sends: BacktestStore
+    ) -> None:
         self._database = database
         self._store = store
         self._bundles = bundles
+        self._sends = sends
 
     async def replay(self, tenant_id: UUID, *, task: str, source_event_id: str) -> ReplayReport:
         """Replay one decision. One transaction, one statement, and one more for a bundle that is not known yet.
@@ -51,3 +62,37 @@ class ReplayService:
             recorded_output_sha256=row["output_sha256"],
             replayed=replay(bundle, row),
         )
+
+    async def explain(self, tenant_id: UUID, row: Columns) -> Mapping[str, Sequence[Check]]:
+        """What each candidate was held against, by marketing event; nothing where it can not be told any more.
+
+        One transaction: one statement for a bundle that is not known, and one for the sends near it where a
+        reservation was asked for.
+
+        Args:
+            row: the columns of the query `get_decision`.
+        """
+        try:
+            async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+                bundle = await self._bundles.get(connection, tenant_id, row["rule_bundle_id"])
+                inputs, decision, _ = replay(bundle, row)
+                reach = timedelta(microseconds=bundle.longest_window_us)
+                holders = await self._holders(connection, tenant_id, inputs, reach) if inputs.verdicts else []
+        except PreconditionFailed:
+            return {}
+        return {
+            candidate.rule.marketing_event_id: candidate_checks(candidate, inputs, decision.selected, holders)
+            for candidate in decision.candidates
+        }
+
+    async def _holders(
+        self, connection: Connection, tenant_id: UUID, inputs: DecisionInputs, reach: timedelta
+    ) -> list[Holder]:
+        """The other sends to the profile that were decided by then."""
+        event = inputs.event
+        since = {event.profile_id: event.occurred_at - reach}
+        return [
+            holder_of_send(send)
+            for send in await self._sends.sends_of(connection, tenant_id, since)
+            if send["task_id"] != event.task_id and send["decided_at"] <= inputs.decided_at
+        ]

@@ -11,7 +11,7 @@ from leo.activation.v1 import decision_service_pb2 as wire
 from leo.activation.v1 import decision_service_pb2_grpc, error_reason_pb2
 
 from server.decisions.arms import ArmView
-from server.decisions.audit_messages import from_backtest, from_replay, to_draft, to_span
+from server.decisions.audit_messages import add_checks, from_backtest, from_replay, to_draft, to_span
 from server.decisions.backtesting import BacktestService
 from server.decisions.intake import IncomingEvent
 from server.decisions.model import DecisionRecord, Outcome, Reason
@@ -80,8 +80,10 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
             current_caller().tenant_id, task=request.task_id, source_event_id=request.source_event_id
         )
         row = details.row
+        decision = _from_record(details.record, True)
+        add_checks(decision, await self._replays.explain(current_caller().tenant_id, row))
         return wire.GetDecisionResponse(
-            decision=_from_record(details.record, True),
+            decision=decision,
             profile_id=row["profile_id"],
             event_type=row["event_type"],
             occurred_at=to_timestamp(row["occurred_at"]),

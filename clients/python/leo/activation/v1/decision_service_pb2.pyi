@@ -527,6 +527,7 @@ class Candidate(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
     marketing_event_id: _builtins.str
     """Id of the marketing event."""
     event_name: _builtins.str
@@ -539,6 +540,12 @@ class Candidate(_message.Message):
     def arm(self) -> Global___Arm:
         """What the experiment on this marketing event drew for the profile; unset where there is none in force."""
 
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Check]:
+        """What it was held against, up to the hurdle that it did not take; filled by GetDecision only, and empty where what
+        was recorded can not be read any more (an erased profile).
+        """
+
     def __init__(
         self,
         *,
@@ -547,14 +554,68 @@ class Candidate(_message.Message):
         reason: Global___DecisionReason.ValueType = ...,
         explanation: _builtins.str = ...,
         arm: Global___Arm | None = ...,
+        checks: _abc.Iterable[Global___Check] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "event_name", b"event_name", "explanation", b"explanation", "marketing_event_id", b"marketing_event_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "checks", b"checks", "event_name", b"event_name", "explanation", b"explanation", "marketing_event_id", b"marketing_event_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
+
+@_typing.final
+class Check(_message.Message):
+    """One thing that a candidate was held against: the reason as data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Where it stands: "profile", "campaign.status", "campaign.period", "period", "audience…" and "condition…" with the
+    place in the rule (condition.all[1]), "channels[0].address", "channels[0].consent", "holdout", "experiment",
+    "limits[0]" (the cooldown first, then the caps), "limits" for a send that was under way and never recorded, "rank".
+    """
+    subject: _builtins.str
+    """What was read: an attribute such as "event.amount", a channel, "cooldown", "cap", "priority"."""
+    operator: _builtins.str
+    """The operator of the rule, or "exists", "at most", "best of"."""
+    expected: _builtins.str
+    """What was asked, as JSON text; empty when hidden."""
+    actual: _builtins.str
+    """What was found, as JSON text; "null" where there was nothing, empty when hidden. Of lists at most 20 members."""
+    holds: _builtins.bool
+    """Whether the two agree. In an "any" or a "not" one that does not need not matter."""
+    hidden: _builtins.bool
+    """The values may identify a person, and are left out."""
+    words: _builtins.str
+    """The same in words, without personal data."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        operator: _builtins.str = ...,
+        expected: _builtins.str = ...,
+        actual: _builtins.str = ...,
+        holds: _builtins.bool = ...,
+        hidden: _builtins.bool = ...,
+        words: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "expected", b"expected", "hidden", b"hidden", "holds", b"holds", "operator", b"operator", "path", b"path", "subject", b"subject", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Check: _TypeAlias = Check  # noqa: Y015
 
 @_typing.final
 class GetDecisionRequest(_message.Message):

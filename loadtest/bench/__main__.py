@@ -31,7 +31,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sizes = _sizes(arguments)
     with open_stage() as stage:
-        figures = asyncio.run(_run(stage, arguments.names or list(BENCHMARKS), sizes, arguments.rounds))
+        figures = asyncio.run(_run(stage, arguments.names or _usual(), sizes, arguments.rounds))
     Console(width=max(110, Console().width)).print(_table(figures))
     print(
         "Reconciled: every run that writes stored exactly what was acknowledged."
@@ -54,6 +54,10 @@ def _arguments() -> argparse.Namespace:
     if unknown or arguments.rounds < 1:
         parser.error(f"no such benchmark: {', '.join(unknown)}" if unknown else "--rounds is 1 or more")
     return arguments
+
+
+def _usual() -> list[str]:
+    return [name for name, benchmark in BENCHMARKS.items() if not benchmark.asked_for]
 
 
 def _sizes(arguments: argparse.Namespace) -> Sizes:

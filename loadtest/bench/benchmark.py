@@ -68,12 +68,14 @@ class Benchmark:
         rounds: measures so many times, product and baseline in turn. A run whose rows are not exactly what was
             acknowledged ends the suite; a sample that was held against rows has their number as `rows`.
         baseline_name: what the baseline is, in words; empty without one.
+        asked_for: runs only where it is named, since it takes hours or many gigabytes.
     """
 
     name: str
     unit: str
     rounds: Callable[[Stage, Sizes, int], Awaitable[Sequence[Pair]]]
     baseline_name: str = ""
+    asked_for: bool = False
 
 
 @dataclass(frozen=True, slots=True)

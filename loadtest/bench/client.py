@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -19,7 +20,7 @@ import grpc
 import uvloop
 from leo.activation.v1 import decision_service_pb2 as wire
 
-from loadtest.bench.events import EventStream
+from loadtest.bench.events import EventStream, RoundsOfAll
 
 DECIDE = "/leo.activation.v1.DecisionService/Decide"
 STREAM = "/leo.activation.v1.DecisionService/DecideStream"
@@ -47,6 +48,7 @@ class Tally:
         return {
             "acknowledged": self.acknowledged,
             "sends": self.sends,
+            "seconds": self.seconds,
             "per_second": self.measured / self.seconds if self.seconds else 0.0,
             "p50_ms": percentile(ordered, 0.50) * 1000,
             "p99_ms": percentile(ordered, 0.99) * 1000,
@@ -65,7 +67,7 @@ async def closed(job: dict[str, Any], tally: Tally) -> None:
         call = _unary(channel, job)
         begin = time.perf_counter() + job["warm_seconds"]
         end = begin + job["seconds"]
-        numbers = count()
+        numbers = count(job.get("first", 0))
 
         async def caller() -> None:
             while (started := time.perf_counter()) < end:
@@ -105,23 +107,35 @@ async def open_loop(job: dict[str, Any], tally: Tally) -> None:
 async def stream(job: dict[str, Any], tally: Tally) -> None:
     """Every tenant's messages over streams, `streams` of them open at once; all of it is measured.
 
-    One tenant's events are divided over all streams; of several tenants, each has a stream of its own.
+    One tenant's events are divided over all streams; of several tenants, each has a stream of its own. They share
+    one connection, unless the job wants `connections`.
     """
     waiting = iter(_stream_jobs(job))
-    async with grpc.aio.insecure_channel(job["address"]) as channel:
-        call = channel.stream_stream(
-            STREAM,
-            request_serializer=wire.DecideStreamRequest.SerializeToString,
-            response_deserializer=wire.DecideStreamResponse.FromString,
-        )
-        await channel.channel_ready()
+    async with AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(_channel(job["address"]))
+            for _ in range(job.get("connections", 1))
+        ]
+        await asyncio.gather(*(channel.channel_ready() for channel in channels))
         begin = time.perf_counter()
-        await asyncio.gather(*(_streams(call, waiting, tally) for _ in range(job["streams"])))
+        await asyncio.gather(
+            *(_streams(channels[n % len(channels)], waiting, tally) for n in range(job["streams"]))
+        )
         tally.seconds = time.perf_counter() - begin
     tally.measured = tally.acknowledged
 
 
-async def _streams(call: Any, waiting: Iterator[_StreamJob], tally: Tally) -> None:
+def _channel(address: str) -> grpc.aio.Channel:
+    """With a connection of its own; gRPC would share one among all channels to an address."""
+    return grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+async def _streams(channel: grpc.aio.Channel, waiting: Iterator[_StreamJob], tally: Tally) -> None:
+    call = channel.stream_stream(
+        STREAM,
+        request_serializer=wire.DecideStreamRequest.SerializeToString,
+        response_deserializer=wire.DecideStreamResponse.FromString,
+    )
     for token, messages in waiting:
         async for response in call(_each(messages), metadata=_bearer(token)):
             for result in response.results:
@@ -143,11 +157,11 @@ def _stream_jobs(job: dict[str, Any]) -> list[_StreamJob]:
     jobs = []
     of_tenant = job["streams"] if len(job["tokens"]) == 1 else 1
     for token in job["tokens"]:
-        events = EventStream(profiles=job["profiles"], label=job["label"])
-        size = job["batch"]
+        events = _events(job)
+        first, size = job.get("first", 0), job["batch"]
         messages = [
             wire.DecideStreamRequest(events=[events.event(n) for n in range(start, start + size)])
-            for start in range(0, job["events"], size)
+            for start in range(first, first + job["events"], size)
         ]
         jobs.extend((token, messages[first::of_tenant]) for first in range(of_tenant))
     return jobs
@@ -159,7 +173,7 @@ def _unary(channel: grpc.aio.Channel, job: dict[str, Any]) -> Callable[[int], Aw
         request_serializer=wire.DecideRequest.SerializeToString,
         response_deserializer=wire.DecideResponse.FromString,
     )
-    events = EventStream(profiles=job["profiles"], label=job["label"])
+    events = _events(job)
     metadata = _bearer(job["tokens"][0])
 
     async def decide(number: int) -> wire.Decision:
@@ -168,6 +182,12 @@ def _unary(channel: grpc.aio.Channel, job: dict[str, Any]) -> Callable[[int], Aw
         return response.decision
 
     return decide
+
+
+def _events(job: dict[str, Any]) -> EventStream | RoundsOfAll:
+    if job.get("rounds_of_all"):
+        return RoundsOfAll(profiles=job["profiles"], label=job["label"])
+    return EventStream(profiles=job["profiles"], label=job["label"], population=job.get("population"))
 
 
 def _bearer(token: str) -> tuple[tuple[str, str], ...]:

@@ -19,6 +19,7 @@ from server.platform.postgres_codecs import register_codecs
 SCOPES = ("decisions.write", "decisions.read")
 BATCH = 500
 STREAMS = 3
+WORKER_STREAMS = 8  # enough for the kernel to give each of two processes some
 TENANT_BATCH = 50
 TENANT_EVENTS = 100
 TENANT_PROFILES = 100
@@ -83,11 +84,24 @@ async def many_tenants(stage: Stage, sizes: Sizes) -> Sample:
     return await decide(stage, job, World(sizes.tenants, TENANT_PROFILES))
 
 
-async def decide(stage: Stage, job: Mapping[str, Any], world: World) -> Sample:
-    """Run a job against a fresh server and database, and hold its count against the rows."""
+async def two_workers(stage: Stage, sizes: Sizes) -> Sample:
+    """The streams of one tenant to two server processes on one port, each stream with its own connection."""
+    batch = min(BATCH, sizes.events // WORKER_STREAMS)
+    job = {"kind": "stream", "events": sizes.events, "batch": batch, "streams": WORKER_STREAMS}
+    return await decide(
+        stage, {**job, "connections": WORKER_STREAMS}, World(1, sizes.profiles), LEO_PROCESSES="2"
+    )
+
+
+async def decide(stage: Stage, job: Mapping[str, Any], world: World, **settings: str) -> Sample:
+    """Run a job against a fresh server and database, and hold its count against the rows.
+
+    Args:
+        settings: further LEO_ variables of the server.
+    """
     async with stage.database() as database:
         await fill(database, world)
-        async with stage.server(database, SERVE) as server:
+        async with stage.server(database, SERVE, **settings) as server:
             await stage.settle()
             before = stage.consumption(server)
             report = await drive(complete(job, stage, server, world.profiles, world.tenants))
@@ -169,6 +183,9 @@ BENCHMARKS = (
     Benchmark("decide_open_500", "ms (p99)", interleaved(_latency(_decided(_open)))),
     Benchmark(
         "decide_stream", "decisions/s", interleaved(_decided(streamed), copy_task_rows), "copy_task_rows"
+    ),
+    Benchmark(
+        "decide_stream_2_workers", "decisions/s", interleaved(two_workers, copy_task_rows), "copy_task_rows"
     ),
     Benchmark(
         "decide_stream_1000_tenants",

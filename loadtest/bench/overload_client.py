@@ -98,7 +98,8 @@ async def closed(job: dict[str, Any], call: Call, outcomes: Outcomes) -> None:
 
     async def caller() -> None:
         while (due := time.perf_counter()) < measured.end:
-            await asyncio.sleep(await _one(call, outcomes, measured, next(numbers), job["batch"], due))
+            pause = await _one(call, outcomes, measured, next(numbers), job["batch"], due)
+            await asyncio.sleep(pause)
 
     await asyncio.gather(*(caller() for _ in range(job["concurrency"])))
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from loadtest.bench import decisions, deliveries, overload, snapshots, ticks
+from loadtest.bench import (
+    decisions,
+    deliveries,
+    evaluation,
+    growth,
+    overload,
+    population,
+    rewarm,
+    snapshots,
+    ticks,
+)
 from loadtest.bench.benchmark import Benchmark
 
+_MODULES = (evaluation, decisions, snapshots, deliveries, ticks, overload, growth, population, rewarm)
+
 BENCHMARKS: dict[str, Benchmark] = {
-    benchmark.name: benchmark
-    for benchmark in (
-        *decisions.BENCHMARKS,
-        *snapshots.BENCHMARKS,
-        *deliveries.BENCHMARKS,
-        *ticks.BENCHMARKS,
-        *overload.BENCHMARKS,
-    )
+    benchmark.name: benchmark for module in _MODULES for benchmark in module.BENCHMARKS
 }

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from server.experiments.model import add_up, settles_until
 from server.experiments.store import CounterStore
-from server.platform.clock import utc_now
 from server.platform.postgres import Database
 
 
 class ExperimentJobs:
-    """Counts, for each variant, the profiles that it reached and those of them that converted."""
+    """Counts, for each variant, the profiles that it reached and those of them that converted.
 
-    def __init__(self, *, database: Database, store: CounterStore) -> None:
+    Args:
+        clock: tells what is old enough to be settled.
+    """
+
+    def __init__(self, *, database: Database, store: CounterStore, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._store = store
+        self._clock = clock
 
     async def count(self) -> None:
         """Every experiment whose counters may still change, each in a transaction of its own.
@@ -40,7 +46,7 @@ class ExperimentJobs:
             measured = await self._store.claim_measured(connection, tenant_id, experiment_id)
             if measured is None:
                 return
-            until = settles_until(measured, utc_now())
+            until = settles_until(measured, self._clock())
             counted = await self._store.count_exposures(connection, tenant_id, measured, until)
             settled, counts = add_up(measured.settled, counted)
             await self._store.write_counts(

@@ -33,6 +33,7 @@ from server.dispatch.plan_runner import Decider, PlanRunner
 from server.dispatch.plan_store import PlanStore
 from server.experiments.jobs import ExperimentJobs
 from server.experiments.store import CounterStore
+from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.sweep import Sweep
@@ -101,7 +102,7 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             months=months,
             snapshots=SnapshotUpkeep(database=database, redis=redis),
             credentials=credentials,
-            experiments=ExperimentJobs(database=database, store=CounterStore()),
+            experiments=ExperimentJobs(database=database, store=CounterStore(), clock=utc_now),
         )
 
 

@@ -51,6 +51,7 @@ class Decisions:
         body: str = "Dear {{ profile.first_name }}, you spent {{ event.amount }}.",
         metadata: Mapping[str, Any] | None = None,
         language: str = "default",
+        engine: str = "jinja2",
     ) -> Definitions:
         """A campaign, a marketing event, and a template for each channel."""
         name = uuid4().hex[:12]
@@ -74,7 +75,7 @@ class Decisions:
             )
         definitions = Definitions(tenant_id, name, marketing_event_id, name)
         for channel in channels:
-            await self.template(definitions, channel, language, subject, body, metadata)
+            await self.template(definitions, channel, language, subject, body, metadata, engine)
         return definitions
 
     async def template(
@@ -85,13 +86,14 @@ class Decisions:
         subject: str,
         body: str,
         metadata: Mapping[str, Any] | None = None,
+        engine: str = "jinja2",
     ) -> None:
         """One active template."""
         async with self.tenant(definitions.tenant_id):
             await self.app.execute(
                 "insert into message_templates (tenant_id, template_id, template_name, channel, language,"
-                " subject_template, body_template, metadata, version, status)"
-                " values ($1, $2, $3, $4, $5, $6, $7, $8, 1, 'active')",
+                " subject_template, body_template, metadata, version, status, template_engine)"
+                " values ($1, $2, $3, $4, $5, $6, $7, $8, 1, 'active', $9)",
                 definitions.tenant_id,
                 uuid4(),
                 definitions.template_name,
@@ -100,6 +102,7 @@ class Decisions:
                 subject,
                 body,
                 orjson.dumps(metadata or {}).decode(),
+                engine,
             )
 
     async def profile(

@@ -254,6 +254,11 @@ def _session_settings(application_name: str, timeouts: Timeouts) -> dict[str, st
         "statement_timeout": str(timeouts.statement_ms),
         "lock_timeout": str(timeouts.lock_ms),
         "idle_in_transaction_session_timeout": str(timeouts.idle_in_transaction_ms),
+        # A machine that vanishes without a word loses its sessions, and with them its locks, after some five seconds.
+        "tcp_keepalives_idle": "2",
+        "tcp_keepalives_interval": "1",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "5000",
         "synchronous_commit": "on",
         "timezone": "UTC",
         # Statements here are short: compiling one costs more than it saves.

@@ -10,7 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conditions.grid import every_leaf_of_json, every_leaf_of_windows, one_of_each
+from server.conditions.operators import MAX_LIST_LENGTH
+from server.conditions.parser import MAX_AGGREGATES, MAX_DEPTH, MAX_NODES
+from tests.conditions.grid import every_leaf_of_json, every_leaf_of_windows, leaf, one_of_each
 from tests.conditions.strategies import Person, markets, people, trees
 from tests.conditions.world import Market, Running
 
@@ -50,3 +52,19 @@ def test_every_operator_agrees_on_every_kind_of_value(world: Running, record_pro
     runner.run(compared.compare(one_of_each(), [], {}, [*leaves, *negated]))
     record_property("compared", f"{compared.pairs} pairs of condition and profile, {compared.true} true")
     assert compared.pairs > 50_000
+
+
+def test_the_largest_rule_runs(world: Running) -> None:
+    """As many nodes, levels, windows and members as a rule may have."""
+    runner, compared = world
+    windows = [leaf(f"sum(purchase.a, {days}d)", ">=", days / 10) for days in range(1, MAX_AGGREGATES + 1)]
+    long_list = leaf("profile.a", "in", [f"value {number}" for number in range(MAX_LIST_LENGTH)])
+    circles = [
+        leaf("profile.location", "within_km", {"latitude": number / 4, "longitude": 10.77, "km": 1})
+        for number in range(MAX_NODES - MAX_DEPTH - len(windows) - 1)
+    ]
+    tree: dict[str, Any] = {"any": [*windows, long_list, *circles]}
+    for _ in range(MAX_DEPTH - 2):
+        tree = {"not": tree}
+    runner.run(compared.compare(one_of_each()[-40:], [], {}, [tree]))
+    assert 0 < compared.true < compared.pairs

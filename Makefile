@@ -15,18 +15,26 @@ PROTO_OUT := clients/python
 ROUNDS ?= 5
 RATE ?= 5000
 SECONDS ?= 120
+KILLS ?= 30
 
-.PHONY: help demo faults run test fuzz bench load lint proto migrate lock clean
+.PHONY: help demo faults faults-decisions faults-deliveries run test fuzz bench load lint proto migrate lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 20
 
 demo: $(INSTALLED) ## Play the main job on 6,919 real purchases, from nothing to the mailbox
 	@exec $(BIN)/python -m loadtest.demo
 
 # As root, starting PostgreSQL or Redis again is a fork, and gRPC remarks on each of them.
-faults: $(INSTALLED) ## Play the demo while server, worker, PostgreSQL and both Redis are killed; SEED=7 draws other moments
-	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m loadtest.faults $(if $(SEED),--seed $(SEED))
+faults faults-decisions faults-deliveries: export GRPC_VERBOSITY = ERROR
+
+faults: faults-decisions faults-deliveries ## Both drills below, one after the other; SEED=7 draws other moments
+
+faults-decisions: $(INSTALLED) ## Kill servers, PostgreSQL, Redis and callers under load, KILLS=n of them
+	@exec $(BIN)/python -m loadtest.faults.decisions --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+faults-deliveries: $(INSTALLED) ## Play the demo while server, worker, PostgreSQL and both Redis are killed
+	@exec $(BIN)/python -m loadtest.faults.deliveries $(if $(SEED),--seed $(SEED))
 
 run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 	@exec $(BIN)/python -m server.cli.main run
@@ -38,7 +46,7 @@ fuzz: $(INSTALLED) ## Search for SECONDS for rules that closure and SQL judge di
 	@LEO_FUZZ_SECONDS=$(SECONDS) LEO_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/conditions/fuzz.py -q -s -p no:cacheprovider
 
 bench: $(INSTALLED) ## Measure against raw baselines; BENCH=name runs one, ROUNDS=n other than five times
-	@exec $(BIN)/python -m loadtest.bench $(BENCH) --rounds $(ROUNDS)
+	@exec $(BIN)/python -m loadtest.bench $(BENCH) --rounds $(ROUNDS) $(if $(filter command environment,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 load: $(INSTALLED) ## Load a running stack with locust: RATE events a minute for SECONDS seconds
 	@exec $(BIN)/python -m loadtest.load --rate $(RATE) --seconds $(SECONDS)

@@ -1,1 +1,1 @@
-"""The main job while its processes are killed, each once. `make faults` runs it."""
+"""What holds while processes are killed: of decisions under load, and of deliveries in the demo. `make faults`."""

@@ -16,15 +16,16 @@ from server.decisions.assembly import running_decisions
 from server.decisions.model import DecisionRecord, Reason
 from server.decisions.service import DecisionService
 from server.embedded.database_setup import DatabaseUrls
-from server.errors import Unavailable
-from server.platform.postgres import Database
+from server.errors import Overloaded, Unavailable
+from server.platform.postgres import Database, Timeouts
 from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
 from tests.decisions.waiting import backends_in_lock_wait, locked, waiting_for_locks
 
-# What only the statement that records sends; its end is the commit.
+# What only the statement that records sends; its end is the commit. And what ends any other transaction.
 _TO_BE_RECORDED = b'"reasoning_trace"'
+_COMMIT = b"COMMIT\x00"
 
 
 @pytest.fixture
@@ -148,12 +149,18 @@ async def test_a_commit_that_never_happened_is_done_again(
 
 
 class CuttingProxy:
-    """Stands before PostgreSQL; when armed, the next recording is passed on, and its answer is cut off."""
+    """Stands before PostgreSQL; when armed, the next recording is passed on, and its answer is cut off.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        cut_at: what tells it.
+        armed: whether it is from the start.
+    """
+
+    def __init__(self, url: str, *, cut_at: bytes = _TO_BE_RECORDED, armed: bool = False) -> None:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
-        self.armed = False
+        self._cut_at = cut_at
+        self.armed = armed
         self.cuts = 0
 
     async def start(self) -> str:
@@ -173,7 +180,7 @@ class CuttingProxy:
         back = asyncio.create_task(self._copy(server, answers))
         while data := await client.read(65_536):
             requests.write(data)
-            if self.armed and _TO_BE_RECORDED in data:
+            if self.armed and self._cut_at in data:
                 self.armed = False
                 self.cuts += 1
                 back.cancel()
@@ -205,3 +212,70 @@ async def test_a_commit_whose_answer_is_lost_is_found_and_answered(
     await proxy.stop()
     assert await sends(proof) == ["order"]
     assert await proof.fetchval("SELECT count(*) FROM delivery_log") == 1
+
+
+async def test_a_new_month_whose_commit_has_no_answer_is_made_again(
+    redis: RedisPool, database: DatabaseUrls, proof: asyncpg.Connection, tenant_a: UUID, shop: None
+) -> None:
+    proxy = CuttingProxy(database.app_url, cut_at=_COMMIT)
+    async with another_server(await proxy.start(), redis) as service:
+        proxy.armed = True
+        assert await first_answer(service, tenant_a, "order", 0) is Reason.SELECTED
+        assert proxy.cuts == 1
+    await proxy.stop()
+    assert await proof.fetchval("SELECT count(*) FROM behavioral_events") == 1
+
+
+async def test_what_is_recorded_stays_counted_when_a_duplicate_of_its_batch_can_not_be_looked_up(
+    decisions: DecisionService,
+    redis: RedisPool,
+    database: DatabaseUrls,
+    app: asyncpg.Connection,
+    superuser: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    await add_profile(app, tenant_a, "eve")
+    await prepare(decisions, tenant_a)
+    async with (
+        one_connection(database.app_url) as pool,
+        running_decisions(database=pool, redis=redis, wake_up=SweepOnly()) as service,
+    ):
+        await prepare(service, tenant_a)
+        async with locked(database.superuser_url, "agent_task"):
+            first = asyncio.create_task(first_answer(decisions, tenant_a, "order", 0))
+            await waiting_for_locks(superuser, 1)
+            both = [purchase("order"), purchase("of-eve", profile_id="eve")]
+            batch = asyncio.create_task(service.decide_batch(tenant_a, both))
+            await waiting_for_locks(superuser, 2)
+            taking = asyncio.create_task(take_the_connection(pool))
+        assert await first is Reason.SELECTED
+        with pytest.raises(Overloaded):
+            await batch
+        await taking
+        await decisions.decide(tenant_a, purchase("contender", "eve", NOON + timedelta(days=1)))
+    assert await sends(proof) == ["of-eve", "order"]
+
+
+@asynccontextmanager
+async def one_connection(url: str) -> AsyncIterator[Database]:
+    """A pool of one, which is soon said to be in use."""
+    pool = await Database.connect(
+        url,
+        minimum_connections=1,
+        maximum_connections=1,
+        application_name="test-narrow",
+        timeouts=Timeouts(acquire_seconds=0.3),
+    )
+    yield pool
+    await pool.close()
+
+
+async def take_the_connection(pool: Database) -> None:
+    """Take it when it becomes free, and keep it for longer than anybody waits."""
+    while True:
+        with suppress(Overloaded):
+            async with pool.transaction() as connection:
+                await connection.execute("SELECT pg_sleep(1)")
+            return

@@ -118,6 +118,8 @@ async def test_commits_are_durable_and_statements_bounded(pool: Database) -> Non
         assert await connection.fetchval("show statement_timeout") == "30s"
         assert await connection.fetchval("show lock_timeout") == "10s"
         assert await connection.fetchval("show idle_in_transaction_session_timeout") == "1min"
+        assert await connection.fetchval("show tcp_keepalives_idle") == "2"
+        assert await connection.fetchval("show tcp_user_timeout") == "5000"
         assert await connection.fetchval("show application_name") == "tests"
     await pool.ping()
 

@@ -1,1 +1,1 @@
-"""Decisions while everything they stand on is killed. `make faults` runs it."""
+"""Decisions while everything they stand on is killed. `make faults-decisions` runs it."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.demo.reconcile import Figures
-from loadtest.faults.kills import TARGETS, Killer, draw_kills
-from loadtest.faults.verdict import delivery_faults, differences, longest_pause, unplanned_ends
+from loadtest.faults.deliveries.kills import TARGETS, Killer, draw_kills
+from loadtest.faults.deliveries.verdict import delivery_faults, differences, longest_pause, unplanned_ends
 from server.embedded.state import checkout_directory
 from tests.demo.expected import expected_figures
 
@@ -36,7 +36,7 @@ def state_directory() -> Iterator[Path]:
 def test_the_job_survives_the_death_of_each_process(state_directory: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LEO_")}
     result = subprocess.run(
-        [sys.executable, "-m", "loadtest.faults", "--limit", str(LIMIT), "--no-compare"],
+        [sys.executable, "-m", "loadtest.faults.deliveries", "--limit", str(LIMIT), "--no-compare"],
         cwd=checkout_directory(),
         env=kept | {"LEO_STATE_DIRECTORY": str(state_directory)},
         capture_output=True,

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.demo.reconcile import Figures
-from loadtest.faults.kills import Killer
-from loadtest.faults.ledger import Audit, Ledger
-from loadtest.faults.verdict import longest_pause
+from loadtest.faults.deliveries.kills import Killer
+from loadtest.faults.deliveries.ledger import Audit, Ledger
+from loadtest.faults.deliveries.verdict import longest_pause
 
 _SHOWN_FAULTS: Final = 20
 

@@ -1,4 +1,4 @@
-"""`python -m loadtest.faults`: the main job while its processes are killed, each once, in the middle.
+"""`python -m loadtest.faults.deliveries`: the main job while its processes are killed, each once, in the middle.
 
 It ends with status 1 when the figures differ from those of an undisturbed run, an acknowledged decision is missing,
 a message came twice, or a process ended that nobody had killed.
@@ -25,10 +25,10 @@ from loadtest.demo.loader import Refused
 from loadtest.demo.play import Played, play
 from loadtest.demo.processes import Running, running_stack
 from loadtest.demo.purchases import Purchase, read_purchases
-from loadtest.faults.kills import KILL_RULE, Killer, draw_kills
-from loadtest.faults.ledger import Audit, Ledger, audit
-from loadtest.faults.report import print_faults, print_kills, print_result
-from loadtest.faults.verdict import decided, delivery_faults, differences, unplanned_ends
+from loadtest.faults.deliveries.kills import KILL_RULE, Killer, draw_kills
+from loadtest.faults.deliveries.ledger import Audit, Ledger, audit
+from loadtest.faults.deliveries.report import print_faults, print_kills, print_result
+from loadtest.faults.deliveries.verdict import decided, delivery_faults, differences, unplanned_ends
 from server.cli.stopping import ends_on_signal
 from server.embedded.errors import StackError
 from server.embedded.mailbox import Mailbox

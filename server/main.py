@@ -45,6 +45,7 @@ from server.dispatch.credentials.store import CredentialStore
 from server.dispatch.rpc import DispatchServicer
 from server.dispatch.service import DispatchService
 from server.dispatch.store import DispatchStore
+from server.dispatch.template_rules import TemplateRules
 from server.dispatch.wake_up import WakeUp
 from server.http.figures import SharedFigures, shared_figures
 from server.http.listener import monitoring
@@ -104,7 +105,12 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     database = resources.database
     add_AlertServiceServicer_to_server(AlertServicer(service=resources.alerts.service), server)
     add_CatalogServiceServicer_to_server(
-        CatalogServicer(service=CatalogService(database=database, conditions=conditions)), server
+        CatalogServicer(
+            service=CatalogService(
+                database=database, conditions=conditions, templates=TemplateRules(CHANNEL_TYPES)
+            )
+        ),
+        server,
     )
     add_DecisionServiceServicer_to_server(_decision_servicer(resources), server)
     dispatch = DispatchService(database=database, store=DispatchStore(), wake_up=resources.wake_up)

@@ -188,7 +188,7 @@ def to_draft(message: wire.DraftMessageTemplate) -> MessageTemplate:
     """A text that is not stored."""
     return MessageTemplate(
         template_name="",
-        channel="",
+        channel=message.channel,
         subject_template=message.subject_template,
         body_template=message.body_template,
         template_engine=message.template_engine or DEFAULT_ENGINE,

@@ -149,7 +149,9 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             rendered = await templates.preview_stored(
                 current_caller().tenant_id, request.template_id, request.variables
             )
-        return wire.PreviewMessageTemplateResponse(subject=rendered.subject, body=rendered.body)
+        return wire.PreviewMessageTemplateResponse(
+            subject=rendered.subject, body=rendered.body, metadata=rendered.metadata
+        )
 
     async def PutExperiment(
         self, request: wire.PutExperimentRequest, context: Context

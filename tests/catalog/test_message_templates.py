@@ -46,7 +46,7 @@ async def test_a_draft_leaves_the_version_in_use(catalog: Catalog) -> None:
 
 
 async def test_languages_and_channels_have_versions_of_their_own(catalog: Catalog) -> None:
-    for fields in ({}, {"language": "vi"}, {"language": "en-GB"}, {"channel": "zalo"}):
+    for fields in ({}, {"language": "vi"}, {"language": "en-GB"}, {"channel": "sms"}):
         assert (await catalog.put_template(**fields)).message_template.version == 1
     assert not (await catalog.put_template(language="EN-gb")).changed
     listed: list[tuple[str, str]] = []
@@ -56,7 +56,7 @@ async def test_languages_and_channels_have_versions_of_their_own(catalog: Catalo
         part = await catalog.call("ListMessageTemplates", page=page, template_name="thanks")
         listed += [(item.channel, item.language) for item in part.message_templates]
         token = part.page.next_page_token
-    assert listed == [("email", "default"), ("email", "en-GB"), ("email", "vi"), ("zalo", "default")]
+    assert listed == [("email", "default"), ("email", "en-GB"), ("email", "vi"), ("sms", "default")]
 
 
 async def test_a_preview_renders_what_is_stored(catalog: Catalog) -> None:
@@ -101,7 +101,55 @@ async def test_tenants_see_nothing_of_each_other(catalog: Catalog, other_catalog
     assert theirs.template_id != mine.template_id
 
 
+ZNS = {"template_id": "77", "template_data": {"name": "{{ profile.name }}"}}
+
+
+async def test_what_a_channel_needs_is_checked_kept_and_previewed(catalog: Catalog) -> None:
+    stored = await catalog.put_template(channel="zalo", metadata=orjson.dumps({**ZNS, "owner": "Hoa"}))
+    template_id = stored.message_template.template_id
+    variables = orjson.dumps({"profile": {"name": "Nam"}, "event": {"amount": 1}})
+    shown = await catalog.call("PreviewMessageTemplate", template_id=template_id, variables=variables)
+    assert dict(shown.metadata) == {
+        "metadata.template_id": "77",
+        "metadata.template_data.name": "Nam",
+    }
+    draft = {"channel": "push", "body_template": "x", "metadata": b'{"url": "https://a.example/{{ id }}"}'}
+    shown = await catalog.call("PreviewMessageTemplate", draft=draft, variables=b'{"id": 5}')
+    assert dict(shown.metadata) == {"metadata.url": "https://a.example/5"}
+
+
+async def test_liquid_is_stored_and_previewed(catalog: Catalog) -> None:
+    fields = {"template_engine": "liquid", "subject_template": "", "body_template": "Hi {{ name | upcase }}"}
+    stored = (await catalog.put_template(**fields)).message_template
+    shown = await catalog.call(
+        "PreviewMessageTemplate", template_id=stored.template_id, variables=b'{"name": "nam"}'
+    )
+    assert (stored.template_engine, shown.body) == ("liquid", "Hi NAM")
+
+
+async def test_the_path_of_a_fault_in_the_metadata_is_told(catalog: Catalog) -> None:
+    bad = {"template_id": 7, "template_data": {"name": "{{ x"}}
+    for metadata, path in (
+        (bad, "metadata.template_id"),
+        ({**bad, "template_id": "7"}, "template_data.name"),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await catalog.put_template(channel="zalo", metadata=orjson.dumps(metadata))
+        assert path in (caught.value.details() or "")
+
+
 BAD: list[dict[str, Any]] = [
+    {"channel": "zalo"},
+    {"channel": "zalo", "metadata": b'{"template_id": "1"}'},
+    {"channel": "zalo", "metadata": b'{"template_id": "1", "template_data": {"a": 1}}'},
+    {"channel": "zalo", "metadata": b'{"template_id": "1", "template_data": ["a"]}'},
+    {"channel": "whatsapp", "metadata": b'{"template_parameters": "a"}'},
+    {"channel": "whatsapp", "metadata": orjson.dumps({"template_parameters": ["a"] * 101})},
+    {"channel": "facebook", "metadata": b'{"messaging_type": "SHOUT"}'},
+    {"channel": "push", "metadata": b'{"content_type": "text/html"}'},
+    {"channel": "telegram", "metadata": b'{"content_type": "text/html"}'},
+    {"channel": "push", "metadata": b'{"url": "{% if %}"}'},
+    {"channel": "pushalert"},
     {"template_name": ""},
     {"channel": "fax"},
     {"language": "english please"},

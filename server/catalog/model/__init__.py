@@ -4,7 +4,7 @@ from server.catalog.model.campaign import Audience, Campaign
 from server.catalog.model.experiment import Experiment, Variant, VariantCount
 from server.catalog.model.instrument import Instrument
 from server.catalog.model.marketing_event import MarketingEvent
-from server.catalog.model.message_template import MessageTemplate, Rendered
+from server.catalog.model.message_template import MessageTemplate, Rendered, TemplateRules
 
 __all__ = [
     "Audience",
@@ -14,6 +14,7 @@ __all__ = [
     "MarketingEvent",
     "MessageTemplate",
     "Rendered",
+    "TemplateRules",
     "Variant",
     "VariantCount",
 ]

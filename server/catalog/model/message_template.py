@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from server.templates import DEFAULT_ENGINE, TemplateFault, UnknownEngine, check
 from server.validation import Violations, normal_language
 
 DEFAULT_LANGUAGE: Final = "default"
-_CONTENT_TYPES: Final = ("text/plain", "text/html")
+_CONTENT_TYPES: Final = ("text/plain", "text/html", "text/markdown")
 _LONGEST_SUBJECT: Final = 1_000
 _LONGEST_BODY: Final = 200_000
+
+
+class TemplateRules(Protocol):
+    """What channels ask of the metadata of templates."""
+
+    def check(self, channel: str, metadata: Mapping[str, Any], violations: Violations) -> None:
+        """Note every fault of the metadata, under `metadata`; templates in it are not parsed."""
+        ...
+
+    def texts(self, channel: str, metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Path and template of each text in the metadata that the channel reads."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +56,17 @@ class MessageTemplate:
         """The language in its one spelling, so that "EN-gb" and "en-GB" are one; None where it is none."""
         return DEFAULT_LANGUAGE if self.language == DEFAULT_LANGUAGE else normal_language(self.language)
 
-    def check(self, violations: Violations) -> dict[str, Any]:
+    def check(self, rules: TemplateRules, violations: Violations) -> dict[str, Any]:
         """Note every fault; returns the metadata."""
         violations.text("template_name", self.template_name, maximum=200)
         violations.channel("channel", self.channel)
         if self.normal_language() is None:
             violations.add("language", 'must be a BCP 47 tag such as "vi" or "en-GB", or "default"')
         violations.one_of("status", self.status, ("draft", "active"))
-        return self.check_text(violations)
+        return self.check_text(rules, violations)
 
-    def check_text(self, violations: Violations) -> dict[str, Any]:
-        """Note the faults of what is rendered; returns the metadata."""
+    def check_text(self, rules: TemplateRules, violations: Violations) -> dict[str, Any]:
+        """Note the faults of what is rendered; returns the metadata. Without a channel, no rules apply to it."""
         violations.text("subject_template", self.subject_template, maximum=_LONGEST_SUBJECT, required=False)
         violations.text("body_template", self.body_template, maximum=_LONGEST_BODY)
         if len(self.subject_template) <= _LONGEST_SUBJECT and len(self.body_template) <= _LONGEST_BODY:
@@ -61,6 +74,8 @@ class MessageTemplate:
         metadata = violations.document("metadata", self.metadata)
         if metadata.get("content_type", _CONTENT_TYPES[0]) not in _CONTENT_TYPES:
             violations.add("metadata.content_type", f"must be one of {', '.join(_CONTENT_TYPES)}")
+        else:
+            self._check_metadata(rules, metadata, violations)
         return metadata
 
     def content(self, metadata: dict[str, Any]) -> dict[str, object]:
@@ -75,23 +90,38 @@ class MessageTemplate:
             "metadata": metadata,
         }
 
+    def _check_metadata(self, rules: TemplateRules, metadata: dict[str, Any], violations: Violations) -> None:
+        before = len(violations.found)
+        rules.check(self.channel, metadata, violations)
+        if len(violations.found) == before:
+            for path, source in rules.texts(self.channel, metadata):
+                self._check_template(path, source, violations)
+
     def _check_syntax(self, violations: Violations) -> None:
         for field, source in (
             ("subject_template", self.subject_template),
             ("body_template", self.body_template),
         ):
-            try:
-                check(source, engine=self.template_engine)
-            except UnknownEngine as fault:
+            self._check_template(field, source, violations)
+
+    def _check_template(self, field: str, source: str, violations: Violations) -> None:
+        try:
+            check(source, engine=self.template_engine)
+        except UnknownEngine as fault:
+            if field == "body_template":
                 violations.add("template_engine", str(fault))
-                return
-            except TemplateFault as fault:
-                violations.add(field, str(fault))
+        except TemplateFault as fault:
+            violations.add(field, str(fault))
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A rendered message."""
+    """A rendered message.
+
+    Args:
+        metadata: path → text, of the metadata that the channel reads.
+    """
 
     subject: str
     body: str
+    metadata: Mapping[str, str]

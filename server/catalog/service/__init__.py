@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.catalog.model import TemplateRules
 from server.catalog.service.campaigns import Campaigns
 from server.catalog.service.conditions import ConditionCompiler, ParsedCondition
 from server.catalog.service.experiments import Experiments
@@ -26,14 +27,19 @@ class CatalogService:
     Args:
         database: connections of the role leo_app.
         conditions: reads conditions; the module `server.conditions` is one.
+        templates: what channels ask of templates.
     """
 
-    def __init__(self, *, database: Database, conditions: ConditionCompiler) -> None:
+    def __init__(
+        self, *, database: Database, conditions: ConditionCompiler, templates: TemplateRules
+    ) -> None:
         self.campaigns = Campaigns(database=database, store=CampaignStore(), conditions=conditions)
         self.marketing_events = MarketingEvents(
             database=database, store=MarketingEventStore(), conditions=conditions
         )
-        self.message_templates = MessageTemplates(database=database, store=MessageTemplateStore())
+        self.message_templates = MessageTemplates(
+            database=database, store=MessageTemplateStore(), rules=templates
+        )
         self.experiments = Experiments(
             database=database, store=ExperimentStore(), events=MarketingEventStore()
         )

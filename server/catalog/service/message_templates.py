@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from server.catalog.model import MessageTemplate, Rendered
+from server.catalog.model import MessageTemplate, Rendered, TemplateRules
 from server.catalog.store import MessageTemplateStore
 from server.errors import FieldViolation, InvalidInput, NotFound
 from server.paging import Key, Page, PageRequest, open_cursor
@@ -22,9 +22,10 @@ from server.validation import Violations
 class MessageTemplates:
     """Puts, reads and previews message templates."""
 
-    def __init__(self, *, database: Database, store: MessageTemplateStore) -> None:
+    def __init__(self, *, database: Database, store: MessageTemplateStore, rules: TemplateRules) -> None:
         self._database = database
         self._store = store
+        self._rules = rules
 
     async def put(self, tenant_id: UUID, template: MessageTemplate) -> tuple[MessageTemplate, bool]:
         """Store this content as a version, or find it; an active one supersedes the version in use.
@@ -37,7 +38,7 @@ class MessageTemplates:
         Raises:
             InvalidInput: with every fault.
         """
-        identified = _identified(tenant_id, template)
+        identified = _identified(tenant_id, template, self._rules)
         async with self._database.tenant_transaction(tenant_id) as connection:
             await self._store.lock_name(connection, tenant_id, identified)
             if identified.status == "active":
@@ -87,7 +88,7 @@ class MessageTemplates:
             InvalidInput: the id is no UUID, or the variables do not do.
             NotFound: the tenant has no such version.
         """
-        return _rendered(await self.get(tenant_id, template_id), variables)
+        return _rendered(await self.get(tenant_id, template_id), self._rules, variables)
 
     def preview_draft(self, draft: MessageTemplate, variables: bytes) -> Rendered:
         """Render a text that is not stored.
@@ -96,9 +97,11 @@ class MessageTemplates:
             InvalidInput: the text has faults, or the variables do not do.
         """
         violations = Violations("draft")
-        draft.check_text(violations)
+        if draft.channel:
+            violations.channel("channel", draft.channel)
+        draft.check_text(self._rules, violations)
         violations.raise_if_any()
-        return _rendered(draft, variables)
+        return _rendered(draft, self._rules, variables)
 
     async def _found(self, connection: Connection, tenant_id: UUID, template_id: UUID) -> MessageTemplate:
         template = await self._store.get_message_template(connection, tenant_id, template_id)
@@ -107,10 +110,10 @@ class MessageTemplates:
         return template
 
 
-def _identified(tenant_id: UUID, template: MessageTemplate) -> MessageTemplate:
+def _identified(tenant_id: UUID, template: MessageTemplate, rules: TemplateRules) -> MessageTemplate:
     """The template with its language and metadata in their normal form and the id of its content."""
     violations = Violations("message_template")
-    metadata = template.check(violations)
+    metadata = template.check(rules, violations)
     violations.raise_if_any()
     spelled = replace(
         template,
@@ -121,15 +124,20 @@ def _identified(tenant_id: UUID, template: MessageTemplate) -> MessageTemplate:
     return replace(spelled, template_id=UUID(key[:32]))
 
 
-def _rendered(template: MessageTemplate, variables: bytes) -> Rendered:
+def _rendered(template: MessageTemplate, rules: TemplateRules, variables: bytes) -> Rendered:
     violations = Violations()
     given = violations.document("variables", variables)
     violations.raise_if_any()
-    content_type = orjson.loads(template.metadata or b"{}").get("content_type", "")
+    metadata = orjson.loads(template.metadata or b"{}")
+    content_type = metadata.get("content_type", "")
     engine = template.template_engine
     return Rendered(
         subject=_render("subject_template", template.subject_template, given, engine, Escaping.NONE),
         body=_render("body_template", template.body_template, given, engine, escaping_of(content_type)),
+        metadata={
+            path: _render(path, source, given, engine, Escaping.NONE)
+            for path, source in rules.texts(template.channel, metadata)
+        },
     )
 
 

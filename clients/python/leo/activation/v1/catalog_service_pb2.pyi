@@ -871,11 +871,12 @@ class MessageTemplate(_message.Message):
     body_template: _builtins.str
     """Template of the text, 1 to 200,000 characters."""
     template_engine: _builtins.str
-    """Language of the templates. Only "jinja2"; empty means "jinja2"."""
+    """Language of the templates: "jinja2" or "liquid"; empty means "jinja2"."""
     metadata: _builtins.bytes
     """What the channel needs beside the text: a JSON object in UTF-8, at most 64 KiB; empty means none. The key
-    "content_type" is "text/plain" (the default) or "text/html", where rendered values are escaped in the body;
-    others go to the provider as they are (e.g. an approved template's id).
+    "content_type" is "text/plain" (the default), "text/html" or "text/markdown", where rendered values are escaped
+    in the body. The keys that the channel reads are checked, and their texts are templates too (e.g. the parameters
+    of a provider's own template); docs/channels.md lists them. Other keys are kept for their owner.
     """
     version: _builtins.int
     """1, 2, 3… within name, channel and language. Set by the server; ignored in requests."""
@@ -1087,14 +1088,17 @@ class DraftMessageTemplate(_message.Message):
     BODY_TEMPLATE_FIELD_NUMBER: _builtins.int
     TEMPLATE_ENGINE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
     subject_template: _builtins.str
     """Template of the subject, at most 1,000 characters; may be empty."""
     body_template: _builtins.str
     """Template of the text, 1 to 200,000 characters."""
     template_engine: _builtins.str
-    """Language of the templates. Only "jinja2"; empty means "jinja2"."""
+    """Language of the templates: "jinja2" or "liquid"; empty means "jinja2"."""
     metadata: _builtins.bytes
     """As of a stored template: a JSON object in UTF-8, at most 64 KiB; empty means none."""
+    channel: _builtins.str
+    """Channel whose rules apply to the metadata; empty means none do, and none of it is rendered."""
     def __init__(
         self,
         *,
@@ -1102,10 +1106,11 @@ class DraftMessageTemplate(_message.Message):
         body_template: _builtins.str = ...,
         template_engine: _builtins.str = ...,
         metadata: _builtins.bytes = ...,
+        channel: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_template", b"body_template", "metadata", b"metadata", "subject_template", b"subject_template", "template_engine", b"template_engine"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_template", b"body_template", "channel", b"channel", "metadata", b"metadata", "subject_template", b"subject_template", "template_engine", b"template_engine"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1151,21 +1156,47 @@ class PreviewMessageTemplateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SUBJECT_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """The rendered subject; empty where the template has none."""
     body: _builtins.str
     """The rendered text, at most 256 KiB."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The rendered texts of the metadata that the channel reads, by path, e.g. "metadata.template_data.name"."""
+
     def __init__(
         self,
         *,
         subject: _builtins.str = ...,
         body: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "metadata", b"metadata", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,7 +40,7 @@ class Received:
 
 
 Handler: TypeAlias = Callable[["FakeProvider", web.Request], Coroutine[Any, Any, web.StreamResponse]]
-Usual: TypeAlias = Callable[[Received], Reply]
+Usual: TypeAlias = Callable[[Received], Reply | Handler]
 
 
 class FakeProvider:

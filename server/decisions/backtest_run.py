@@ -23,7 +23,7 @@ from server.decisions.limits import Holder
 from server.decisions.model import Bundle
 from server.decisions.store import DecisionStore
 from server.decisions.stored_bundles import StoredBundles
-from server.errors import PreconditionFailed
+from server.errors import InvalidInput, PreconditionFailed
 from server.platform.clock import utc_now
 from server.platform.postgres import Connection
 
@@ -121,12 +121,13 @@ class BacktestRun:
             return known
         try:
             base = await self._base(bundle_id)
-        except PreconditionFailed as refusal:
-            self._simulation.report.skipped[refusal.reason] += 1
+            rules = Rules(base, with_draft(base, self._draft, self._campaign))
+        except (PreconditionFailed, InvalidInput):
+            self._simulation.report.skipped["BUNDLE_UNUSABLE"] += 1
             return None
         if len(self._rules) >= _MOST_RULES:
             self._rules.clear()
-        self._rules[bundle_id] = rules = Rules(base, with_draft(base, self._draft, self._campaign))
+        self._rules[bundle_id] = rules
         return rules
 
     async def _base(self, bundle_id: str) -> Bundle:

@@ -16,7 +16,8 @@ from server.decisions.model import Bundle, Rule
 from server.errors import InvalidInput
 from server.validation import Violations
 
-DRAFT_ID: Final = "draft"
+# After every id that is a hash: at equal priority the draft comes last.
+DRAFT_ID: Final = "~draft"
 _MOST_CHANNELS: Final = 10
 _HIGHEST_PRIORITY: Final = 1_000_000
 _ALWAYS: Final = {"status": "active", "start_at": None, "end_at": None}

@@ -331,14 +331,15 @@ async def test_a_span_that_is_too_large_is_refused_with_the_cure(
 async def test_a_third_at_once_is_refused(
     backtests: BacktestService, database: DatabaseUrls, tenant_a: Tenant
 ) -> None:
-    superuser = await asyncpg.connect(database.superuser_url)
+    superuser, watcher = [await asyncpg.connect(database.superuser_url) for _ in range(2)]
     async with superuser.transaction():
         await superuser.execute("LOCK TABLE campaign IN ACCESS EXCLUSIVE MODE")
         running = [asyncio.create_task(backtests.backtest(span(tenant_a), THANKS, 0)) for _ in range(2)]
-        await waiting_for_locks(superuser, 2)
+        await waiting_for_locks(watcher, 2)
         with pytest.raises(Overloaded) as refused:
             await backtests.backtest(span(tenant_a), THANKS, 0)
         assert refused.value.retry_after_ms > 0
     assert [report.events for report in await asyncio.gather(*running)] == [200, 200]
     assert (await backtests.backtest(span(tenant_a), THANKS, 0)).events == 200
     await superuser.close()
+    await watcher.close()

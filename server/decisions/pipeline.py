@@ -78,8 +78,10 @@ class DecisionPipeline:
         Raises:
             NotFound, PreconditionFailed: a tenant is gone, or one of its definitions does not compile.
             Unavailable: PostgreSQL is away, or no epoch could be agreed on; nothing is recorded.
+            CommitOutcomeUnknown: PostgreSQL went away while it recorded, and stayed away.
             asyncpg.PostgresError: a row broke a rule of the database; nothing is recorded.
         """
+        unanswered = False
         for _ in range(_MAXIMUM_TRIES):
             attempt = _Try()
             try:
@@ -91,7 +93,8 @@ class DecisionPipeline:
                 CommitOutcomeUnknown,
                 Unavailable,
             ) as obstacle:
-                await self._clear(obstacle, attempt)
+                unanswered = unanswered or isinstance(obstacle, CommitOutcomeUnknown)
+                await self._clear(obstacle, attempt, unanswered=unanswered)
             except Exception:
                 # Not when cancelled: what was sent to be recorded may be, and the lease settles what is pending.
                 self._settle(attempt, {})
@@ -99,23 +102,27 @@ class DecisionPipeline:
             else:
                 self._settle(attempt, answers)
                 return answers
+        if unanswered:
+            raise CommitOutcomeUnknown
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "the reservations keep changing; nothing was recorded")
 
     async def close(self) -> None:
         """Wait for confirmations that are under way."""
         await asyncio.gather(*self._settling, return_exceptions=True)
 
-    async def _clear(self, obstacle: Exception, attempt: _Try) -> None:
+    async def _clear(self, obstacle: Exception, attempt: _Try, *, unanswered: bool) -> None:
         """Remove what stopped a try.
 
         Nothing to do when the epoch changed meanwhile, nor when recording was left without an answer: the next try
-        finds the rows, or has none.
+        finds the rows, or has none. Where there is no next try, that is `unanswered` is all that can be said.
         """
         if isinstance(obstacle, EpochEnded | PendingSendExpired):
             await self._epochs.renew(attempt.epoch)
         elif isinstance(obstacle, Unavailable):
             self._settle(attempt, {})
             if obstacle.reason != "REDIS_UNAVAILABLE":
+                if unanswered:
+                    raise CommitOutcomeUnknown from obstacle
                 raise obstacle
             await self._epochs.fall_back(attempt.epoch)
 

@@ -146,6 +146,11 @@ async def test_a_refused_account_opens_its_circuit_and_only_its_own(
         assert await log.facts(each) == [("queued", 0, None), ("deferred", 0, "CIRCUIT_OPEN")]
         wait = await _due(proof, each) - datetime.now(UTC)
         assert timedelta(0) < wait <= timedelta(seconds=30)
+    # Those that were tried before come again, and wait for the circuit as well.
+    await proof.execute("update agent_task set due_at = now() where status = 'pending'")
+    await runner.drain()
+    refused = await log.facts(broken[0])
+    assert [reason for _, _, reason in refused[2:]] == ["HTTP_401", "CIRCUIT_OPEN"]
     # The account is corrected: what waited is sent as soon as it is due, without waiting for the circuit.
     await put_bot(accounts, tenant_a, GOOD)
     await proof.execute("update agent_task set due_at = now() where status = 'pending'")

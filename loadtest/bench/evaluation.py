@@ -19,7 +19,7 @@ from server.decisions.evaluation import decide
 from server.decisions.model import Bundle, DecisionInputs, Event, ProfileState, Verdict
 
 _CANDIDATES = 100
-_ROUNDS = 200_000
+_ROUNDS = 50_000
 _FEWEST = 2_000
 _NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

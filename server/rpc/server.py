@@ -106,6 +106,10 @@ def _options(max_message_bytes: int, *, share_port: bool) -> list[tuple[str, int
     return [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
+        # Calls that the event loop has not taken up yet wait where nothing of ours sees them. gRPC turns them away from
+        # the first number on, ever more likely up to the second; by itself it would keep a second's worth and more.
+        ("grpc.server.max_pending_requests", 250),
+        ("grpc.server.max_pending_requests_hard_limit", 750),
         # Of processes that share the port, the kernel gives each its part of the connections.
         ("grpc.so_reuseport", int(share_port)),
         # Idle streams (WatchAlerts) are kept by pings of the client, at most one every ten seconds.

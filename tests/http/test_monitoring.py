@@ -101,8 +101,15 @@ async def asking(address: str, token: str) -> AsyncIterator[LeoClient]:
 
 
 async def test_one_scrape_shows_what_all_processes_counted(settings: ServerSettings, pages: Pages) -> None:
-    """By their pids, both processes serve the port; by the sum, each call was counted once."""
-    async with server_process(settings, processes=2) as (process, address), AsyncExitStack() as stack:
+    """`leo serve --workers 2`: by their pids both serve the port; by the sum each call was counted once."""
+    pages_at = settings.metrics_listen
+    assert pages_at is not None
+    command = ("server.cli.main", "serve", "--workers", "2", "--metrics-listen", pages_at)
+    silent = settings.model_copy(update={"metrics_listen": None})
+    async with (
+        server_process(silent, command=command) as (process, address),
+        AsyncExitStack() as stack,
+    ):
         for _ in range(CONNECTIONS):
             # Each channel has a connection of its own only with a pool of its own.
             options = [("grpc.use_local_subchannel_pool", 1)]
@@ -180,8 +187,16 @@ async def test_figures_name_methods_and_shapes_and_nobody(
         text = await pages.text()
     families = list(text_string_to_metric_families(text))
     ours = [sample for family in families if family.name.startswith("leo_") for sample in family.samples]
-    assert {name for sample in ours for name in sample.labels} <= {"method", "code", "shape", "state", "le"}
-    assert not any(word in text for word in ("ann", "order-1", "@", str(tenant_a)))
+    assert {name for sample in ours for name in sample.labels} <= {
+        "method",
+        "code",
+        "shape",
+        "state",
+        "provider",
+        "reason",
+        "le",
+    }
+    assert not any(word in text for word in ('"ann"', "order-1", "@", str(tenant_a)))
 
 
 async def test_health_follows_postgresql(

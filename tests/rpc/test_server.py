@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -64,16 +64,20 @@ async def test_a_server_refuses_to_start_with_a_role_that_could_bypass_isolation
 
 @asynccontextmanager
 async def server_process(
-    settings: ServerSettings, *, processes: int
+    settings: ServerSettings, *, processes: int = 1, command: Sequence[str] = ("tests.rpc.serving_process",)
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """`serve` in a process of its own, and its address once it logs that it serves."""
+    """`serve` in a process of its own, and its address once it logs that it serves.
+
+    Args:
+        command: the module that serves, and its arguments.
+    """
     environment = {
         f"LEO_{name.upper()}": str(getattr(value, "get_secret_value", lambda value=value: value)())
         for name, value in settings.model_copy(update={"processes": processes})
         if value is not None
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.rpc.serving_process"),
+        *(sys.executable, "-m", *command),
         env={"PYTHONPATH": ":".join(sys.path), **environment},
         stderr=asyncio.subprocess.PIPE,
     )

@@ -17,7 +17,7 @@ from server.decisions.model import DecisionRecord, Reason
 from server.decisions.service import DecisionService
 from server.embedded.database_setup import DatabaseUrls
 from server.errors import Overloaded, Unavailable
-from server.platform.postgres import Database, Timeouts
+from server.platform.postgres import CommitOutcomeUnknown, Database, Timeouts
 from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
@@ -38,10 +38,10 @@ async def shop(app: asyncpg.Connection, tenant_a: UUID) -> None:
 
 
 @asynccontextmanager
-async def another_server(url: str, redis: RedisPool) -> AsyncIterator[DecisionService]:
+async def another_server(url: str, redis: RedisPool, connections: int = 4) -> AsyncIterator[DecisionService]:
     """Decide with a pool of its own."""
     pool = await Database.connect(
-        url, minimum_connections=1, maximum_connections=4, application_name="test-another"
+        url, minimum_connections=1, maximum_connections=connections, application_name="test-another"
     )
     try:
         async with running_decisions(database=pool, redis=redis, wake_up=SweepOnly()) as service:
@@ -153,14 +153,15 @@ class CuttingProxy:
 
     Args:
         cut_at: what tells it.
-        armed: whether it is from the start.
+        stays_away: whether nobody gets through afterwards.
     """
 
-    def __init__(self, url: str, *, cut_at: bytes = _TO_BE_RECORDED, armed: bool = False) -> None:
+    def __init__(self, url: str, *, cut_at: bytes = _TO_BE_RECORDED, stays_away: bool = False) -> None:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
         self._cut_at = cut_at
-        self.armed = armed
+        self._stays_away = stays_away
+        self.armed = False
         self.cuts = 0
 
     async def start(self) -> str:
@@ -176,6 +177,9 @@ class CuttingProxy:
         self._server.close()
 
     async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        if self.cuts and self._stays_away:
+            answers.close()
+            return
         server, requests = await asyncio.open_connection(self._target.hostname, self._target.port)
         back = asyncio.create_task(self._copy(server, answers))
         while data := await client.read(65_536):
@@ -212,6 +216,27 @@ async def test_a_commit_whose_answer_is_lost_is_found_and_answered(
     await proxy.stop()
     assert await sends(proof) == ["order"]
     assert await proof.fetchval("SELECT count(*) FROM delivery_log") == 1
+
+
+async def test_where_postgresql_stays_away_nobody_is_told_that_nothing_was_recorded(
+    decisions: DecisionService,
+    redis: RedisPool,
+    database: DatabaseUrls,
+    proof: asyncpg.Connection,
+    tenant_a: UUID,
+    shop: None,
+) -> None:
+    proxy = CuttingProxy(database.app_url, stays_away=True)
+    async with another_server(await proxy.start(), redis, connections=1) as service:
+        await prepare(service, tenant_a)
+        proxy.armed = True
+        with pytest.raises(CommitOutcomeUnknown):
+            await first_answer(service, tenant_a, "order", 0)
+    await proxy.stop()
+    (again,) = await decisions.decide_batch(tenant_a, [purchase("order")])
+    assert isinstance(again, DecisionRecord)
+    assert (again.reason, again.duplicate) == (Reason.SELECTED, True)
+    assert await sends(proof) == ["order"]
 
 
 async def test_a_new_month_whose_commit_has_no_answer_is_made_again(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from server.decisions.arms import HOLDOUT_VARIANT, Experiment, HoldoutShare, Window
 from server.decisions.assignment import draw_arm, draw_arms, draw_holdout
 from server.decisions.experiments import compile_experiments
+from server.decisions.intake import IncomingEvent, accept
 from server.decisions.thompson import best_shares
 from tests.decisions.definitions import NOON, TENANT, compiled, definition, document, event
 
@@ -209,8 +210,8 @@ def test_an_experiment_is_on_the_name_of_a_marketing_event_and_in_force_in_its_p
         bundle = compiled({**content, "experiments": [entry]})
         assert bundle.draws
         assert draw_arms(TENANT, bundle, event(), {}) == {}  # at its end
-        earlier = event()
-        object.__setattr__(earlier, "occurred_at", NOON - timedelta(microseconds=1))
+        incoming = IncomingEvent("order-1", "ann", "purchase", NOON - timedelta(microseconds=1), b"")
+        earlier = accept(TENANT, incoming, "event", NOON)
         arms = draw_arms(TENANT, bundle, earlier, {})
         assert list(arms) == [identity]
         drawn.append(arms[identity])

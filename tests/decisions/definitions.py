@@ -61,7 +61,7 @@ def document(
     campaigns: Sequence[Mapping[str, Any]] = (campaign(),),
     *,
     caps: Sequence[Mapping[str, Any]] = (),
-    quiet_hours: Mapping[str, str] | None = None,
+    quiet_hours: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A rule bundle as it is stored."""
     return {

@@ -303,6 +303,10 @@ def test_quiet_hours_of_the_campaign_go_before_those_of_the_tenant() -> None:
     campaigns = [campaign(quiet_hours=night)]
     of_campaign = decide(compiled(document([definition("thanks")], campaigns, quiet_hours=noon)), asked)
     assert of_campaign.due_at == NOON
+    monday = NOON.isoweekday()
+    for days, due in (([monday], NOON.replace(hour=13)), ([monday + 1], NOON), ([], NOON.replace(hour=13))):
+        bundle = compiled(document([definition("thanks")], quiet_hours={**noon, "days": days}))
+        assert decide(bundle, asked).due_at == due
 
 
 def test_words_say_what_was_compared() -> None:

@@ -51,8 +51,12 @@ def tenants(channel: grpc.aio.Channel, token_for: TokenFor, tenant_a: Tenant) ->
 
 
 DEFAULTS = wire.TenantDefaults(
-    frequency_caps=[contact_policy_pb2.FrequencyCap(channel="email", window_seconds=86_400, maximum=2)],
-    quiet_hours=contact_policy_pb2.QuietHours(start="22:00", end="07:00"),
+    frequency_caps=[
+        contact_policy_pb2.FrequencyCap(channel="email", topic="offers", window_seconds=86_400, maximum=2)
+    ],
+    quiet_hours=contact_policy_pb2.QuietHours(
+        start="22:00", end="07:00", days=[contact_policy_pb2.WEEKDAY_FRIDAY]
+    ),
     holdout=wire.Holdout(fraction=0.05, seed=7),
 )
 

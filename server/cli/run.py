@@ -68,7 +68,8 @@ def run() -> None:
             server_environment = {**addresses.server_environment(), "LEO_LISTEN": listen}
             with (
                 _command("serve", server_environment) as server,
-                _command("worker", addresses.worker_environment()),
+                # Both on one machine, with one address for figures: it is the server's.
+                _command("worker", {**addresses.worker_environment(), "LEO_METRICS_LISTEN": ""}),
             ):
                 if _serves(server, listen):
                     console.print(_calls(stack, listen), markup=False, highlight=False)

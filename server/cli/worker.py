@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from server.cli.environment import adopt, names_a_database, running_stack
+from server.cli.failure import CommandFailed
 from server.config import WorkerSettings, load_settings
+from server.platform.listening import PortNotFree
 
 
 def worker() -> None:
@@ -15,4 +17,7 @@ def worker() -> None:
 
     if not names_a_database():
         adopt(running_stack().worker_environment())
-    work(load_settings(WorkerSettings))
+    try:
+        work(load_settings(WorkerSettings))
+    except PortNotFree as error:
+        raise CommandFailed(str(error)) from error

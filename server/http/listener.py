@@ -14,8 +14,8 @@ from server.errors import LeoError
 from server.http.figures import SharedFigures, readable_registry
 from server.http.samples import Samples
 from server.platform.background import BackgroundTask
+from server.platform.listening import PortNotFree
 from server.platform.logging import get_logger
-from server.rpc.server import PortNotFree
 
 _HEALTH_SECONDS: Final = 2.0
 Ping = Callable[[], Awaitable[None]]

@@ -45,11 +45,11 @@ class Requests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What is looked at."""
+    """What is looked at; a worker has no requests."""
 
     queues: Queues
     pool: Pool
-    requests: Requests
+    requests: Requests | None = None
 
     def take(self) -> None:
         """Look now."""
@@ -57,7 +57,8 @@ class Samples:
         opened, used = self.pool.connections()
         _connections.labels("open").set(opened)
         _connections.labels("in_use").set(used)
-        _request_bytes.set(self.requests.bytes)
+        if self.requests is not None:
+            _request_bytes.set(self.requests.bytes)
 
     async def take_for_ever(self) -> None:
         """Look every second: of processes that share a port, only one is asked at a scrape."""

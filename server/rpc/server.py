@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,13 +11,10 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
+from server.platform.listening import PortNotFree
 from server.rpc.registry import ServiceRegistry
 
-AddToServer = Callable[[Any, Any], None]
-
-
-class PortNotFree(Exception):
-    """The address is used by somebody else, or is not one of this machine."""
+__all__ = ["PortNotFree", "RpcServer"]
 
 
 class RpcServer:

@@ -33,6 +33,8 @@ from server.dispatch.plan_runner import Decider, PlanRunner
 from server.dispatch.plan_store import PlanStore
 from server.experiments.jobs import ExperimentJobs
 from server.experiments.store import CounterStore
+from server.http.listener import monitoring
+from server.http.samples import Samples
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
@@ -64,6 +66,7 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
     Raises:
         UnsafeRole: the database role could bypass row-level security.
         Unavailable: PostgreSQL or Redis can not be reached.
+        PortNotFree: the address for figures is used by somebody else.
     """
     async with AsyncExitStack() as stack:
         database = await _open_database(settings, stack)
@@ -74,6 +77,10 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
         decisions = await stack.enter_async_context(
             running_decisions(database=database, redis=redis, wake_up=wake_ups)
         )
+        if settings.metrics_listen is not None:
+            samples = Samples(queues=decisions, pool=database)
+            pages = monitoring(settings.metrics_listen, samples=samples, shared=None, ping=database.ping)
+            await stack.enter_async_context(pages)
         months = MonthUpkeep(database=database)
         await months.run()
         directory, credentials = await stack.enter_async_context(

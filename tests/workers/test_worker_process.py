@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import aiohttp
 import asyncpg
 import pytest
 import redis
 
 from server.embedded.database_setup import DatabaseUrls
 from server.embedded.mailbox import Mailbox
+from server.embedded.ports import free_port
 from tests.dispatch.conftest import Log
 from tests.dispatch.decided import Decided, Decisions
 from tests.dispatch.scripted_smtp import ScriptedSmtp
@@ -30,6 +32,19 @@ async def test_a_queued_send_reaches_the_mailbox(
     assert message["Message-ID"].startswith(f"<{decided.delivery_key[:32]}@")
     assert worker.stop() == 0
     assert worker.events()[-1] == "worker_stopped"
+
+
+async def test_a_worker_shows_its_figures_and_its_health(workers: Workers) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    worker = workers.start(metrics_listen=address)
+    await worker.ready()
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://{address}/metrics") as answer:
+            text = await answer.text()
+        async with session.get(f"http://{address}/healthz") as answer:
+            assert answer.status == 200
+    assert "leo_reservation_redis 1.0" in text
+    assert 'leo_database_connections{state="open"}' in text
 
 
 async def test_two_workers_share_the_work_and_send_nothing_twice(

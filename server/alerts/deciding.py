@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import orjson
@@ -27,8 +26,7 @@ _MOST_WAITING: Final = 10_000
 _MOST_AT_ONCE: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class AlertEvent:
+class AlertEvent(NamedTuple):
     """The event of a firing, as decisions take it. `attributes` is a JSON object."""
 
     source_event_id: str

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -162,7 +162,9 @@ async def staged(seed: int) -> AsyncIterator[Stage]:
         StackError: something does not start.
         LeoApiError: the server refuses a definition.
     """
-    options = await asyncio.to_thread(fresh_options, "faults")
+    # Servers of its own, whatever the environment names: nobody else's are to be killed.
+    given = await asyncio.to_thread(fresh_options, "faults")
+    options = replace(given, database_url=None, redis_url=None, broker_url=None)
     directory = options.state_directory
     for left in (*directory.glob("ledger-*.ndjson"), *directory.glob("*.json")):
         left.unlink()

@@ -230,7 +230,8 @@ CROSS JOIN LATERAL (
 
 -- name: insert_facts
 -- Records what became of deliveries: sent, deferred, failed, suppressed, cancelled, unknown, or queued on their
--- next channel. A fact that is there already is left alone, so that it may be recorded again after a lost commit.
+-- next channel. A fact that is there already is left alone, so that it may be recorded again after a lost commit;
+-- one delivery may be deferred again for another reason.
 -- Facts of one task keep their order. $1 tenant; the arrays have one element for each fact.
 INSERT INTO delivery_log (
     tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
@@ -255,6 +256,7 @@ WHERE NOT EXISTS (
         AND known.delivery_key = given.delivery_key
         AND known.attempt = given.attempt
         AND known.delivery_status = given.delivery_status
+        AND (given.delivery_status <> 'deferred' OR known.reason IS NOT DISTINCT FROM given.reason)
     OFFSET 0
 )
 ORDER BY task_id, position;

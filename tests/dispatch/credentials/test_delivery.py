@@ -150,10 +150,11 @@ async def test_a_refused_account_opens_its_circuit_and_only_its_own(
     await proof.execute("update agent_task set due_at = now() where status = 'pending'")
     await runner.drain()
     refused = await log.facts(broken[0])
-    assert [reason for _, _, reason in refused[2:]] == ["HTTP_401", "CIRCUIT_OPEN"]
+    assert [reason for _, _, reason in refused[2:]] == ["TELEGRAM_401", "CIRCUIT_OPEN"]
     # The account is corrected: what waited is sent as soon as it is due, without waiting for the circuit.
     await put_bot(accounts, tenant_a, GOOD)
     await proof.execute("update agent_task set due_at = now() where status = 'pending'")
+    directory = keyed.directory(*adapters({"telegram": telegram.fake.url}))
     await keyed.deliveries(directory, worker="host:2").runner("telegram").drain()
     assert {await log.status(each) for each in broken} == {"sent"}
 

@@ -23,6 +23,8 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:-]+")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 # What a NUL and a number beyond `_LARGEST_NUMBER` look like in JSON, and some harmless things beside.
 _SUSPECT: Final = re.compile(rb"\\u0000|\d[eE]|\d{90}")
+_ESCAPED_NUL: Final = rb"\u0000"
+_HARMLESS: Final = frozenset({str, int, bool, type(None)})
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -144,6 +146,18 @@ class Violations:
         return f"{self._path}{joint}{field}"
 
 
+def plain_document(data: bytes, *, maximum: int = LARGEST_DOCUMENT) -> dict[str, Any] | None:
+    """The JSON object that `Violations.document` would accept, where its bytes alone tell so; an empty one for no
+    bytes; None where it must be looked at more closely, or has a fault."""
+    if len(data) > maximum:
+        return None
+    try:
+        document = orjson.loads(data) if data else {}
+    except orjson.JSONDecodeError:
+        return None
+    return document if type(document) is dict and _is_plain(data, document) else None
+
+
 def normal_language(tag: str) -> str | None:
     """The BCP 47 tag in its usual case, e.g. "en-GB"; None where it is none."""
     if not _LANGUAGE.fullmatch(tag):
@@ -169,9 +183,15 @@ def _document_fault(data: bytes, maximum: int) -> str | None:
         return f"is not JSON in UTF-8 (line {error.lineno}, column {error.colno})"
     if not isinstance(document, dict):
         return "must be a JSON object"
-    if data.count(b"{") + data.count(b"[") <= _DEEPEST_DOCUMENT and not _SUSPECT.search(data):
-        return None  # the usual case, told from the bytes: nothing to walk through
-    return _unstorable(document, 0)
+    return None if _is_plain(data, document) else _unstorable(document, 0)
+
+
+def _is_plain(data: bytes, document: dict[str, Any]) -> bool:
+    """Whether the document can surely be stored, told without walking through it: the usual cases."""
+    nested = data.count(b"{") + data.count(b"[") > 1
+    if not nested and _HARMLESS.issuperset(map(type, document.values())):
+        return _ESCAPED_NUL not in data
+    return data.count(b"{") + data.count(b"[") <= _DEEPEST_DOCUMENT and not _SUSPECT.search(data)
 
 
 def _unstorable(value: object, depth: int) -> str | None:

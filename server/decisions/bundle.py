@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
-from server.conditions import Condition, compile_explainer, compile_predicate, parse
+from server.conditions import Condition, Explainer, compile_explainer, compile_predicate, parse
 from server.conditions.attributes import LOCATION, Attribute, Source
+from server.conditions.closure import Predicate
 from server.contact_policy import QuietHours
 from server.decisions.arms import Window
 from server.decisions.definition_limits import limits_of, scopes_of
@@ -102,13 +104,31 @@ def _triggered(
     )
 
 
+class _Compiled(NamedTuple):
+    tree: Condition
+    predicate: Predicate
+    explainer: Explainer
+
+
+def _compiled(document: Mapping[str, Any]) -> _Compiled:
+    """One for all rules, campaigns and tenants that say the same: compiling takes longer than deciding a batch does,
+    and `screen` asks what is shared only once."""
+    return _compiled_text(orjson.dumps(document))
+
+
+@lru_cache(maxsize=4_096)
+def _compiled_text(document: bytes) -> _Compiled:
+    tree = parse(orjson.loads(document))
+    return _Compiled(tree, compile_predicate(tree), compile_explainer(tree))
+
+
 def _compile_rule(
     definition: Mapping[str, Any], campaign: Mapping[str, Any], tenant: Mapping[str, Any]
 ) -> Rule:
     audience_document = campaign["audience"]
-    audience = parse(audience_document["condition"]) if audience_document else None
+    audience = _compiled(audience_document["condition"]) if audience_document else None
     audience_name = audience_document["name"] if audience_document else ""
-    condition = parse(definition["condition"]) if definition["condition"] else None
+    condition = _compiled(definition["condition"]) if definition["condition"] else None
     channels = tuple(definition["channels"])
     limits = limits_of(definition, campaign, tenant, channels)
     scopes = {channel: scopes_of(definition, channel) for channel in channels}
@@ -116,8 +136,8 @@ def _compile_rule(
         event_name=definition["event_name"],
         channels=channels,
         audience_name=audience_name,
-        audience=audience,
-        condition=condition,
+        audience=audience.tree if audience else None,
+        condition=condition.tree if condition else None,
         limits=tuple(dict.fromkeys(limit for found in limits.values() for limit in found)),
     )
     views = _views(definition, explanations)
@@ -132,21 +152,24 @@ def _compile_rule(
         active=campaign["status"] == "active",
         campaign_window=_window(campaign),
         event_window=_window(definition),
-        audience=compile_predicate(audience) if audience else None,
-        condition=compile_predicate(condition) if condition else None,
+        audience=audience.predicate if audience else None,
+        condition=condition.predicate if condition else None,
         audience_name=audience_name or definition["event_name"],
         audience_version=audience_document["version"]
         if audience_document
         else definition["marketing_event_id"],
-        condition_tree=condition,
-        audience_tree=audience,
-        explain=compile_explainer(condition) if condition else None,
+        condition_tree=condition.tree if condition else None,
+        audience_tree=audience.tree if audience else None,
+        explain=condition.explainer if condition else None,
         limits=limits,
         scopes=scopes,
         holds={channel: hold_request(scopes[channel], limits[channel]) for channel in channels},
         quiet_hours=_quiet_hours(campaign["quiet_hours"] or tenant["quiet_hours"]),
         views=views,
         fragments={reason: orjson.dumps(view_document(view)) for reason, view in views.items()},
+        open_ended=not (
+            campaign["start_at"] or campaign["end_at"] or definition["start_at"] or definition["end_at"]
+        ),
     )
 
 

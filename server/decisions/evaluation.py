@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final, NamedTuple
 
 import orjson
 
 from server.conditions import Facts
+from server.conditions.closure import Predicate
 from server.decisions.arms import NO_ARMS, Arm, ArmView, Holdout
 from server.decisions.explanation import summarise
 from server.decisions.model import (
@@ -30,6 +32,12 @@ from server.decisions.model import (
     Verdict,
 )
 from server.decisions.quiet_hours import due_at
+
+_Held = dict[Predicate, bool]
+_LOST: Final[Mapping[Verdict | None, Reason]] = {
+    Verdict.COOLDOWN: Reason.COOLDOWN,
+    Verdict.CAPPED: Reason.CAPPED,
+}
 
 
 def decide(bundle: Bundle, inputs: DecisionInputs) -> Decision:
@@ -57,22 +65,26 @@ def screen(
     """Take every candidate over the hurdles that need no reservation, best candidate first."""
     if profile is None or facts is None:
         return [Screened(rule, Reason.PROFILE_UNKNOWN) for rule in bundle.candidates(event)]
-    screened = [_screen_rule(rule, event.occurred_at, profile, facts) for rule in bundle.candidates(event)]
+    held: _Held = {}
+    at = event.occurred_at
+    screened = [_screen_rule(rule, at, profile, facts, held) for rule in bundle.candidates(event)]
     if not arms and holdout is None:
         return screened
     everything = holdout is not None and holdout.held_out
     return [_screen_holdout(candidate, arms, everything) for candidate in screened]
 
 
-def _screen_rule(rule: Rule, occurred_at: datetime, profile: ProfileState, facts: Facts) -> Screened:
-    if not (
-        rule.active and rule.campaign_window.contains(occurred_at) and rule.event_window.contains(occurred_at)
-    ):
+def _screen_rule(
+    rule: Rule, occurred_at: datetime, profile: ProfileState, facts: Facts, held: _Held
+) -> Screened:
+    if not (rule.active and (rule.open_ended or _in_time(rule, occurred_at))):
         return Screened(rule, Reason.CAMPAIGN_INACTIVE)
-    if rule.audience is not None and not rule.audience(facts):
+    if rule.audience is not None and not _holds(rule.audience, facts, held):
         return Screened(rule, Reason.SEGMENT_MISS)
-    if rule.condition is not None and not rule.condition(facts):
+    if rule.condition is not None and not _holds(rule.condition, facts, held):
         return Screened(rule, Reason.CONDITION_MISS)
+    if profile.consented.issuperset(rule.channels) and profile.reachable.issuperset(rule.channels):
+        return Screened(rule, None, rule.channels)
     reachable = [channel for channel in rule.channels if channel in profile.reachable]
     if not reachable:
         return Screened(rule, Reason.NO_ADDRESS)
@@ -80,6 +92,18 @@ def _screen_rule(rule: Rule, occurred_at: datetime, profile: ProfileState, facts
     if not allowed:
         return Screened(rule, Reason.NO_CONSENT)
     return Screened(rule, None, allowed)
+
+
+def _in_time(rule: Rule, occurred_at: datetime) -> bool:
+    return rule.campaign_window.contains(occurred_at) and rule.event_window.contains(occurred_at)
+
+
+def _holds(predicate: Predicate, facts: Facts, held: _Held) -> bool:
+    """Rules of one campaign share its audience, and rules that say the same share a condition: asked once an event."""
+    answer = held.get(predicate)
+    if answer is None:
+        answer = held[predicate] = predicate(facts)
+    return answer
 
 
 def _screen_holdout(candidate: Screened, arms: Mapping[str, Arm], everything: bool) -> Screened:
@@ -92,39 +116,95 @@ def _screen_holdout(candidate: Screened, arms: Mapping[str, Arm], everything: bo
     return candidate
 
 
-def conclude(inputs: DecisionInputs, screened: Sequence[Screened]) -> Decision:
-    """Select the best candidate that holds a reservation, and give every other its reason."""
+class Outline(NamedTuple):
+    """What decisions have in common in which the same candidates came to the same reasons.
+
+    Args:
+        furthest: the candidate that took the most hurdles; None without candidates.
+        reason: the decision's own.
+    """
+
+    candidates: tuple[CandidateResult, ...]
+    furthest: CandidateResult | None
+    reason: Reason
+    arm: ArmView | None
+    output_sha256: str
+
+
+Outlines = dict[tuple[object, ...], Outline]
+"""Outlines of one bundle that were drawn before; most decisions of a batch have one of a few."""
+
+
+def conclude(
+    inputs: DecisionInputs, screened: Sequence[Screened], outlines: Outlines | None = None
+) -> Decision:
+    """Select the best candidate that holds a reservation, and give every other its reason.
+
+    Args:
+        outlines: drawn before for this bundle; saves drawing them again, and changes nothing.
+    """
     selected = _selected(screened, inputs.verdicts)
-    candidates = tuple(_result(candidate, selected, inputs.verdicts) for candidate in screened)
+    due = _due_at(inputs, selected)
+    outline = _outline(inputs, screened, selected, due, {} if outlines is None else outlines)
+    return Decision(
+        outcome=Outcome.SUPPRESSED if selected is None else Outcome.SEND,
+        reason=outline.reason,
+        summary=summarise(outline.reason, outline.furthest, inputs),
+        selected=selected.rule if selected else None,
+        channels=selected.channels if selected else (),
+        due_at=due,
+        candidates=outline.candidates,
+        output_sha256=outline.output_sha256,
+        arm=outline.arm,
+    )
+
+
+def _due_at(inputs: DecisionInputs, selected: Screened | None) -> datetime | None:
+    if selected is None:
+        return None
+    zone = inputs.profile.time_zone if inputs.profile else None
+    return due_at(inputs.decided_at, selected.rule.quiet_hours, zone)
+
+
+def _outline(
+    inputs: DecisionInputs,
+    screened: Sequence[Screened],
+    selected: Screened | None,
+    due: datetime | None,
+    outlines: Outlines,
+) -> Outline:
+    reasons = [_reason(candidate, selected, inputs.verdicts) for candidate in screened]
+    if inputs.arms:  # a profile's own, so nothing to share
+        return _draw_outline(inputs, screened, reasons, selected, due)
+    event = inputs.event
+    key = (event.event_type, event.dispatch, inputs.profile is None, selected and selected[2], due, *reasons)
+    outline = outlines.get(key)
+    if outline is None:
+        outline = outlines[key] = _draw_outline(inputs, screened, reasons, selected, due)
+    return outline
+
+
+def _draw_outline(
+    inputs: DecisionInputs,
+    screened: Sequence[Screened],
+    reasons: Sequence[Reason],
+    selected: Screened | None,
+    due: datetime | None,
+) -> Outline:
+    candidates = tuple(
+        CandidateResult(candidate.rule, reason) for candidate, reason in zip(screened, reasons, strict=True)
+    )
     if inputs.arms:
         candidates = tuple(_with_arm(candidate, inputs.arms) for candidate in candidates)
     furthest = _furthest(candidates)
     reason = furthest.reason if furthest else _reason_without_candidates(inputs)
-    summary = summarise(reason, furthest, inputs)
-    if selected is None:
-        return Decision(
-            outcome=Outcome.SUPPRESSED,
-            reason=reason,
-            summary=summary,
-            selected=None,
-            channels=(),
-            due_at=None,
-            candidates=candidates,
-            output_sha256=_output_sha256(reason, None, (), None, candidates),
-            arm=_holdout_arm(furthest),
-        )
-    zone = inputs.profile.time_zone if inputs.profile else None
-    due = due_at(inputs.decided_at, selected.rule.quiet_hours, zone)
-    return Decision(
-        outcome=Outcome.SEND,
-        reason=reason,
-        summary=summary,
-        selected=selected.rule,
-        channels=selected.channels,
-        due_at=due,
-        candidates=candidates,
-        output_sha256=_output_sha256(reason, selected.rule, selected.channels, due, candidates),
-        arm=furthest.arm if furthest else None,
+    rule, channels = (selected.rule, selected.channels) if selected else (None, ())
+    return Outline(
+        candidates,
+        furthest,
+        reason,
+        arm=_holdout_arm(furthest) if selected is None else furthest and furthest.arm,
+        output_sha256=_output_sha256(reason, rule, channels, due, candidates),
     )
 
 
@@ -135,19 +215,13 @@ def _selected(screened: Sequence[Screened], verdicts: Mapping[str, Verdict]) -> 
     return None
 
 
-def _result(
-    candidate: Screened, selected: Screened | None, verdicts: Mapping[str, Verdict]
-) -> CandidateResult:
-    if candidate is selected:
-        return CandidateResult(candidate.rule, Reason.SELECTED)
+def _reason(candidate: Screened, selected: Screened | None, verdicts: Mapping[str, Verdict]) -> Reason:
     if candidate.reason is not None:
-        return CandidateResult(candidate.rule, candidate.reason)
+        return candidate.reason
+    if candidate is selected:
+        return Reason.SELECTED
     verdict = verdicts.get(candidate.rule.marketing_event_id)
-    if verdict is Verdict.COOLDOWN:
-        return CandidateResult(candidate.rule, Reason.COOLDOWN)
-    if verdict is Verdict.CAPPED:
-        return CandidateResult(candidate.rule, Reason.CAPPED)
-    return CandidateResult(candidate.rule, Reason.LOST_TO)
+    return _LOST.get(verdict, Reason.LOST_TO)
 
 
 def _holdout_arm(furthest: CandidateResult | None) -> ArmView | None:

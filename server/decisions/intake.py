@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -14,7 +13,7 @@ from server.decisions.limits import microseconds
 from server.decisions.model import DispatchTarget, Event
 from server.errors import FieldViolation, InvalidInput
 from server.platform.ids import key_id
-from server.validation import Violations
+from server.validation import EARLIEST, Violations, plain_document
 
 LARGEST_ID: Final = 200
 LARGEST_TYPE: Final = 100
@@ -23,8 +22,7 @@ _AHEAD: Final = timedelta(days=1)
 DISPATCH_EVENT_TYPE: Final = "leo.dispatch"
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingEvent:
+class IncomingEvent(NamedTuple):
     """An event as the caller sent it. `attributes` is a JSON object in UTF-8, or empty."""
 
     source_event_id: str
@@ -44,6 +42,54 @@ def accept(tenant_id: UUID, incoming: IncomingEvent, path: str, now: datetime) -
     Raises:
         InvalidInput: with every fault of the event.
     """
+    attributes = plain_document(incoming.attributes, maximum=LARGEST_ATTRIBUTES)
+    if attributes is None or not _is_sound(incoming, now):
+        attributes = _checked_attributes(incoming, path, now)
+    source_event_id, profile_id, event_type, occurred_at, _ = incoming
+    assert occurred_at is not None, "both ways to check refuse its absence"
+    canonical = orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)
+    return Event(
+        source_event_id,
+        profile_id,
+        event_type,
+        occurred_at,
+        attributes,
+        canonical,
+        task_id(tenant_id, source_event_id),
+        key_id(
+            "event_body",
+            tenant_id,
+            profile_id,
+            event_type,
+            str(microseconds(occurred_at)),
+            canonical.decode(),
+        ),
+    )
+
+
+def _is_sound(incoming: IncomingEvent, now: datetime) -> bool:
+    """Whether there is nothing to complain of, without collecting what: the usual case, for a third of the time."""
+    source_event_id, profile_id, event_type, occurred_at, _ = incoming
+    return (
+        bool(source_event_id.strip() and profile_id.strip() and event_type.strip())
+        and len(source_event_id) <= LARGEST_ID
+        and len(profile_id) <= LARGEST_ID
+        and len(event_type) <= LARGEST_TYPE
+        and "\0" not in source_event_id
+        and "\0" not in profile_id
+        and "\0" not in event_type
+        and event_type != DISPATCH_EVENT_TYPE
+        and occurred_at is not None
+        and EARLIEST <= occurred_at <= now + _AHEAD
+    )
+
+
+def _checked_attributes(incoming: IncomingEvent, path: str, now: datetime) -> dict[str, Any]:
+    """The attributes of an event without a fault.
+
+    Raises:
+        InvalidInput: with every fault of the event.
+    """
     violations = Violations(path)
     violations.text("source_event_id", incoming.source_event_id, maximum=LARGEST_ID)
     violations.text("profile_id", incoming.profile_id, maximum=LARGEST_ID)
@@ -54,26 +100,8 @@ def accept(tenant_id: UUID, incoming: IncomingEvent, path: str, now: datetime) -
         violations.add("occurred_at", "is required: when the event happened")
     if incoming.event_type == DISPATCH_EVENT_TYPE:
         violations.add("event_type", f'"{DISPATCH_EVENT_TYPE}" is what dispatches use; choose another')
-    if violations.found or incoming.occurred_at is None:
-        raise InvalidInput(violations.found)
-    canonical = orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)
-    return Event(
-        source_event_id=incoming.source_event_id,
-        profile_id=incoming.profile_id,
-        event_type=incoming.event_type,
-        occurred_at=incoming.occurred_at,
-        attributes=attributes,
-        attributes_json=canonical,
-        task_id=task_id(tenant_id, incoming.source_event_id),
-        input_sha256=key_id(
-            "event_body",
-            tenant_id,
-            incoming.profile_id,
-            incoming.event_type,
-            str(microseconds(incoming.occurred_at)),
-            canonical.decode(),
-        ),
-    )
+    violations.raise_if_any()
+    return attributes
 
 
 def task_id(tenant_id: UUID, source_event_id: str) -> str:

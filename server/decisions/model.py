@@ -59,8 +59,7 @@ class DispatchTarget:
     snapshot_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened to a profile.
 
     Args:
@@ -163,6 +162,7 @@ class Rule:
         holds: for each such channel, what the candidate asks of the reservation, encoded once.
         views: for each reason that this candidate may get, how it is told, made once.
         fragments: the same as JSON, for the trace of a decision.
+        open_ended: whether neither campaign nor marketing event has a bound in time: nothing to compare.
     """
 
     marketing_event_id: str
@@ -188,6 +188,7 @@ class Rule:
     quiet_hours: QuietHours | None
     views: Mapping[Reason, CandidateView]
     fragments: Mapping[Reason, bytes]
+    open_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from itertools import chain
 from typing import Final
 
 from server.decisions.epochs import ReservationEpochs, redis_reserves
-from server.decisions.evaluation import conclude
+from server.decisions.evaluation import Outlines, conclude
 from server.decisions.holding import Holding, PendingSendExpired, Verdicts
 from server.decisions.model import DecisionRecord, Outcome
 from server.decisions.planning import Answers, Batch, Plan, Planner, TenantPlan
-from server.decisions.recording import decision_record, send_row, task_row
+from server.decisions.recording import DecisionWriter
 from server.decisions.reservation import EpochEnded, ReservationRequest, new_hold
 from server.decisions.store import DecisionStore, EpochChanged, Fetch, TenantRows
 from server.errors import LeoError, Unavailable
@@ -35,6 +35,7 @@ from server.platform.postgres import CommitOutcomeUnknown, Database
 __all__ = ["Answers", "Batch", "DecisionPipeline"]
 
 _MAXIMUM_TRIES: Final = 6
+_NO_VERDICTS: Final[Verdicts] = {}
 _logger = get_logger()
 
 
@@ -185,17 +186,13 @@ class DecisionPipeline:
 
 def _decide(tenant: TenantPlan, verdicts: Mapping[str, Verdicts], decided_at: datetime) -> TenantRows:
     """Decide a tenant's events: answers in its plan, and the rows that make them true."""
-    tasks, sends = [], []
+    writer, outlines = DecisionWriter(tenant.tenant_id, decided_at), Outlines()
     for considered in tenant.considered:
-        event = considered.event
-        inputs = considered.inputs(verdicts.get(event.task_id, {}), decided_at)
-        decision = conclude(inputs, considered.screened)
-        send = send_row(tenant.tenant_id, event, decision)
-        tasks.append(task_row(tenant.tenant_id, inputs, decision, send))
-        if send is not None:
-            sends.append(send)
-        tenant.answers[event.task_id] = decision_record(event, decision, decided_at)
-    return TenantRows(tenant.tenant_id, tenant.bundle.bundle_id, tasks, sends)
+        task_id = considered.event.task_id
+        inputs = considered.inputs(verdicts.get(task_id, _NO_VERDICTS), decided_at)
+        decision = conclude(inputs, considered.screened, outlines)
+        tenant.answers[task_id] = writer.write(inputs, decision)
+    return TenantRows(tenant.tenant_id, tenant.bundle.bundle_id, writer.tasks, writer.sends)
 
 
 def _scopes_sent(request: ReservationRequest, answers: Answers) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from server.decisions.bundle_cache import BundleCache
 from server.decisions.evaluation import screen
 from server.decisions.facts_loader import FactsLoader
 from server.decisions.limits import microseconds
-from server.decisions.model import Bundle, Columns, Decision, DecisionRecord, Event
+from server.decisions.model import Bundle, Columns, DecisionRecord, Event
 from server.decisions.recording import stored_record
 from server.decisions.reservation import ReservationRequest
 from server.decisions.state import Considered
@@ -35,7 +35,6 @@ class TenantPlan:
     bundle: Bundle
     considered: list[Considered]
     answers: Answers
-    decisions: dict[str, Decision] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

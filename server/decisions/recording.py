@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -31,12 +31,53 @@ from server.decisions.store import SendRow, TaskRow
 from server.platform.ids import audience_sha256, key_id
 
 
-def task_row(tenant_id: UUID, inputs: DecisionInputs, decision: Decision, send: SendRow | None) -> TaskRow:
-    """The decision as it is recorded: inputs, reasons and output.
+class _Shared(NamedTuple):
+    """What decisions of the same output have in common, made once for a batch."""
+
+    trace: orjson.Fragment
+    result: orjson.Fragment
+    views: tuple[CandidateView, ...]
+
+
+class DecisionWriter:
+    """Gathers the decisions of one tenant's batch: rows to be recorded, and the answers that they make true.
 
     Args:
-        send: its delivery, when it sends.
+        decided_at: the clock that all of them saw.
     """
+
+    def __init__(self, tenant_id: UUID, decided_at: datetime) -> None:
+        self.tasks: list[TaskRow] = []
+        self.sends: list[SendRow] = []
+        self._tenant_id = tenant_id
+        self._decided_at = decided_at
+        self._shared: dict[str, _Shared] = {}
+
+    def write(self, inputs: DecisionInputs, decision: Decision) -> DecisionRecord:
+        """Add one decision; the answer that holds once its rows are committed."""
+        shared = self._shared.get(decision.output_sha256)
+        if shared is None:
+            shared = self._shared[decision.output_sha256] = _shared(decision)
+        send = None
+        if decision.selected is not None:
+            send = _send_row(self._tenant_id, inputs.event, decision.selected, decision.channels[0])
+            self.sends.append(send)
+        self.tasks.append(_task_row(self._tenant_id, inputs, decision, shared, send))
+        return _decision_record(inputs.event, decision, shared.views, self._decided_at)
+
+
+def _shared(decision: Decision) -> _Shared:
+    return _Shared(
+        trace=orjson.Fragment(_trace_json(decision)),
+        result=orjson.Fragment(result_json(decision)),
+        views=tuple(_view(candidate) for candidate in decision.candidates),
+    )
+
+
+def _task_row(
+    tenant_id: UUID, inputs: DecisionInputs, decision: Decision, shared: _Shared, send: SendRow | None
+) -> TaskRow:
+    """The decision as it is recorded: inputs, reasons and output."""
     event = inputs.event
     dispatch, arm = event.dispatch, decision.arm
     return TaskRow(
@@ -49,9 +90,9 @@ def task_row(tenant_id: UUID, inputs: DecisionInputs, decision: Decision, send: 
         outcome=decision.outcome,
         reason_code=decision.reason,
         reasoning_summary=decision.summary,
-        reasoning_trace=orjson.Fragment(_trace_json(decision)),
+        reasoning_trace=shared.trace,
         inputs=orjson.Fragment(encode_inputs(inputs)),
-        result=orjson.Fragment(result_json(decision)),
+        result=shared.result,
         output_sha256=decision.output_sha256,
         event_key=None if dispatch else key_id("event", tenant_id, event.source_event_id),
         attributes=orjson.Fragment(event.attributes_json),
@@ -66,12 +107,8 @@ def task_row(tenant_id: UUID, inputs: DecisionInputs, decision: Decision, send: 
     )
 
 
-def send_row(tenant_id: UUID, event: Event, decision: Decision) -> SendRow | None:
-    """The delivery of a decision and the audience that is frozen for it; None when nothing is sent."""
-    rule = decision.selected
-    if rule is None:
-        return None
-    channel = decision.channels[0]
+def _send_row(tenant_id: UUID, event: Event, rule: Rule, channel: str) -> SendRow:
+    """The delivery of a decision, and the audience that is frozen for it."""
     snapshot_id, name, version, audience = _audience(tenant_id, event, rule)
     return SendRow(
         delivery_key=key_id("delivery", tenant_id, event.task_id, channel),
@@ -128,8 +165,9 @@ def result_json(decision: Decision) -> str:
     return orjson.dumps(document).decode()
 
 
-def decision_record(event: Event, decision: Decision, decided_at: datetime) -> DecisionRecord:
-    """The answer for a decision that was just recorded."""
+def _decision_record(
+    event: Event, decision: Decision, views: tuple[CandidateView, ...], decided_at: datetime
+) -> DecisionRecord:
     return DecisionRecord(
         task_id=event.task_id,
         source_event_id=event.source_event_id,
@@ -141,7 +179,7 @@ def decision_record(event: Event, decision: Decision, decided_at: datetime) -> D
         due_at=decision.due_at,
         decided_at=decided_at,
         input_sha256=event.input_sha256,
-        candidates=tuple(_view(candidate) for candidate in decision.candidates),
+        candidates=views,
         arm=decision.arm,
     )
 

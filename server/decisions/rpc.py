@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from typing import Final
 
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 from leo.activation.v1 import decision_service_pb2 as wire
-from leo.activation.v1 import decision_service_pb2_grpc, error_reason_pb2
+from leo.activation.v1 import decision_service_pb2_grpc
 
-from server.decisions.arms import ArmView
 from server.decisions.audit_messages import add_checks, from_backtest, from_replay, to_draft, to_span
 from server.decisions.backtesting import BacktestService
-from server.decisions.intake import IncomingEvent
-from server.decisions.model import DecisionRecord, Outcome, Reason
+from server.decisions.messages import Results, add_answers, from_record, to_event
 from server.decisions.replaying import ReplayService
-from server.decisions.service import Answer, DecisionService
-from server.errors import InvalidInput, LeoError
+from server.decisions.service import DecisionService
 from server.rpc.caller import current_caller
 from server.rpc.interceptors import Gate
-from server.wire import to_datetime, to_timestamp
-
-_OUTCOMES: Final = {
-    Outcome.SEND: wire.DECISION_OUTCOME_SEND,
-    Outcome.SUPPRESSED: wire.DECISION_OUTCOME_SUPPRESSED,
-}
-_REASONS: Final = {reason: wire.DecisionReason.Value(f"DECISION_REASON_{reason}") for reason in Reason}
-
+from server.wire import to_timestamp
 
 _SERVICE: Final = f"/{wire.DESCRIPTOR.services_by_name['DecisionService'].full_name}"
 
@@ -51,16 +41,16 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
         self, request: wire.DecideRequest, context: ServicerContext[Message, Message]
     ) -> wire.DecideResponse:
         """Decide one event."""
-        record = await self._service.decide(current_caller().tenant_id, _to_event(request.event))
-        return wire.DecideResponse(decision=_from_record(record, request.include_candidates))
+        record = await self._service.decide(current_caller().tenant_id, to_event(request.event))
+        return wire.DecideResponse(decision=from_record(record, request.include_candidates))
 
     async def DecideBatch(
         self, request: wire.DecideBatchRequest, context: ServicerContext[Message, Message]
     ) -> wire.DecideBatchResponse:
         """Decide events, each answered on its own."""
-        return wire.DecideBatchResponse(
-            results=await self._results(request.events, request.include_candidates)
-        )
+        response = wire.DecideBatchResponse()
+        await self._answer(request, response.results)
+        return response
 
     async def DecideStream(
         self,
@@ -69,8 +59,9 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
     ) -> AsyncIterator[wire.DecideStreamResponse]:
         """As DecideBatch, message by message."""
         async for request in request_iterator:
-            results = await self._results(request.events, request.include_candidates)
-            yield wire.DecideStreamResponse(results=results)
+            response = wire.DecideStreamResponse()
+            await self._answer(request, response.results)
+            yield response
 
     async def GetDecision(
         self, request: wire.GetDecisionRequest, context: ServicerContext[Message, Message]
@@ -80,7 +71,7 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
             current_caller().tenant_id, task=request.task_id, source_event_id=request.source_event_id
         )
         row = details.row
-        decision = _from_record(details.record, True)
+        decision = from_record(details.record, True)
         add_checks(decision, await self._replays.explain(current_caller().tenant_id, row))
         return wire.GetDecisionResponse(
             decision=decision,
@@ -113,70 +104,10 @@ class DecisionServicer(decision_service_pb2_grpc.DecisionServiceServicer):
             await self._backtests.backtest(span, to_draft(request.draft), request.sample_size)
         )
 
-    async def _results(self, events: Iterable[wire.Event], candidates: bool) -> list[wire.DecisionResult]:
-        answers: Sequence[Answer] = await self._service.decide_batch(
-            current_caller().tenant_id, [_to_event(event) for event in events]
+    async def _answer(
+        self, request: wire.DecideBatchRequest | wire.DecideStreamRequest, results: Results
+    ) -> None:
+        answers = await self._service.decide_batch(
+            current_caller().tenant_id, [to_event(event) for event in request.events]
         )
-        return [_from_answer(answer, candidates) for answer in answers]
-
-
-def _to_event(message: wire.Event) -> IncomingEvent:
-    return IncomingEvent(
-        source_event_id=message.source_event_id,
-        profile_id=message.profile_id,
-        event_type=message.event_type,
-        occurred_at=to_datetime(message.occurred_at) if message.HasField("occurred_at") else None,
-        attributes=message.attributes,
-    )
-
-
-def _from_answer(answer: Answer, candidates: bool) -> wire.DecisionResult:
-    if isinstance(answer, LeoError):
-        return wire.DecisionResult(error=_from_error(answer))
-    return wire.DecisionResult(decision=_from_record(answer, candidates))
-
-
-def _from_error(error: LeoError) -> wire.DecisionError:
-    field = error.violations[0].field if isinstance(error, InvalidInput) else ""
-    return wire.DecisionError(
-        reason=error_reason_pb2.ErrorReason.Value(error.reason), field=field, message=error.message
-    )
-
-
-def _from_record(record: DecisionRecord, candidates: bool) -> wire.Decision:
-    message = wire.Decision(
-        task_id=record.task_id,
-        source_event_id=record.source_event_id,
-        outcome=_OUTCOMES[record.outcome],
-        reason=_REASONS[record.reason],
-        reason_summary=record.summary,
-        marketing_event_id=record.marketing_event_id or "",
-        channels=record.channels,
-        due_at=to_timestamp(record.due_at),
-        decided_at=to_timestamp(record.decided_at),
-        duplicate=record.duplicate,
-        arm=_from_arm(record.arm),
-    )
-    if candidates:
-        message.candidates.extend(
-            wire.Candidate(
-                marketing_event_id=candidate.marketing_event_id,
-                event_name=candidate.event_name,
-                reason=_REASONS[Reason(candidate.reason)],
-                explanation=candidate.explanation,
-                arm=_from_arm(candidate.arm),
-            )
-            for candidate in record.candidates
-        )
-    return message
-
-
-def _from_arm(arm: ArmView | None) -> wire.Arm | None:
-    if arm is None:
-        return None
-    return wire.Arm(
-        experiment_id=arm.experiment_id,
-        variant=arm.variant,
-        template_name=arm.template_name or "",
-        propensity=arm.propensity,
-    )
+        add_answers(results, answers, request.include_candidates)

@@ -31,7 +31,10 @@ def key_id(kind: str, tenant_id: UUID, *parts: str) -> str:
     """
     material = _prefix(kind, tenant_id)
     for part in parts:
-        material += _measured(part)
+        encoded = part.encode()
+        material += b"%d:%b" % (len(encoded), encoded)
+    if b"\0" in material:
+        raise ValueError("an id has no part that holds NUL")
     return sha256(material).hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -208,15 +207,15 @@ def test_candidates_are_found_by_the_type_of_the_event() -> None:
     )
 
     def found(event_type: str) -> list[str]:
-        asked = replace(event(), event_type=event_type)
+        asked = event()._replace(event_type=event_type)
         return [rule.marketing_event_id for rule in bundle.candidates(asked)]
 
     assert found("purchase") == ["of purchases", "of all"]
     assert found("visit") == ["of visits", "of all"]
     assert found("anything") == ["of all"]
-    for_dispatch = replace(event(), dispatch=DispatchTarget("plan", "by dispatch", "snapshot"))
+    for_dispatch = event()._replace(dispatch=DispatchTarget("plan", "by dispatch", "snapshot"))
     assert [rule.marketing_event_id for rule in bundle.candidates(for_dispatch)] == ["by dispatch"]
-    gone = replace(event(), dispatch=DispatchTarget("plan", "superseded", "snapshot"))
+    gone = event()._replace(dispatch=DispatchTarget("plan", "superseded", "snapshot"))
     assert bundle.candidates(gone) == ()
 
 

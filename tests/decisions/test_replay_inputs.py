@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -87,8 +86,7 @@ def full_inputs(draw: st.DrawFn, content: Mapping[str, Any]) -> DecisionInputs:
     asked = draw(decided_inputs(content))
     ids = [made["marketing_event_id"] for made in content["marketing_events"]]
     attributes = {**draw(st.dictionaries(_texts, _json, max_size=3)), **asked.event.attributes}
-    given_event = replace(
-        asked.event,
+    given_event = asked.event._replace(
         occurred_at=draw(_moments),
         attributes=attributes,
         attributes_json=orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS),

@@ -141,12 +141,16 @@ class Caller:
             await asyncio.sleep(_RETRY_SECONDS)
 
     def accepts(self, call: int, error: LeoApiError) -> bool:
-        """Whether calls fail like this in an outage; everything else is written down as wrong."""
-        if error.code in _AWAY:
+        """Whether calls fail like this in an outage; everything else is written down as wrong.
+
+        INTERNAL without a reason is gRPC's own, of a connection that broke; the server's has one.
+        """
+        is_outage = error.code in _AWAY or (error.code is grpc.StatusCode.INTERNAL and not error.reason)
+        if is_outage:
             self.ledger.failed(call, error.code.name)
         else:
             self.ledger.wrong(call, f"{error.code.name} {error.reason} {error}")
-        return error.code in _AWAY
+        return is_outage
 
 
 @dataclass(slots=True)

@@ -25,7 +25,8 @@ from server.embedded.token_issuer import REALM
 TENANTS: Final = 2
 EVENT_TYPE: Final = "purchase"
 CHANNEL: Final = "email"
-_START: Final = datetime(2026, 1, 5, tzinfo=UTC)
+# So long ago that a drill of hours does not come to events that have not happened yet.
+_START: Final = datetime(1995, 1, 5, tzinfo=UTC)
 # One tick of the drill is half a second; in it, this much time passes for the customers.
 TICK_SECONDS: Final = 0.5
 _TICK_OF_EVENTS: Final = timedelta(hours=8)

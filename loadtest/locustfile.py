@@ -26,6 +26,8 @@ from leo.activation.v1 import alert_service_pb2 as alerts
 from leo.activation.v1 import alert_service_pb2_grpc, decision_service_pb2_grpc, snapshot_service_pb2_grpc
 from leo.activation.v1 import decision_service_pb2 as decisions
 from leo.activation.v1 import snapshot_service_pb2 as snapshots
+from leo_client.calls import channel_options
+from leo_client.services import DESCRIPTORS
 from locust import User, constant, constant_throughput, events, task
 
 from loadtest.bench.events import EventStream
@@ -58,7 +60,8 @@ class Caller(User):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self.channel = grpc.insecure_channel(TARGET)
+        # As the client library calls: what a busy server refuses is repeated when the server says.
+        self.channel = grpc.insecure_channel(TARGET, options=channel_options(DESCRIPTORS))
         self._metadata = (("authorization", f"Bearer {os.environ['LEO_LOAD_TOKEN']}"),)
 
     def on_stop(self) -> None:

@@ -25,6 +25,8 @@ from loadtest.bench.events import EventStream, RoundsOfAll
 DECIDE = "/leo.activation.v1.DecisionService/Decide"
 STREAM = "/leo.activation.v1.DecisionService/DecideStream"
 _DEADLINE_SECONDS = 60.0
+HINT = "grpc-retry-pushback-ms"
+_TURNED_AWAY_SECONDS = 0.1  # by gRPC itself, which gives no hint
 
 
 @dataclass(slots=True)
@@ -54,6 +56,20 @@ class Tally:
             "p99_ms": percentile(ordered, 0.99) * 1000,
             "client_cpu": time.process_time(),
         }
+
+
+def retry_seconds(error: grpc.aio.AioRpcError) -> float:
+    """When a busy server wants to be asked again; the time until then counts as waiting for its answer.
+
+    Raises:
+        grpc.aio.AioRpcError: the call failed otherwise.
+    """
+    if error.code() is grpc.StatusCode.CANCELLED:
+        return _TURNED_AWAY_SECONDS
+    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+        raise error
+    hints = (int(value) for key, value in error.trailing_metadata() or () if key == HINT)
+    return next(hints, 0) / 1000
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -178,8 +194,15 @@ def _unary(channel: grpc.aio.Channel, job: dict[str, Any]) -> Callable[[int], Aw
 
     async def decide(number: int) -> wire.Decision:
         request = wire.DecideRequest(event=events.event(number))
-        response: wire.DecideResponse = await call(request, metadata=metadata, timeout=_DEADLINE_SECONDS)
-        return response.decision
+        while True:
+            try:
+                response: wire.DecideResponse = await call(
+                    request, metadata=metadata, timeout=_DEADLINE_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                await asyncio.sleep(retry_seconds(error))
+            else:
+                return response.decision
 
     return decide
 

@@ -23,11 +23,10 @@ import grpc
 import uvloop
 from leo.activation.v1 import decision_service_pb2 as wire
 
-from loadtest.bench.client import DECIDE, percentile
+from loadtest.bench.client import DECIDE, HINT, percentile, retry_seconds
 from loadtest.bench.events import EventStream
 
 BATCH = "/leo.activation.v1.DecisionService/DecideBatch"
-_HINT = "grpc-retry-pushback-ms"
 
 
 def _numbers() -> array[int]:
@@ -66,7 +65,7 @@ class Outcomes:
         match error.code():
             case grpc.StatusCode.RESOURCE_EXHAUSTED:
                 self.refused.extend(numbers)
-                self.hinted += any(key == _HINT for key, _ in error.trailing_metadata() or ())
+                self.hinted += any(key == HINT for key, _ in error.trailing_metadata() or ())
             case grpc.StatusCode.CANCELLED:
                 self.refused.extend(numbers)
                 self.turned_away += 1
@@ -133,18 +132,13 @@ async def _one(
         decisions = await call(numbers)
     except grpc.aio.AioRpcError as error:
         outcomes.failed(error, numbers)
-        return _stay_away_seconds(error)
+        return retry_seconds(error) if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED else 0.0
     outcomes.acknowledged.extend(numbers)
     outcomes.sends += sum(decision.outcome == wire.DECISION_OUTCOME_SEND for decision in decisions)
     if measured.holds(finished := time.perf_counter()):
         outcomes.good += batch
         outcomes.latencies.append(finished - due)
     return 0.0
-
-
-def _stay_away_seconds(error: grpc.aio.AioRpcError) -> float:
-    hints = (int(value) for key, value in error.trailing_metadata() or () if key == _HINT)
-    return next(hints, 0) / 1000
 
 
 def _call(channel: grpc.aio.Channel, job: dict[str, Any]) -> Call:

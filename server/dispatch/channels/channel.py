@@ -149,6 +149,11 @@ class Message:
         return (self.destination, *self.more_destinations)
 
     @property
+    def reference(self) -> str:
+        """The delivery's id where a provider may not take all of it: half of the hash tells deliveries apart."""
+        return self.delivery_key[:32]
+
+    @property
     def text(self) -> str:
         """Title and body as one text, for channels that have no title."""
         return "\n\n".join(part for part in (self.subject, self.body) if part)

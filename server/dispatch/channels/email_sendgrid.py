@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from server.dispatch.channels.answers import Answer, classify_status
 from server.dispatch.channels.channel import (
     HTML,
     PLAIN_TEXT,
@@ -20,7 +21,6 @@ from server.dispatch.channels.channel import (
 )
 from server.dispatch.channels.http_channel import JSON, HttpChannel, json_body
 from server.dispatch.channels.mime import parse_address
-from server.dispatch.channels.provider_http import Answer, classify_status
 from server.dispatch.channels.waiting import bounded, until
 
 _ACCEPTED: Final = 202

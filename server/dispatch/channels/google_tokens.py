@@ -9,9 +9,10 @@ from typing import Any, Final
 import jwt
 import orjson
 
+from server.dispatch.channels.answers import Answer
 from server.dispatch.channels.channel import Credential, ErrorClass, Refreshed, Refused
 from server.dispatch.channels.http_channel import FORM, form_body
-from server.dispatch.channels.provider_http import Answer, ProviderHttp
+from server.dispatch.channels.provider_http import ProviderHttp
 from server.platform.clock import utc_now
 
 TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import orjson
 
+from server.dispatch.channels.answers import Answer
 from server.dispatch.channels.channel import Credential, CredentialField, ErrorClass, Refused
-from server.dispatch.channels.provider_http import Answer
 from server.dispatch.channels.waiting import bounded
 
 URL: Final = "https://graph.facebook.com"

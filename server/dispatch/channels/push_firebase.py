@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from server.dispatch.channels import google_tokens
+from server.dispatch.channels.answers import Answer
 from server.dispatch.channels.channel import (
     Accepted,
     AddressKind,
@@ -24,7 +25,7 @@ from server.dispatch.channels.channel import (
 )
 from server.dispatch.channels.http_channel import JSON, HttpChannel, codes_of, json_body
 from server.dispatch.channels.multicast import to_each
-from server.dispatch.channels.provider_http import Answer, ProviderHttp
+from server.dispatch.channels.provider_http import ProviderHttp
 from server.dispatch.channels.waiting import retry_after
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_:.~%-]{8,4096}")
@@ -133,7 +134,7 @@ def _code(answer: Answer) -> str:
 
 def _content(message: Message) -> dict[str, Any]:
     """The notification on each platform; the tag makes a further attempt replace the one before."""
-    tag = message.delivery_key[:32]
+    tag = message.reference
     url, image = message.data.get("url"), message.data.get("image")
     data = {**(message.data.get("data") or {}), **({"url": url} if url else {})}
     return {

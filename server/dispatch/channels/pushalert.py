@@ -11,6 +11,7 @@ from typing import Final
 
 import orjson
 
+from server.dispatch.channels.answers import Answer
 from server.dispatch.channels.channel import (
     Accepted,
     AddressKind,
@@ -25,7 +26,6 @@ from server.dispatch.channels.channel import (
     SendResult,
 )
 from server.dispatch.channels.http_channel import FORM, HttpChannel, form_body
-from server.dispatch.channels.provider_http import Answer
 
 _SUBSCRIBER: Final = re.compile(r"[A-Za-z0-9_.:=+/-]{6,256}")
 _LONGEST_TITLE: Final = 64

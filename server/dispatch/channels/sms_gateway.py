@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.dispatch.channels.answers import Answer
 from server.dispatch.channels.channel import (
     Accepted,
     AddressKind,
@@ -14,7 +15,6 @@ from server.dispatch.channels.channel import (
 )
 from server.dispatch.channels.http_channel import JSON, HttpChannel, json_body
 from server.dispatch.channels.phones import e164
-from server.dispatch.channels.provider_http import Answer
 
 
 class SmsGateway(HttpChannel):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+from server.dispatch.channels.answers import Answer, classify_status
 from server.dispatch.channels.channel import (
     MARKDOWN,
     PLAIN_TEXT,
@@ -22,7 +23,6 @@ from server.dispatch.channels.channel import (
     SendResult,
 )
 from server.dispatch.channels.http_channel import JSON, HttpChannel, json_body
-from server.dispatch.channels.provider_http import Answer, classify_status
 from server.dispatch.channels.telegram_text import marked_up, plain
 from server.dispatch.channels.waiting import bounded
 

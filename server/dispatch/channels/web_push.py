@@ -12,6 +12,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from server.dispatch.channels import web_push_encryption as encryption
+from server.dispatch.channels.answers import Answer, classify_status
 from server.dispatch.channels.channel import (
     Accepted,
     AddressKind,
@@ -28,7 +29,6 @@ from server.dispatch.channels.channel import (
 )
 from server.dispatch.channels.http_channel import HttpChannel
 from server.dispatch.channels.multicast import to_each
-from server.dispatch.channels.provider_http import Answer, classify_status
 from server.platform.clock import utc_now
 
 _AUTH_BYTES: Final = 16
@@ -100,7 +100,7 @@ class WebPush(HttpChannel):
         headers = {
             "TTL": ttl,
             "Urgency": message.data.get("urgency") or "normal",
-            "Topic": message.delivery_key[:32],
+            "Topic": message.reference,
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
         }
@@ -172,6 +172,6 @@ def _notification(message: Message) -> dict[str, Any]:
     return {
         "title": message.subject,
         "body": message.body,
-        "tag": message.delivery_key[:32],
+        "tag": message.reference,
         **{name: value for name, value in optional.items() if value},
     }

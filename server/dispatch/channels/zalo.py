@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Final
 
+from server.dispatch.channels.answers import Answer
 from server.dispatch.channels.channel import (
     Accepted,
     Credential,
@@ -20,7 +21,7 @@ from server.dispatch.channels.channel import (
     SendResult,
 )
 from server.dispatch.channels.http_channel import FORM, JSON, form_body
-from server.dispatch.channels.provider_http import Answer, ProviderHttp
+from server.dispatch.channels.provider_http import ProviderHttp
 
 CREDENTIAL: Final = (
     CredentialField("app_id", False, True, "The id of the app at developers.zalo.me.", r"\d+"),

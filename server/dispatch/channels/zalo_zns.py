@@ -91,7 +91,7 @@ def _notification(message: Message, credential: Credential) -> dict[str, Any]:
         "phone": message.destination,
         "template_id": message.data["template_id"],
         "template_data": message.data["template_data"],
-        "tracking_id": message.delivery_key,
+        "tracking_id": message.reference,
     }
     optional = {"mode": credential.get("mode"), "sending_mode": message.data.get("sending_mode")}
     return {**notification, **{name: value for name, value in optional.items() if value}}

@@ -157,7 +157,7 @@ async def test_metadata_of_the_template_is_rendered_sent_and_recorded(
 
     [body] = _bodies(wire)
     sent = {"template_id": "77", "template_data": {"name": "Lan"}}
-    assert body == {"phone": "84901234567", **sent, "tracking_id": decided.delivery_key}
+    assert body == {"phone": "84901234567", **sent, "tracking_id": decided.delivery_key[:32]}
     assert (await log.sending(decided))["provider_response"]["data"] == sent
 
 

@@ -53,7 +53,7 @@ class ZaloZnsWire(HttpWire):
             "phone": "84901234567",
             "template_id": "7895417",
             "template_data": {"customer": TEXT, "total": "120000"},
-            "tracking_id": KEY,
+            "tracking_id": KEY[:32],
         },
     }
     addresses = {

@@ -135,12 +135,19 @@ class Stage:
 
 
 def _children(pid: int | None) -> list[psutil.Process]:
-    """The processes that `leo serve` spawned; not the one that Python's own bookkeeping adds."""
+    """The processes that `leo serve` spawned; not those that ended, nor the one that Python's own bookkeeping adds."""
     try:
         children = psutil.Process(pid).children() if pid is not None else []
-        return [child for child in children if any(_SPAWNED in argument for argument in child.cmdline())]
     except psutil.Error:
         return []
+    return [child for child in children if _is_spawned(child)]
+
+
+def _is_spawned(child: psutil.Process) -> bool:
+    try:
+        return any(_SPAWNED in argument for argument in child.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _owner_of(port: int, parent: int | None) -> int:

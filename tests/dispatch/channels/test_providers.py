@@ -86,9 +86,12 @@ async def test_a_line_end_in_an_account_adds_no_header(wire: HttpWire, adapters:
     }
     credential = Credential({**wire.credential.values, **values})
 
-    await adapters.of(wire).send(wire.message(), credential, wait_seconds=PATIENCE)
+    result = await adapters.of(wire).send(wire.message(), credential, wait_seconds=PATIENCE)
 
     assert all("x-evil" not in each.headers for each in wire.fake.received)
+    if not wire.fake.received:
+        assert isinstance(result, Refused)
+        assert result.error is ErrorClass.AUTHENTICATION
 
 
 @over_http

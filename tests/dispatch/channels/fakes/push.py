@@ -233,7 +233,6 @@ class WebPushWire(HttpWire):
         # Push services answer by status alone, and have no words that could be garbage.
         "answers_garbage": Reply(299, b"<html>fine</html>"),
         "answers_nothing": Reply(204, b""),
-        "answers_too_much": Reply(500, b"a" * 1_000_000),
     }
     cut_short = Reply(500, b"Internal Server Error")
     expected = {"answers_a_code_that_nobody_knows": CONTENT}
@@ -272,6 +271,9 @@ class WebPushWire(HttpWire):
                 "url": "https://shop.example/12",
             },
         }
+
+    def swollen(self) -> Reply:
+        return Reply(500, b"a" * 1_000_000)
 
     def accept(self, received: Received) -> Reply:
         return self.answers["accepted"]

@@ -49,6 +49,9 @@ class SendgridWire(HttpWire):
     }
     cut_short = Reply(500, b"Internal Server Error")
 
+    def swollen(self) -> Reply:
+        return Reply(500, b"a" * 1_000_000)
+
     def accept(self, received: Received) -> Reply:
         return self.answers["accepted"]
 

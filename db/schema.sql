@@ -739,11 +739,12 @@ CREATE FUNCTION public.leo_delivery_rank(delivery_status text) RETURNS integer
         WHEN 'unknown' THEN 2
         WHEN 'suppressed' THEN 3
         WHEN 'cancelled' THEN 4
-        WHEN 'failed' THEN 5
-        WHEN 'sent' THEN 6
-        WHEN 'delivered' THEN 7
-        WHEN 'bounced' THEN 8
-        WHEN 'read' THEN 9
+        WHEN 'expired' THEN 5
+        WHEN 'failed' THEN 6
+        WHEN 'sent' THEN 7
+        WHEN 'delivered' THEN 8
+        WHEN 'bounced' THEN 9
+        WHEN 'read' THEN 10
     END
 $$;
 
@@ -755,6 +756,29 @@ ALTER FUNCTION public.leo_delivery_rank(delivery_status text) OWNER TO leo_owner
 --
 
 COMMENT ON FUNCTION public.leo_delivery_rank(delivery_status text) IS 'How far a delivery has come: the row of the highest rank is its status';
+
+
+--
+-- Name: leo_delivery_standing(integer, text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_delivery_standing(series integer, delivery_status text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE
+        WHEN leo_delivery_rank(delivery_status) >= 7 THEN 1000000000000 + leo_delivery_rank(delivery_status)
+        ELSE series::bigint * 16 + leo_delivery_rank(delivery_status)
+    END
+$$;
+
+
+ALTER FUNCTION public.leo_delivery_standing(series integer, delivery_status text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_delivery_standing(series integer, delivery_status text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_delivery_standing(series integer, delivery_status text) IS 'How far a delivery has come over its series of attempts: the row of the highest standing is its status';
 
 
 --
@@ -1399,6 +1423,36 @@ COMMENT ON FUNCTION public.refuse_task_rewrite() IS 'Refuses changes of a record
 
 
 --
+-- Name: release_held_deliveries(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.release_held_deliveries() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'campaign' THEN
+        UPDATE public.agent_task SET due_at = statement_timestamp(), held_by = NULL
+        WHERE campaign_id = NEW.campaign_id AND tenant_id = NEW.tenant_id AND held_by = 'campaign';
+    ELSE
+        UPDATE public.agent_task SET due_at = statement_timestamp(), held_by = NULL
+        WHERE tenant_id = NEW.tenant_id AND held_by = 'tenant';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+
+ALTER FUNCTION public.release_held_deliveries() OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION release_held_deliveries(); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.release_held_deliveries() IS 'Makes deliveries due that a campaign or a tenant held back, once it does so no more';
+
+
+--
 -- Name: require_consent(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -1911,10 +1965,12 @@ CREATE TABLE public.agent_task (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     experiment_id text COLLATE pg_catalog."C",
     variant text COLLATE pg_catalog."C",
+    held_by text,
     CONSTRAINT agent_task_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT agent_task_held_by_check CHECK ((held_by = ANY (ARRAY['campaign'::text, 'dispatch'::text, 'tenant'::text]))),
     CONSTRAINT agent_task_occurred_at CHECK (((occurred_at >= '1990-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at <= (now() + '1 day'::interval)))),
     CONSTRAINT agent_task_outcome_check CHECK ((outcome = ANY (ARRAY['send'::text, 'suppressed'::text]))),
-    CONSTRAINT agent_task_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT agent_task_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT agent_task_task_id_check CHECK ((task_id <> ''::text)),
     CONSTRAINT agent_task_task_type_check CHECK ((task_type = ANY (ARRAY['plan'::text, 'execute'::text, 'evaluate'::text]))),
     CONSTRAINT agent_task_variant CHECK (((experiment_id IS NULL) = (variant IS NULL)))
@@ -2093,7 +2149,7 @@ COMMENT ON COLUMN public.agent_task.related_news_id IS 'News item behind the dec
 -- Name: COLUMN agent_task.status; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.agent_task.status IS 'pending, completed, failed or cancelled';
+COMMENT ON COLUMN public.agent_task.status IS 'pending, paused (dispatches only), completed, failed or cancelled';
 
 
 --
@@ -2143,6 +2199,13 @@ COMMENT ON COLUMN public.agent_task.experiment_id IS 'Experiment that the decisi
 --
 
 COMMENT ON COLUMN public.agent_task.variant IS 'What it sent, or holdout for what it held back';
+
+
+--
+-- Name: COLUMN agent_task.held_by; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.held_by IS 'What holds the delivery back that was due: a paused campaign or dispatch, or a suspended tenant';
 
 
 --
@@ -2994,10 +3057,12 @@ CREATE TABLE public.delivery_log (
     provider_response jsonb,
     sent_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    series integer DEFAULT 1 NOT NULL,
     CONSTRAINT delivery_log_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT delivery_log_channel_check CHECK ((channel <> ''::text)),
     CONSTRAINT delivery_log_delivery_key_check CHECK ((delivery_key <> ''::text)),
-    CONSTRAINT delivery_log_delivery_status_check CHECK ((delivery_status = ANY (ARRAY['queued'::text, 'suppressed'::text, 'sending'::text, 'deferred'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'bounced'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text])))
+    CONSTRAINT delivery_log_delivery_status_check CHECK ((delivery_status = ANY (ARRAY['queued'::text, 'suppressed'::text, 'sending'::text, 'deferred'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'bounced'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text, 'expired'::text]))),
+    CONSTRAINT delivery_log_series_check CHECK ((series > 0))
 )
 WITH (autovacuum_vacuum_insert_scale_factor='0.05', autovacuum_analyze_scale_factor='0.02');
 
@@ -3087,7 +3152,7 @@ COMMENT ON COLUMN public.delivery_log.destination IS 'Address that was used';
 -- Name: COLUMN delivery_log.delivery_status; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.delivery_log.delivery_status IS 'queued, suppressed, sending, sent, delivered, read, bounced, failed, unknown or cancelled';
+COMMENT ON COLUMN public.delivery_log.delivery_status IS 'queued, sending, deferred, unknown, suppressed, cancelled, expired, failed, sent, delivered, bounced or read';
 
 
 --
@@ -3133,6 +3198,13 @@ COMMENT ON COLUMN public.delivery_log.sent_at IS 'When the provider accepted it'
 
 
 --
+-- Name: COLUMN delivery_log.series; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.delivery_log.series IS 'Series of attempts, from 1: a delivery that is queued again begins a new one';
+
+
+--
 -- Name: delivery_current; Type: VIEW; Schema: public; Owner: leo_owner
 --
 
@@ -3155,9 +3227,10 @@ CREATE VIEW public.delivery_current WITH (security_invoker='true') AS
     provider_message_id,
     provider_response,
     sent_at,
-    created_at
+    created_at,
+    series
    FROM public.delivery_log
-  ORDER BY tenant_id, profile_id, task_id, delivery_key, (public.leo_delivery_rank(delivery_status)) DESC, attempt DESC, delivery_id DESC;
+  ORDER BY tenant_id, profile_id, task_id, delivery_key, (public.leo_delivery_standing(series, delivery_status)) DESC, attempt DESC, delivery_id DESC;
 
 
 ALTER VIEW public.delivery_current OWNER TO leo_owner;
@@ -3166,7 +3239,7 @@ ALTER VIEW public.delivery_current OWNER TO leo_owner;
 -- Name: VIEW delivery_current; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON VIEW public.delivery_current IS 'One row for each delivery: the appended row of the highest rank; a status never goes backwards';
+COMMENT ON VIEW public.delivery_current IS 'One row for each delivery: the appended row of the highest standing; a status never goes backwards in a series';
 
 
 --
@@ -3479,6 +3552,8 @@ CREATE TABLE public.marketing_event (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     topic text COLLATE pg_catalog."C",
+    valid_for_seconds bigint,
+    receipt_seconds bigint,
     CONSTRAINT marketing_event_channels_check CHECK ((jsonb_typeof(channels) = 'array'::text)),
     CONSTRAINT marketing_event_cooldown_seconds_check CHECK ((cooldown_seconds >= 0)),
     CONSTRAINT marketing_event_event_channel_check CHECK ((event_channel <> ''::text)),
@@ -3487,9 +3562,11 @@ CREATE TABLE public.marketing_event (
     CONSTRAINT marketing_event_first_channel CHECK (((channels ->> 0) = event_channel)),
     CONSTRAINT marketing_event_marketing_event_id_check CHECK ((marketing_event_id <> ''::text)),
     CONSTRAINT marketing_event_period CHECK ((end_at > start_at)),
+    CONSTRAINT marketing_event_receipt_seconds_check CHECK ((receipt_seconds > 0)),
     CONSTRAINT marketing_event_status_check CHECK ((status = ANY (ARRAY['planned'::text, 'active'::text, 'cancelled'::text, 'superseded'::text]))),
     CONSTRAINT marketing_event_template_name_check CHECK ((template_name <> ''::text)),
-    CONSTRAINT marketing_event_topic_check CHECK ((topic <> ''::text))
+    CONSTRAINT marketing_event_topic_check CHECK ((topic <> ''::text)),
+    CONSTRAINT marketing_event_valid_for_seconds_check CHECK ((valid_for_seconds > 0))
 )
 PARTITION BY HASH (tenant_id);
 
@@ -3622,6 +3699,20 @@ COMMENT ON COLUMN public.marketing_event.status IS 'planned, active, cancelled o
 --
 
 COMMENT ON COLUMN public.marketing_event.topic IS 'What it is about, for caps that count one topic; NULL: counted by none of them';
+
+
+--
+-- Name: COLUMN marketing_event.valid_for_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.valid_for_seconds IS 'How long after the event a message may still be sent; NULL: for ever';
+
+
+--
+-- Name: COLUMN marketing_event.receipt_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.marketing_event.receipt_seconds IS 'How long the provider''s receipt is waited for before the next channel is tried; NULL: not at all';
 
 
 --
@@ -4318,6 +4409,13 @@ CREATE INDEX agent_task_experiment ON public.agent_task USING btree (experiment_
 
 
 --
+-- Name: agent_task_held; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_held ON public.agent_task USING btree (campaign_id, tenant_id) WHERE (held_by IS NOT NULL);
+
+
+--
 -- Name: agent_task_parent; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -4416,6 +4514,13 @@ CREATE INDEX cdp_profiles_segments ON public.cdp_profiles USING gin (segments);
 
 
 --
+-- Name: delivery_log_definition; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_definition ON public.delivery_log USING btree (marketing_event_id, tenant_id, delivery_id) WHERE ((delivery_status = 'queued'::text) AND (series = 1));
+
+
+--
 -- Name: delivery_log_key; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -4440,7 +4545,14 @@ CREATE INDEX delivery_log_provider_message ON public.delivery_log USING btree (p
 -- Name: delivery_log_queued_once; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE UNIQUE INDEX delivery_log_queued_once ON public.delivery_log USING btree (delivery_key, tenant_id) WHERE (delivery_status = 'queued'::text);
+CREATE UNIQUE INDEX delivery_log_queued_once ON public.delivery_log USING btree (delivery_key, series, tenant_id) WHERE (delivery_status = 'queued'::text);
+
+
+--
+-- Name: delivery_log_receipt_once; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE UNIQUE INDEX delivery_log_receipt_once ON public.delivery_log USING btree (delivery_key, attempt, delivery_status, tenant_id) WHERE (delivery_status = ANY (ARRAY['delivered'::text, 'bounced'::text, 'read'::text]));
 
 
 --
@@ -4455,6 +4567,13 @@ CREATE UNIQUE INDEX delivery_log_sending_once ON public.delivery_log USING btree
 --
 
 CREATE INDEX delivery_log_task ON public.delivery_log USING btree (task_id, tenant_id);
+
+
+--
+-- Name: delivery_log_trouble; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_trouble ON public.delivery_log USING btree (delivery_status, tenant_id, delivery_id) WHERE (delivery_status = ANY (ARRAY['unknown'::text, 'suppressed'::text, 'cancelled'::text, 'expired'::text, 'failed'::text, 'bounced'::text]));
 
 
 --
@@ -4714,6 +4833,20 @@ CREATE TRIGGER one_audience_per_name AFTER INSERT OR UPDATE OF status, audience 
 --
 
 CREATE TRIGGER prevent_snapshot_removal BEFORE UPDATE OF segment_snapshots ON public.cdp_profiles FOR EACH ROW WHEN ((old.segment_snapshots IS DISTINCT FROM new.segment_snapshots)) EXECUTE FUNCTION public.prevent_snapshot_removal();
+
+
+--
+-- Name: campaign release_held_deliveries; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER release_held_deliveries AFTER UPDATE OF status ON public.campaign FOR EACH ROW WHEN (((old.status = 'paused'::text) AND (new.status <> 'paused'::text))) EXECUTE FUNCTION public.release_held_deliveries();
+
+
+--
+-- Name: tenant release_held_deliveries; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER release_held_deliveries AFTER UPDATE OF status ON public.tenant FOR EACH ROW WHEN (((old.status <> 'active'::text) AND (new.status = 'active'::text))) EXECUTE FUNCTION public.release_held_deliveries();
 
 
 --
@@ -5434,6 +5567,13 @@ GRANT ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zo
 
 
 --
+-- Name: FUNCTION release_held_deliveries(); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.release_held_deliveries() FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION resolve_tenant(p_realm text, p_client text); Type: ACL; Schema: public; Owner: leo_tenant_resolver
 --
 
@@ -5582,6 +5722,13 @@ GRANT INSERT(task_type) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
+-- Name: COLUMN agent_task.campaign_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(campaign_id) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
 -- Name: COLUMN agent_task.profile_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -5679,7 +5826,7 @@ GRANT SELECT(queue),INSERT(queue) ON TABLE public.agent_task TO leo_alert_keeper
 
 GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_worker;
-GRANT SELECT(due_at) ON TABLE public.agent_task TO leo_task_claimer;
+GRANT SELECT(due_at),UPDATE(due_at) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT INSERT(due_at) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
@@ -5716,6 +5863,15 @@ GRANT SELECT(attempts),UPDATE(attempts) ON TABLE public.agent_task TO leo_task_c
 
 GRANT UPDATE(updated_at) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(updated_at) ON TABLE public.agent_task TO leo_worker;
+
+
+--
+-- Name: COLUMN agent_task.held_by; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(held_by) ON TABLE public.agent_task TO leo_app;
+GRANT UPDATE(held_by) ON TABLE public.agent_task TO leo_worker;
+GRANT SELECT(held_by),UPDATE(held_by) ON TABLE public.agent_task TO leo_task_claimer;
 
 
 --

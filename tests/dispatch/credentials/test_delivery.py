@@ -41,7 +41,9 @@ class Telegram:
             return never
         if token == GOOD:
             return Reply(200, {"ok": True, "result": {"message_id": len(self.asked)}})
-        return Reply(401, {"ok": False, "error_code": 401, "description": "Unauthorized"})
+        # Some providers repeat what they refuse.
+        description = f"Unauthorized: {token}"
+        return Reply(401, {"ok": False, "error_code": 401, "description": description})
 
 
 @pytest.fixture
@@ -146,6 +148,9 @@ async def test_a_refused_account_opens_its_circuit_and_only_its_own(
         assert await log.facts(each) == [("queued", 0, None), ("deferred", 0, "CIRCUIT_OPEN")]
         wait = await _due(proof, each) - datetime.now(UTC)
         assert timedelta(0) < wait <= timedelta(seconds=30)
+    for table in ("delivery_log", "agent_task", "tenant"):
+        [found] = await proof.fetchrow(f"select count(*) from {table} t where strpos(t::text, $1) > 0", BAD)
+        assert found == 0
     # Those that were tried before come again, and wait for the circuit as well.
     await proof.execute("update agent_task set due_at = now() where status = 'pending'")
     await runner.drain()

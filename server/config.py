@@ -185,7 +185,7 @@ class Settings(BaseSettings):
         250,
         ge=1,
         le=60_000,
-        description="calls that would wait longer for their decision are refused at once",
+        description="while more work than this waits for a decision, further calls are refused",
     )
     maximum_in_flight_bytes: int = Field(
         256 * 1024 * 1024, ge=1024 * 1024, description="bytes of requests that one process works on at once"

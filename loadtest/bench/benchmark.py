@@ -36,8 +36,8 @@ class Sizes:
 
 
 SHORT = Sizes(
-    seconds=0.3,
-    warm_seconds=0.1,
+    seconds=1.0,
+    warm_seconds=0.5,
     events=2_000,
     profiles=200,
     tenants=4,

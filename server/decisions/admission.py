@@ -2,8 +2,9 @@
 machines.
 
 How long a batch takes is learned from the batches that were decided, as a part for the batch and a part for each
-event. What waits and what is under way is backlog; backlog times cost is the wait to expect. Where nothing gets
-done at all, the age of what has waited longest tells it.
+event. What waits, times that cost, is the work that a newcomer would wait for. The batch that is under way is not
+counted: whoever joins the next one waits for it in any case, and on slow storage a batch may take longer than all
+work that may wait. Where nothing gets done at all, the age of what has waited longest tells it.
 """
 
 from __future__ import annotations
@@ -28,8 +29,17 @@ _PRIOR_SUMS: Final = tuple(
     )
 )
 _KEPT: Final = 0.95  # of what earlier batches say, for each new one: about twenty batches count
+_STUCK: Final = 3  # times as long as usual, and it counts as if nothing got done
 _SHORTEST_RETRY_SECONDS: Final = 0.05
 _LONGEST_RETRY_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Batches, and the events in them."""
+
+    batches: int = 0
+    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +47,13 @@ class Backlog:
     """What a queue holds at one moment.
 
     Args:
-        waiting: what waits: events of callers, or batches of callers.
-        events: events that wait and events that are being decided.
-        batches: batches that they make.
+        waiting: what waits; the first of its batches may still be joined.
+        deciding: what is under way.
         oldest_seconds: how long the first of those that wait has waited; 0 when none does.
     """
 
-    waiting: int = 0
-    events: int = 0
-    batches: int = 0
+    waiting: Work = Work()
+    deciding: Work = Work()
     oldest_seconds: float = 0.0
 
 
@@ -82,7 +90,7 @@ class Admission:
     """Lets events in while they can be begun in time. It knows no clock: all times are told.
 
     Args:
-        maximum_wait_seconds: what would wait longer is refused.
+        maximum_wait_seconds: while more work than this waits, nothing more is let in.
         lanes: batches that may be under way at once.
     """
 
@@ -95,11 +103,10 @@ class Admission:
         """A batch of so many events was decided in this time."""
         self._cost.learn(events, seconds)
 
-    def expected_wait_seconds(self, backlog: Backlog) -> float:
-        """How long one more would wait until it is begun."""
+    def waiting_seconds(self, backlog: Backlog) -> float:
+        """How long the work takes that waits already; of the batch that may be joined, only its events count."""
         fixed, each = self._cost.line()
-        ahead = fixed * backlog.batches + each * backlog.events
-        return max(ahead / self._lanes, backlog.oldest_seconds)
+        return (fixed * max(0, backlog.waiting.batches - 1) + each * backlog.waiting.events) / self._lanes
 
     def check(self, backlog: Backlog, *, patience_seconds: float | None = None) -> None:
         """Let one more in. Whoever would be next is always let in, however slow the last batch was.
@@ -108,15 +115,28 @@ class Admission:
             patience_seconds: what is left of the caller's deadline; None for no deadline.
 
         Raises:
-            Overloaded: it would wait longer than the limit, or would not be answered in time.
+            Overloaded: too much waits already, nothing gets done, or the answer would come too late.
         """
-        if not backlog.waiting:
+        if not backlog.waiting.events:
             return
-        wait = self.expected_wait_seconds(backlog)
-        if wait > self._maximum_wait_seconds:
-            raise _overloaded("too much waits for a decision already", wait - self._maximum_wait_seconds / 2)
-        if patience_seconds is not None and wait + sum(self._cost.line()) > patience_seconds:
-            raise _overloaded("the decision would come after the call's deadline", wait)
+        waiting = self.waiting_seconds(backlog)
+        usual = self._usual_seconds(backlog.deciding)
+        if waiting > self._maximum_wait_seconds:
+            raise _overloaded(
+                "too much waits for a decision already", waiting - self._maximum_wait_seconds / 2
+            )
+        if backlog.oldest_seconds > max(self._maximum_wait_seconds, _STUCK * usual):
+            raise _overloaded("what waits for a decision has waited for too long", backlog.oldest_seconds)
+        # On average half of what is under way is done; then what waits; then the caller's own batch.
+        if patience_seconds is not None and usual / 2 + waiting + sum(self._cost.line()) > patience_seconds:
+            raise _overloaded("the decision would come after the call's deadline", waiting)
+
+    def _usual_seconds(self, deciding: Work) -> float:
+        """How long a batch like those that are under way usually takes; 0 where none is."""
+        if not deciding.batches:
+            return 0.0
+        fixed, each = self._cost.line()
+        return fixed + each * deciding.events / deciding.batches
 
 
 def _overloaded(message: str, retry_seconds: float) -> Overloaded:

@@ -13,16 +13,17 @@ from server.decisions.facts_loader import FactsLoader
 from server.decisions.holding import Holding
 from server.decisions.isolation import IsolatingPipeline
 from server.decisions.pipeline import DecisionPipeline
-from server.decisions.places import BatchPlaces
 from server.decisions.planning import Planner
 from server.decisions.reservation import RedisReservations, ReservationSettings
-from server.decisions.service import DecisionService, WakeUp
+from server.decisions.service import MAXIMUM_EVENTS, DecisionService, WakeUp
 from server.decisions.store import DecisionStore
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 
 _RESERVATION: Final = ReservationSettings()
+# One lane for single events and three for batches were measured to be the quickest (loadtest/bench/README.md).
 _BATCHES: Final = 3
+_COLLECTED: Final = 500
 # For processes whose work can wait, such as workers.
 _PATIENT_SECONDS: Final = 30.0
 
@@ -60,20 +61,20 @@ async def running_decisions(
         epochs=epochs,
     )
     isolating = IsolatingPipeline(pipeline=pipeline, database=database, store=store)
-    collector = BatchCollector(run=isolating.run, maximum_wait_seconds=maximum_wait_seconds)
-    places = BatchPlaces(places=_BATCHES, maximum_wait_seconds=maximum_wait_seconds)
+    wait = maximum_wait_seconds
+    events = BatchCollector(
+        "event", run=isolating.run, maximum_wait_seconds=wait, lanes=1, maximum_batch=_COLLECTED
+    )
+    batches = BatchCollector(
+        "batch", run=isolating.run, maximum_wait_seconds=wait, lanes=_BATCHES, maximum_batch=MAXIMUM_EVENTS
+    )
     await epochs.start()
-    await collector.start()
+    await events.start()
+    await batches.start()
     try:
-        yield DecisionService(
-            database=database,
-            store=store,
-            pipeline=isolating,
-            collector=collector,
-            places=places,
-            wake_up=wake_up,
-        )
+        yield DecisionService(database=database, store=store, events=events, batches=batches, wake_up=wake_up)
     finally:
-        await collector.stop()
+        await events.stop()
+        await batches.stop()
         await pipeline.close()
         await epochs.stop()

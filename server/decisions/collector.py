@@ -1,4 +1,4 @@
-"""Group commit: single events join whatever batch is forming.
+"""Group commit: what callers ask for joins whatever batch is forming.
 
 While one batch commits, the next one collects. So the batch size follows the load, and an idle server
 decides at once. Callers ask `line` first: what would wait too long is told to come back.
@@ -8,52 +8,57 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from uuid import UUID
 
-from server.decisions.admission import Backlog
-from server.decisions.model import DecisionRecord, Event
+from server.decisions.admission import Backlog, Work
+from server.decisions.model import Event
 from server.decisions.pipeline import Answers, Batch
+from server.decisions.telemetry import Shape
 from server.decisions.waiting_line import WaitingLine
-from server.errors import LeoError
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Call:
+    """What one caller asks for: events of distinct tasks, and the answers to all of them at once."""
+
     tenant_id: UUID
-    event: Event
-    answer: asyncio.Future[DecisionRecord]
+    events: Sequence[Event]
+    answers: asyncio.Future[Answers]
     since: float
 
 
 class BatchCollector:
-    """Collects events of all callers into batches; `start` and `stop` run its lanes.
+    """Collects the events of all callers into batches; `start` and `stop` run its lanes.
 
     Args:
+        shape: what callers bring, in figures.
         run: decides a batch.
-        maximum_wait_seconds: an event that would wait longer is refused by `line`.
+        maximum_wait_seconds: while more work than this waits, `line` refuses more.
         lanes: batches that may be under way at once.
-        maximum_batch: events of one batch at most.
+        maximum_batch: events of one batch at most, unless a single caller brings more.
     """
 
     def __init__(
         self,
+        shape: Shape,
         *,
         run: Callable[[Batch], Awaitable[Answers]],
         maximum_wait_seconds: float,
-        lanes: int = 1,
-        maximum_batch: int = 500,
+        lanes: int,
+        maximum_batch: int,
     ) -> None:
         self._run = run
         self._lane_count = lanes
         self._maximum_batch = maximum_batch
         self.line = WaitingLine(
-            "event", lanes=lanes, maximum_wait_seconds=maximum_wait_seconds, backlog=self.backlog
+            shape, lanes=lanes, maximum_wait_seconds=maximum_wait_seconds, backlog=self.backlog
         )
         self._deciding: list[int] = []
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Call] = deque()
+        self._waiting = 0
         self._arrived = asyncio.Event()
         self._lanes: list[asyncio.Task[None]] = []
 
@@ -66,79 +71,91 @@ class BatchCollector:
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
-        for waiting in self._queue:
-            waiting.answer.cancel()
+        for call in self._queue:
+            call.answers.cancel()
         self._queue.clear()
+        self._waiting = 0
 
     def backlog(self) -> Backlog:
         """What waits and what is being decided, now."""
-        while self._queue and self._queue[0].answer.done():
-            self._queue.popleft()  # its caller has gone
-        waiting = len(self._queue)
+        while self._queue and self._queue[0].answers.done():
+            self._next()  # its caller has gone
         return Backlog(
-            waiting=waiting,
-            events=waiting + sum(self._deciding),
-            batches=ceil(waiting / self._maximum_batch) + len(self._deciding),
+            waiting=Work(batches=ceil(self._waiting / self._maximum_batch), events=self._waiting),
+            deciding=Work(batches=len(self._deciding), events=sum(self._deciding)),
             oldest_seconds=_now() - self._queue[0].since if self._queue else 0.0,
         )
 
-    async def decide(self, tenant_id: UUID, event: Event) -> DecisionRecord:
-        """The recorded decision on one event.
+    async def decide(self, tenant_id: UUID, events: Sequence[Event]) -> Answers:
+        """For each task id the recorded decision, or why this one event was refused.
+
+        Args:
+            events: of distinct tasks; they stay together and in their order.
 
         Raises:
-            LeoError: why this event was refused, or the whole batch failed.
+            LeoError: the whole batch failed.
         """
-        waiting = _Waiting(tenant_id, event, asyncio.get_running_loop().create_future(), _now())
-        self._queue.append(waiting)
+        call = _Call(tenant_id, events, asyncio.get_running_loop().create_future(), _now())
+        self._queue.append(call)
+        self._waiting += len(events)
         self._arrived.set()
-        return await waiting.answer
+        return await call.answers
 
     async def _work(self) -> None:
         while True:
             await self._arrived.wait()
-            batch = self._take()
-            if batch:
-                await self._decide(batch)
+            calls = self._take()
+            if calls:
+                await self._decide(calls)
 
-    def _take(self) -> list[_Waiting]:
-        """The longest waiting events, one for each task: a repeated one stays for the next batch."""
-        taken: dict[str, _Waiting] = {}
-        left: list[_Waiting] = []
-        while self._queue and len(taken) < self._maximum_batch:
-            waiting = self._queue.popleft()
-            if waiting.answer.done():
+    def _take(self) -> list[_Call]:
+        """The longest waiting calls, each task once: a call that repeats one stays for the next batch."""
+        taken: list[_Call] = []
+        tasks: set[str] = set()
+        left: list[_Call] = []
+        while self._queue and (not taken or len(tasks) + len(self._queue[0].events) <= self._maximum_batch):
+            call = self._next()
+            if call.answers.done():
                 continue  # its caller has gone: a deadline that passed is not worked on
-            if waiting.event.task_id in taken:
-                left.append(waiting)
+            if tasks.isdisjoint(event.task_id for event in call.events):
+                taken.append(call)
+                tasks.update(event.task_id for event in call.events)
             else:
-                taken[waiting.event.task_id] = waiting
+                left.append(call)
         self._queue.extendleft(reversed(left))
+        self._waiting += sum(len(call.events) for call in left)
         if not self._queue:
             self._arrived.clear()
-        return list(taken.values())
+        return taken
 
-    async def _decide(self, taken: list[_Waiting]) -> None:
+    def _next(self) -> _Call:
+        call = self._queue.popleft()
+        self._waiting -= len(call.events)
+        return call
+
+    async def _decide(self, calls: Sequence[_Call]) -> None:
         batch: dict[UUID, list[Event]] = {}
-        for waiting in taken:
-            batch.setdefault(waiting.tenant_id, []).append(waiting.event)
-        self._deciding.append(len(taken))
+        for call in calls:
+            batch.setdefault(call.tenant_id, []).extend(call.events)
+        count = sum(map(len, batch.values()))
+        self._deciding.append(count)
         try:
-            with self.line.measured(len(taken), _now() - taken[0].since):
+            with self.line.measured(count, _now() - calls[0].since):
                 answers = await self._run(batch)
         except asyncio.CancelledError:
-            for waiting in taken:
-                waiting.answer.cancel()
+            for call in calls:
+                call.answers.cancel()
             if _is_stopping():
                 raise
             return
         except Exception as error:
-            for waiting in taken:
-                _fail(waiting, error)
+            for call in calls:
+                _fail(call, error)
             return
         finally:
-            self._deciding.remove(len(taken))
-        for waiting in taken:
-            _resolve(waiting, answers[waiting.event.task_id])
+            self._deciding.remove(count)
+        for call in calls:
+            _answer(call, answers)
 
 
 def _now() -> float:
@@ -151,15 +168,11 @@ def _is_stopping() -> bool:
     return task is None or task.cancelling() > 0
 
 
-def _resolve(waiting: _Waiting, answer: DecisionRecord | LeoError) -> None:
-    if waiting.answer.done():
-        return
-    if isinstance(answer, LeoError):
-        waiting.answer.set_exception(answer)
-    else:
-        waiting.answer.set_result(answer)
+def _answer(call: _Call, answers: Answers) -> None:
+    if not call.answers.done():
+        call.answers.set_result({event.task_id: answers[event.task_id] for event in call.events})
 
 
-def _fail(waiting: _Waiting, error: Exception) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)
+def _fail(call: _Call, error: Exception) -> None:
+    if not call.answers.done():
+        call.answers.set_exception(error)

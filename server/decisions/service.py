@@ -10,10 +10,8 @@ from uuid import UUID
 
 from server.decisions.collector import BatchCollector
 from server.decisions.intake import IncomingEvent, accept, decision_id, member_events
-from server.decisions.isolation import IsolatingPipeline
 from server.decisions.model import DecisionRecord, DispatchTarget, Event
 from server.decisions.pipeline import Answers
-from server.decisions.places import BatchPlaces
 from server.decisions.recording import stored_record
 from server.decisions.store import DecisionStore
 from server.errors import InvalidInput, LeoError, NotFound
@@ -46,7 +44,8 @@ class DecisionService:
     """Decides one event, a batch, or the members of a dispatch; answers only what is committed.
 
     Args:
-        places: places for batches of callers.
+        events: collects the calls with one event.
+        batches: collects the calls with many, so that small batches of many tenants share a commit.
         wake_up: is told of the channels that have new deliveries.
     """
 
@@ -55,17 +54,15 @@ class DecisionService:
         *,
         database: Database,
         store: DecisionStore,
-        pipeline: IsolatingPipeline,
-        collector: BatchCollector,
-        places: BatchPlaces,
+        events: BatchCollector,
+        batches: BatchCollector,
         wake_up: WakeUp,
     ) -> None:
         self._database = database
         self._store = store
-        self._pipeline = pipeline
-        self._collector = collector
+        self._events = events
+        self._batches = batches
         self._wake_up = wake_up
-        self._places = places
 
     def admit_event(self, patience_seconds: float | None) -> None:
         """Ask, before anything is done for a call with one event, whether it would wait too long.
@@ -76,16 +73,16 @@ class DecisionService:
         Raises:
             Overloaded: it would; the error says when to come back.
         """
-        self._collector.line.admit(patience_seconds)
+        self._events.line.admit(patience_seconds)
 
     def admit_batch(self, patience_seconds: float | None) -> None:
         """As `admit_event`, for a call with a batch. Streams need not ask: they are kept waiting, unread."""
-        self._places.line.admit(patience_seconds)
+        self._batches.line.admit(patience_seconds)
 
     def sample(self) -> None:
         """Show in the figures what waits now."""
-        self._collector.line.sample()
-        self._places.line.sample()
+        self._events.line.sample()
+        self._batches.line.sample()
 
     async def decide(self, tenant_id: UUID, incoming: IncomingEvent) -> DecisionRecord:
         """Decide one event; it joins the batch that is forming, so that concurrent calls share a commit.
@@ -96,12 +93,14 @@ class DecisionService:
             Unavailable: the database is away; nothing is recorded.
         """
         event = accept(tenant_id, incoming, "event", utc_now())
-        record = await self._collector.decide(tenant_id, event)
-        await self._announce([record])
-        return record
+        answer = (await self._events.decide(tenant_id, [event]))[event.task_id]
+        if isinstance(answer, LeoError):
+            raise answer
+        await self._announce([answer])
+        return answer
 
     async def decide_batch(self, tenant_id: UUID, incoming: Sequence[IncomingEvent]) -> list[Answer]:
-        """Decide events in their order, each answered on its own. One transaction; round trips as `pipeline`.
+        """Decide events in their order, each answered on its own. One commit, perhaps together with other callers'.
 
         Raises:
             InvalidInput: the number of events is out of range.
@@ -153,8 +152,7 @@ class DecisionService:
         return DecisionDetails(stored_record(row, duplicate=False), row)
 
     async def _run(self, tenant_id: UUID, events: Sequence[Event]) -> Answers:
-        async with self._places.held(len(events)):
-            answers = await self._pipeline.run({tenant_id: events})
+        answers = await self._batches.decide(tenant_id, events)
         await self._announce(answers.values())
         return answers
 

@@ -32,7 +32,9 @@ _took = Histogram(
 _refused = Counter(
     "leo_decide_refused", "Calls that were refused, since they would have waited too long", ["shape"]
 )
-_waiting = Gauge("leo_decide_waiting", "What waits for a decision", ["shape"], multiprocess_mode="livesum")
+_waiting = Gauge(
+    "leo_decide_waiting", "Events that wait for their decision", ["shape"], multiprocess_mode="livesum"
+)
 _oldest = Gauge(
     "leo_decide_oldest_wait_seconds",
     "How long the first of those that wait has waited",
@@ -67,5 +69,5 @@ class QueueTelemetry:
 
     def sample(self, backlog: Backlog) -> None:
         """What waits now."""
-        self._waiting.set(backlog.waiting)
+        self._waiting.set(backlog.waiting.events)
         self._oldest.set(backlog.oldest_seconds)

@@ -17,7 +17,7 @@ class WaitingLine:
     Args:
         shape: which of the two, in figures.
         lanes: batches that may be under way at once.
-        maximum_wait_seconds: what would wait longer is refused.
+        maximum_wait_seconds: while more work than this waits, more is refused.
         backlog: what the queue holds now.
     """
 

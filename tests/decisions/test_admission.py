@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 
-from server.decisions.admission import Admission, Backlog, BatchCost
+from server.decisions.admission import Admission, Backlog, BatchCost, Work
 from server.errors import Overloaded
 
 LIMIT = 0.25
@@ -23,7 +25,8 @@ def measured(
 
 def queued(events: int, oldest_seconds: float = 0.01) -> Backlog:
     """So many events wait, behind a batch of 100."""
-    return Backlog(waiting=events, events=events + 100, batches=2, oldest_seconds=oldest_seconds)
+    waiting = Work(batches=ceil(events / 500), events=events)
+    return Backlog(waiting, deciding=Work(1, 100), oldest_seconds=oldest_seconds)
 
 
 def test_the_cost_of_batches_is_learned_as_a_line() -> None:
@@ -72,14 +75,24 @@ def test_more_lanes_let_more_wait() -> None:
 
 def test_where_nothing_gets_done_age_tells_it() -> None:
     """PostgreSQL hangs: no batch ends, so nothing is learned of how long batches take now."""
-    admission = measured(0.001, 0.0001)
-    admission.check(queued(2, oldest_seconds=LIMIT - 0.01))
-    with pytest.raises(Overloaded):
-        admission.check(queued(2, oldest_seconds=LIMIT + 0.01))
+    quick, slow = measured(0.001, 0.0001), measured(1.0, 0.0001)
+    quick.check(queued(2, oldest_seconds=LIMIT - 0.01))
+    slow.check(queued(2, oldest_seconds=2.0))
+    for admission, age in ((quick, LIMIT + 0.01), (slow, 3.5)):
+        with pytest.raises(Overloaded, match="too long"):
+            admission.check(queued(2, oldest_seconds=age))
 
 
 def test_whoever_would_be_next_is_let_in_on_a_slow_server_too() -> None:
-    measured(10.0, 1.0).check(Backlog(waiting=0, events=100, batches=1))
+    measured(10.0, 1.0).check(Backlog(deciding=Work(batches=1, events=100)))
+
+
+def test_slow_storage_does_not_make_batches_small() -> None:
+    """A commit takes longer than all work that may wait: events still join the batch that forms."""
+    slow = measured(0.4, 0.0001)
+    slow.check(queued(499, oldest_seconds=0.4))
+    with pytest.raises(Overloaded):
+        slow.check(queued(1_001))
 
 
 def test_what_would_come_after_the_deadline_is_not_begun() -> None:
@@ -93,8 +106,8 @@ def test_what_would_come_after_the_deadline_is_not_begun() -> None:
 def test_a_slow_minute_is_forgotten() -> None:
     admission = measured(1.0, 0.01)
     with pytest.raises(Overloaded):
-        admission.check(queued(100))
+        admission.check(queued(600))
     for _ in range(30):
         for size in (20, 100, 300, 500):
             admission.learn(size, 0.005 + 0.0001 * size)
-    admission.check(queued(100))
+    admission.check(queued(600))

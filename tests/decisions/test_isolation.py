@@ -175,14 +175,14 @@ async def test_a_caller_that_gave_up_is_not_worked_on(
 ) -> None:
     await decisions.decide(tenant_a, purchase("prepare", profile_id="nobody"))
     async with locked(database.superuser_url, "agent_task"):
-        # One lane for single events and three places for batches: all of them taken.
+        # One lane for single events and three for batches: all of them taken, each by a batch of its own.
         taken = asyncio.create_task(decisions.decide(tenant_a, purchase("lane")))
         await waiting_for_locks(superuser, 1)
-        batches = [
-            asyncio.create_task(decisions.decide_batch(tenant_a, [purchase(f"place-{place}")]))
-            for place in range(3)
-        ]
-        await waiting_for_locks(superuser, 4)
+        batches = []
+        for place in range(3):
+            batch = [purchase(f"place-{place}")]
+            batches.append(asyncio.create_task(decisions.decide_batch(tenant_a, batch)))
+            await waiting_for_locks(superuser, 2 + place)
         gone: list[asyncio.Task[object]] = [
             asyncio.create_task(decisions.decide(tenant_a, purchase("gone-one"))),
             asyncio.create_task(decisions.decide_batch(tenant_a, [purchase("gone-two")])),

@@ -1,39 +1,17 @@
-"""Asks whether messages may be sent now, in Redis for the whole fleet, or alone while Redis is away."""
+"""Asks whether messages may be sent now, and tells what became of them."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
-from server.dispatch.limits.fleet import FleetSize
-from server.dispatch.limits.local import LocalRoutes
-from server.dispatch.limits.rules import MICROSECONDS, Admission, CircuitPolicy, Held, Pace
-from server.dispatch.limits.telemetry import CIRCUITS, HELD, LOCAL
+from server.dispatch.limits.rules import MICROSECONDS, Admission, CircuitPolicy, Held
+from server.dispatch.limits.states import Outcomes, RouteStates
+from server.dispatch.limits.telemetry import CIRCUITS, HELD
 from server.dispatch.limits.wishes import LONGEST_WAIT_SECONDS, RouteKey, Verdict, Wish
-from server.errors import Unavailable
 from server.platform.logging import get_logger
-from server.platform.redis import RedisPool, Script, ScriptCall, Scripts
-
-_ALONE_SECONDS: Final = 5.0
-
-
-@dataclass(slots=True)
-class Outcomes:
-    """Answers of a provider since the last report.
-
-    Args:
-        succeeded: whether any message passed.
-        failed: how many failed in a row since.
-        pause: seconds that the provider asked for.
-    """
-
-    succeeded: bool = False
-    failed: int = 0
-    pause: float = 0.0
+from server.platform.redis import RedisPool
 
 
 class ProviderGate:
@@ -44,14 +22,7 @@ class ProviderGate:
     """
 
     def __init__(self, *, redis: RedisPool, policy: CircuitPolicy, worker: str) -> None:
-        scripts = Scripts.load("dispatch/limits")
-        self._admit, self._report = scripts["admit"], scripts["report"]
-        self._redis = redis
-        self._policy = policy
-        self._local = LocalRoutes(policy)
-        self._fleet = FleetSize(redis=redis, worker=worker)
-        self._alone_until = 0.0
-        self._alone = False
+        self._states = RouteStates(redis=redis, policy=policy, worker=worker)
         self._troubled: set[RouteKey] = set()
         self._open: set[RouteKey] = set()
         self._pending: dict[RouteKey, Outcomes] = defaultdict(Outcomes)
@@ -62,7 +33,7 @@ class ProviderGate:
         if not wishes:
             return []
         await self._tell()
-        admissions = await self._admissions(wishes)
+        admissions = await self._states.admit(wishes)
         for wish, (_, admission) in zip(wishes, admissions, strict=True):
             self._note(wish, admission)
         return [_verdict(now, admission) for now, admission in admissions]
@@ -91,44 +62,6 @@ class ProviderGate:
         while self._reporting is not None:
             await asyncio.wait([self._reporting])
 
-    async def _admissions(self, wishes: Sequence[Wish]) -> list[tuple[int, Admission]]:
-        if time.monotonic() >= self._alone_until:
-            try:
-                admissions = await self._shared(wishes)
-            except Unavailable:
-                self._go_alone()
-            else:
-                self._come_back()
-                return admissions
-        return [
-            self._local.admit(
-                wish.key.redis_key(),
-                version=wish.version,
-                wanted=wish.wanted,
-                pace=Pace.of(wish.limit, shared_by=self._fleet.size),
-            )
-            for wish in wishes
-        ]
-
-    async def _shared(self, wishes: Sequence[Wish]) -> list[tuple[int, Admission]]:
-        await self._fleet.announce()
-        calls = []
-        for wish in wishes:
-            pace = Pace.of(wish.limit)
-            arguments = (wish.version, wish.wanted, pace.interval, pace.burst, self._policy.probe_for)
-            calls.append(([wish.key.redis_key()], arguments))
-        return [_admission(answer) for answer in await self._run(self._admit, calls)]
-
-    async def _run(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Raises:
-        Unavailable: Redis is away, or refuses to write (it is full).
-        """
-        answers = await self._redis.run_many(script, calls)
-        refusal = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if refusal is not None:
-            raise Unavailable("REDIS_UNAVAILABLE", "Redis refused the script") from refusal
-        return answers
-
     def _note(self, wish: Wish, admission: Admission) -> None:
         if admission.troubled:
             self._troubled.add(wish.key)
@@ -152,41 +85,12 @@ class ProviderGate:
             self._reporting = None
 
     async def _tell(self) -> None:
-        """What providers answered, to Redis, or to ourselves while it is away. One round trip."""
+        """What providers answered since the last time. One round trip."""
         if not self._pending:
             return
         pending, self._pending = self._pending, defaultdict(Outcomes)
-        for key, (before, after) in (await self._told(pending)).items():
+        for key, (before, after) in (await self._states.report(pending)).items():
             self._announce(key, before, after)
-
-    async def _told(self, pending: dict[RouteKey, Outcomes]) -> dict[RouteKey, tuple[int, int]]:
-        """When each circuit was and is open until."""
-        if time.monotonic() >= self._alone_until:
-            try:
-                calls = [([key.redis_key()], self._report_arguments(o)) for key, o in pending.items()]
-                answers = await self._run(self._report, calls)
-            except Unavailable:
-                self._go_alone()
-            else:
-                return {key: (a[1], a[2]) for key, a in zip(pending, answers, strict=True)}
-        return {
-            key: self._local.report(
-                key.redis_key(),
-                succeeded=outcomes.succeeded,
-                failed=outcomes.failed,
-                pause=int(outcomes.pause * MICROSECONDS),
-            )
-            for key, outcomes in pending.items()
-        }
-
-    def _report_arguments(self, outcomes: Outcomes) -> tuple[int, ...]:
-        return (
-            int(outcomes.succeeded),
-            outcomes.failed,
-            int(outcomes.pause * MICROSECONDS),
-            self._policy.failures,
-            self._policy.open_for,
-        )
 
     def _announce(self, key: RouteKey, before: int, after: int) -> None:
         """Say that a circuit opened or closed; a failed probe opens it again."""
@@ -206,25 +110,6 @@ class ProviderGate:
         (self._open.add if is_open else self._open.discard)(key)
         same = sum(1 for known in self._open if known.provider == key.provider)
         CIRCUITS.labels(key.provider).set(same)
-
-    def _go_alone(self) -> None:
-        if not self._alone:
-            get_logger().warning("provider_limits_local", count=self._fleet.size)
-        self._alone = True
-        self._alone_until = time.monotonic() + _ALONE_SECONDS
-        LOCAL.set(1)
-
-    def _come_back(self) -> None:
-        if self._alone:
-            get_logger().warning("provider_limits_shared")
-        self._alone = False
-        LOCAL.set(0)
-
-
-def _admission(answer: Sequence[Any]) -> tuple[int, Admission]:
-    now, granted, reason, first_at, interval, troubled = answer
-    held = Held(reason.decode()) if reason else None
-    return now, Admission(granted, held, first_at, interval, bool(troubled))
 
 
 def _verdict(now: int, admission: Admission) -> Verdict:

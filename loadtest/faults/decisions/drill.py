@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ from loadtest.faults.decisions.audit import (
 )
 from loadtest.faults.decisions.ledger import LedgerReader
 from loadtest.faults.decisions.plan import Fault
-from loadtest.faults.decisions.recovery import BOUND_SECONDS, Recovery, recover
+from loadtest.faults.decisions.recovery import BOUND_SECONDS, Recovery, recover, seconds_until_served
 from loadtest.faults.decisions.stage import Stage, end_calls, staged
 from loadtest.faults.decisions.strikes import NotReached, Struck, strike
 from loadtest.faults.decisions.unplanned import unplanned_ends
@@ -52,6 +52,7 @@ class Drill:
 
     Args:
         struck: the latest fault.
+        serving: for each fault, in how many seconds a call was answered after it.
         faults: what must not be, in words.
         checks: how often the database was searched for halves.
         rows: every decision, in the end.
@@ -64,6 +65,7 @@ class Drill:
     seed: int
     plan: list[Fault]
     struck: Struck | None = None
+    serving: list[asyncio.Task[float | None]] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     checks: int = 0
@@ -132,12 +134,13 @@ async def _until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 async def _strike_all(console: Console, stage: Stage, drill: Drill) -> None:
-    """One fault after the other. Most wait for what came before, but not for ever; the others come at once."""
-    recovering: list[asyncio.Task[None]] = []
+    """One fault after the other. Most wait until calls are answered again; some come at once, never two in a row."""
+    watching: list[asyncio.Task[None]] = []
     started = time.monotonic()
     for fault in drill.plan:
-        if not fault.overlaps and recovering:
-            await asyncio.wait(recovering, timeout=_PATIENCE_SECONDS)
+        if not fault.overlaps:
+            await asyncio.gather(*drill.serving)
+            await _everything_back(watching)
         await asyncio.sleep(fault.pause_seconds)
         try:
             struck = await strike(stage, fault)
@@ -146,12 +149,19 @@ async def _strike_all(console: Console, stage: Stage, drill: Drill) -> None:
             break
         console.print(f"{struck.at - started:7.2f} s  {fault.number:3}  {fault.name}", highlight=False)
         drill.struck = struck
-        recovering.append(asyncio.create_task(_watch(stage, drill, struck)))
-    await asyncio.gather(*recovering)
+        drill.serving.append(asyncio.create_task(seconds_until_served(stage, struck)))
+        watching.append(asyncio.create_task(_watch(stage, drill, struck, drill.serving[-1])))
+    await asyncio.gather(*watching)
 
 
-async def _watch(stage: Stage, drill: Drill, struck: Struck) -> None:
-    recovery = await recover(stage, struck, lambda: drill.struck is not struck)
+async def _everything_back(watching: Sequence[asyncio.Task[None]]) -> None:
+    """Return once every process decides again, but do not wait for it long."""
+    if watching:
+        await asyncio.wait(watching, timeout=_PATIENCE_SECONDS)
+
+
+async def _watch(stage: Stage, drill: Drill, struck: Struck, served: asyncio.Task[float | None]) -> None:
+    recovery = await recover(stage, struck, served, lambda: drill.struck is not struck)
     drill.recoveries.append(recovery)
     name = f"fault {struck.fault.number}, {struck.fault.name}"
     if recovery.served is None:

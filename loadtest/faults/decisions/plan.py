@@ -112,7 +112,8 @@ def draw_plan(seed: int, kills: int) -> list[Fault]:
         chance.shuffle(deck)
         for what in deck:
             pause = chance.uniform(0.0, _LONGEST_PAUSE_SECONDS)
-            plan.append(Fault(next(numbers), what, pause, chance.random() < _OVERLAPPING))
+            overlaps = chance.random() < _OVERLAPPING and not (plan and plan[-1].overlaps)
+            plan.append(Fault(next(numbers), what, pause, overlaps))
             if sum(fault.kills for fault in plan) == kills:
                 break
     return plan

@@ -33,16 +33,24 @@ class Recovery:
     disturbed: bool
 
 
-async def recover(stage: Stage, struck: Struck, is_disturbed: Callable[[], bool]) -> Recovery:
+async def seconds_until_served(stage: Stage, struck: Struck) -> float | None:
+    """Seconds from the fault until the answer to a call that was made after it; None for not in time."""
+    return await _seconds_until(struck, lambda: _is_served(stage, struck), lambda: False)
+
+
+async def recover(
+    stage: Stage, struck: Struck, served: asyncio.Task[float | None], is_disturbed: Callable[[], bool]
+) -> Recovery:
     """Watch until everything is back, or the bound has passed.
 
     Args:
+        served: `seconds_until_served` of this fault.
         is_disturbed: whether another fault was struck since: then some processes may be dead all the time.
     """
     before = Counter(stage.traps.commits)
-    served = await _seconds_until(struck, lambda: _is_served(stage, struck), lambda: False)
+    answered = await served
     whole = await _seconds_until(struck, lambda: _is_whole(stage, before), is_disturbed)
-    return Recovery(struck, served, whole, whole is None and is_disturbed())
+    return Recovery(struck, answered, whole, whole is None and is_disturbed())
 
 
 async def _seconds_until(

@@ -9,25 +9,23 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import orjson
-import psutil  # type: ignore[import-untyped]
 from leo_client import LeoClient
 
 from loadtest.demo.processes import Keeper, Kept, LeoCommand, fresh_options, wait_until_listening
 from loadtest.faults.decisions import shop
-from loadtest.faults.decisions.caller import STREAM, Configuration
+from loadtest.faults.decisions.caller_process import CallerProcess
+from loadtest.faults.decisions.calling import Configuration
 from loadtest.faults.decisions.ledger import LedgerReader
 from loadtest.faults.decisions.proxy import Proxy, Traps
+from loadtest.faults.decisions.server_processes import owner_of, serving_processes
 from server.cli.token import TENANT_SCOPES
 from server.embedded.addresses import StackAddresses
 from server.embedded.ports import free_port
@@ -40,60 +38,7 @@ from server.embedded.token_issuer import TokenIssuer
 PROCESSES: Final = 2
 _TOKEN_SECONDS: Final = 86_400
 _STOP_SECONDS: Final = 60.0
-_SPAWNED: Final = "spawn_main"
 CALLERS: Final = ("first", "second")
-
-
-@dataclass(slots=True)
-class CallerProcess:
-    """A caller and all that its predecessors of the same name wrote."""
-
-    name: str
-    directory: Path
-    configuration: Path
-    ledgers: list[LedgerReader] = field(default_factory=list)
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it, or its successor, with a ledger of its own."""
-        number = len(self.ledgers) + 1
-        old = [str(self.ledgers[-1].path)] if self.ledgers else []
-        self.ledgers.append(LedgerReader(self.directory / f"ledger-{self.name}-{number}.ndjson"))
-        arguments = [str(self.configuration), f"{self.name}-{number}", str(self.ledgers[-1].path), *old]
-        with (self.directory / "callers.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "loadtest.faults.decisions.caller", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    @property
-    def has_message_under_way(self) -> bool:
-        """Whether a message of a stream has no answer yet, as far as the ledger was read."""
-        return any(call.lane.endswith(STREAM) for call in self.ledgers[-1].open_calls.values())
-
-    def kill(self) -> int:
-        """End it as a crash would; its pid."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-        return self.process.pid
-
-    def ask_to_end(self) -> None:
-        """It begins nothing new."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-
-    def wait(self, seconds: float) -> int | None:
-        """Its status, or None when it was still waiting for answers and had to be killed."""
-        assert self.process is not None
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return None
 
 
 @dataclass(slots=True)
@@ -127,38 +72,11 @@ class Stage:
 
     def server_pids(self) -> list[int]:
         """The processes that serve, or are about to."""
-        return [child.pid for child in _children(self.serve.pid)]
+        return [child.pid for child in serving_processes(self.serve.pid)]
 
     def client(self, tenant: str) -> LeoClient:
         """A client of the drill's own."""
         return LeoClient(self.configuration.address, token=self.configuration.tokens[tenant])
-
-
-def _children(pid: int | None) -> list[psutil.Process]:
-    """The processes that `leo serve` spawned; not those that ended, nor the one that Python's own bookkeeping adds."""
-    try:
-        children = psutil.Process(pid).children() if pid is not None else []
-    except psutil.Error:
-        return []
-    return [child for child in children if _is_spawned(child)]
-
-
-def _is_spawned(child: psutil.Process) -> bool:
-    try:
-        return any(_SPAWNED in argument for argument in child.cmdline())
-    except psutil.Error:
-        return False
-
-
-def _owner_of(port: int, parent: int | None) -> int:
-    """The server process that has this local port; 0 when there is none."""
-    for child in _children(parent):
-        try:
-            if any(c.laddr and c.laddr.port == port for c in child.net_connections("tcp")):
-                return int(child.pid)
-        except psutil.Error:
-            continue
-    return 0
 
 
 @asynccontextmanager
@@ -214,11 +132,11 @@ async def _serving(
     listen = f"127.0.0.1:{free_port()}"
     command: list[LeoCommand] = []
 
-    def owner_of(port: int) -> int:
-        return _owner_of(port, command[0].pid)
+    def owner(port: int) -> int:
+        return owner_of(port, command[0].pid)
 
-    postgres = Proxy("postgres", addresses.database.app_url, traps, owner_of)
-    redis = Proxy("redis", addresses.redis_url, traps, owner_of)
+    postgres = Proxy("postgres", addresses.database.app_url, traps, owner)
+    redis = Proxy("redis", addresses.redis_url, traps, owner)
     variables = {
         "LEO_DATABASE_URL": await postgres.start(),
         "LEO_REDIS_URL": await redis.start(),

@@ -14,8 +14,9 @@ from typing import Final, TypeVar
 import redis.asyncio
 import redis.exceptions
 
+from loadtest.faults.decisions.caller_process import CallerProcess
 from loadtest.faults.decisions.plan import Fault, FaultPoint
-from loadtest.faults.decisions.stage import CallerProcess, Stage
+from loadtest.faults.decisions.stage import Stage
 
 # A point is passed many times a second; only what is away altogether keeps it from being reached.
 _REACH_SECONDS: Final = 30.0

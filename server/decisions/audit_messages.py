@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -94,14 +93,10 @@ def to_draft(message: wire.DraftMarketingEvent) -> Draft:
         condition=message.condition,
         priority=message.priority,
         cooldown_seconds=message.cooldown_seconds,
-        start_at=_moment(message, "start_at"),
-        end_at=_moment(message, "end_at"),
+        start_at=to_datetime(message.start_at) if message.HasField("start_at") else None,
+        end_at=to_datetime(message.end_at) if message.HasField("end_at") else None,
         frequency_caps=to_contact_policy(message.frequency_caps, None).frequency_caps,
     )
-
-
-def _moment(message: wire.DraftMarketingEvent, field: str) -> datetime | None:
-    return to_datetime(getattr(message, field)) if message.HasField(field) else None
 
 
 def from_backtest(report: BacktestReport) -> wire.BacktestResponse:

@@ -149,7 +149,7 @@ def make_case(tenant_id: UUID, row: asyncpg.Record, rules: Rules, known: Known, 
     return Completed(Case(rules.drafted, inputs, Happened(row["reason_code"], message_of(sent))), read_now)
 
 
-def _is_recorded(row: Mapping[str, Any]) -> bool:
+def _is_recorded(row: Columns) -> bool:
     return row["task_id"] is not None
 
 

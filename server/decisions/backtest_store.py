@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from server.decisions.model import Columns
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
 
@@ -34,7 +35,7 @@ class BacktestSpan:
     since: datetime
     until: datetime
 
-    def holds(self, send: Mapping[str, Any]) -> bool:
+    def holds(self, send: Columns) -> bool:
         """Whether the event of a send (a row of `sends_of`) is decided again; no event stands behind a dispatch."""
         if self.source is Source.DECISIONS:
             return bool(self.since <= send["decided_at"] < self.until)

@@ -130,7 +130,14 @@ SELECT
     campaign.campaign_code,
     campaign.status AS campaign_status,
     tenant.tenant_name,
+    tenant.status AS tenant_status,
     tenant.definitions_version,
+    plan.status AS plan_status,
+    definition.receipt_seconds,
+    least(
+        coalesce(task.occurred_at, task.created_at) + make_interval(secs => definition.valid_for_seconds),
+        (plan.inputs ->> 'valid_until')::timestamptz
+    ) AS valid_until,
     profile.ext_id,
     profile.primary_email::text,
     profile.mobile_number,
@@ -163,10 +170,13 @@ LEFT JOIN LATERAL (
         AND (expires_at IS NULL OR expires_at > now())
 ) AS consent ON TRUE
 LEFT JOIN LATERAL (
-    SELECT jsonb_agg(jsonb_build_array(channel, attempt, delivery_status)) AS facts
+    SELECT jsonb_agg(jsonb_build_array(channel, attempt, delivery_status, series, sent_at)) AS facts
     FROM delivery_log
     WHERE tenant_id = $1 AND delivery_log.task_id = task.task_id
 ) AS log ON TRUE
+LEFT JOIN LATERAL (
+    SELECT status, inputs FROM agent_task WHERE tenant_id = $1 AND agent_task.task_id = task.parent_task_id LIMIT 1
+) AS plan ON TRUE
 LEFT JOIN LATERAL (
     SELECT * FROM marketing_event
     WHERE tenant_id = $1 AND marketing_event_id = task.marketing_event_id
@@ -197,18 +207,19 @@ WHERE tenant_id = $1 AND template_name = ANY($2::text[]) AND status = 'active';
 -- by another claimant of the same attempt. $1 tenant; the arrays have one element for each message.
 INSERT INTO delivery_log (
     tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    destination, delivery_status, subject, body, provider_response
+    destination, delivery_status, subject, body, provider_response, series
 )
 SELECT
     $1, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
     destination, 'sending', subject, body,
-    jsonb_strip_nulls(jsonb_build_object('claim', claim, 'content_type', content_type, 'data', data::jsonb))
+    jsonb_strip_nulls(jsonb_build_object('claim', claim, 'content_type', content_type, 'data', data::jsonb)),
+    series
 FROM unnest(
     $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-    $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]
+    $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::int[]
 ) AS given (
     delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    destination, subject, body, claim, content_type, data
+    destination, subject, body, claim, content_type, data, series
 )
 ORDER BY delivery_key
 ON CONFLICT (delivery_key, attempt, tenant_id) WHERE delivery_status = 'sending' DO NOTHING
@@ -229,23 +240,23 @@ CROSS JOIN LATERAL (
 ) AS log;
 
 -- name: insert_facts
--- Records what became of deliveries: sent, deferred, failed, suppressed, cancelled, unknown, or queued on their
--- next channel. A fact that is there already is left alone, so that it may be recorded again after a lost commit;
+-- Records what became of deliveries: sent, deferred, failed, suppressed, cancelled, expired, unknown, or queued on
+-- their next channel. A fact that is there already is left alone, so that it may be recorded again after a lost commit;
 -- one delivery may be deferred again for another reason.
 -- Facts of one task keep their order. $1 tenant; the arrays have one element for each fact.
 INSERT INTO delivery_log (
     tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    delivery_status, reason, provider_message_id, provider_response, sent_at
+    delivery_status, reason, provider_message_id, provider_response, sent_at, series
 )
 SELECT
     $1, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    delivery_status, reason, provider_message_id, provider_response::jsonb, sent_at
+    delivery_status, reason, provider_message_id, provider_response::jsonb, sent_at, series
 FROM unnest(
     $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-    $11::text[], $12::text[], $13::text[], $14::timestamptz[]
+    $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::int[]
 ) WITH ORDINALITY AS given (
     delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    delivery_status, reason, provider_message_id, provider_response, sent_at, position
+    delivery_status, reason, provider_message_id, provider_response, sent_at, series, position
 )
 WHERE NOT EXISTS (
     SELECT
@@ -254,6 +265,7 @@ WHERE NOT EXISTS (
         known.task_id = given.task_id
         AND known.tenant_id = $1
         AND known.delivery_key = given.delivery_key
+        AND known.series = given.series
         AND known.attempt = given.attempt
         AND known.delivery_status = given.delivery_status
         AND (given.delivery_status <> 'deferred' OR known.reason IS NOT DISTINCT FROM given.reason)
@@ -286,14 +298,17 @@ WHERE tenant_id = $1 AND profile_id = $2 AND channel_addresses ? $3;
 
 -- name: settle_tasks
 -- Moves tasks on, as long as the claim still holds: ended, or due again later. $1 tenant; for each task: $2 its id,
--- $3 by whom it was claimed, $4 its status, $5 when it is due if it stays pending.
+-- $3 by whom it was claimed, $4 its status, $5 when it is due if it stays pending, $6 who holds it back.
 UPDATE agent_task
 SET status = given.status,
     due_at = coalesce(given.due_at, agent_task.due_at),
+    held_by = given.held_by,
     lease_until = CASE given.status WHEN 'pending' THEN NULL ELSE agent_task.lease_until END
 FROM (
     SELECT *
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS given (task_id, owner, status, due_at)
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS given (
+        task_id, owner, status, due_at, held_by
+    )
     ORDER BY task_id
 ) AS given
 WHERE

@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from server.dispatch.channels.channel import Channel
-from server.dispatch.claims import Attempt, Fact, Status, Step, TaskEnd, TaskStatus
+from server.dispatch.claims import Attempt, Fact, Status, Step, TaskEnd, TaskStatus, no_later
 from server.dispatch.credentials.directory import Route, Routes
 from server.dispatch.limits.shares import Shares
 from server.dispatch.limits.wishes import Gate, RouteKey, Verdict, Wish
@@ -137,7 +137,7 @@ def _defer(
         before = result[position]
         attempt = before.step.attempt
         assert attempt is not None
-        due_at = now + timedelta(seconds=verdict.wait(order))
+        due_at = no_later(now + timedelta(seconds=verdict.wait(order)), attempt.valid_until)
         end = TaskEnd(attempt.subject.task_id, TaskStatus.PENDING, due_at)
         facts = [*before.step.facts, *([_deferred(attempt, reason)] if reason else [])]
         result[position] = Prepared(Step(facts, None, end), before.channels)
@@ -146,5 +146,11 @@ def _defer(
 def _deferred(attempt: Attempt, reason: str) -> Fact:
     """A fact about the attempt before: this one has not begun."""
     return Fact(
-        attempt.subject, attempt.channel, attempt.delivery_key, attempt.attempt - 1, Status.DEFERRED, reason
+        subject=attempt.subject,
+        channel=attempt.channel,
+        delivery_key=attempt.delivery_key,
+        attempt=attempt.attempt - 1,
+        status=Status.DEFERRED,
+        reason=reason,
+        series=attempt.series,
     )

@@ -18,11 +18,20 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
     SUPPRESSED = "suppressed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
     FAILED = "failed"
     SENT = "sent"
     DELIVERED = "delivered"
     BOUNCED = "bounced"
     READ = "read"
+
+
+class Holder(StrEnum):
+    """Who holds a delivery back that is due, as it stands in `agent_task.held_by`."""
+
+    CAMPAIGN = "campaign"
+    DISPATCH = "dispatch"
+    TENANT = "tenant"
 
 
 class TaskStatus(StrEnum):
@@ -52,6 +61,8 @@ class KnownFact:
     channel: str
     attempt: int
     status: Status
+    series: int = 1
+    sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,10 @@ class ClaimedTask:
         event: the event that was decided on, as templates see it.
         definitions: campaign, marketing event and tenant, as templates see them.
         facts: everything that was recorded about its deliveries.
+        tenant_status: as it is now; only an active tenant sends.
+        plan_status: of the dispatch that it belongs to; None when an event led to it.
+        valid_until: it is not sent from this time on; None for ever.
+        receipt_seconds: how long a receipt is waited for before the next channel is tried; None: not at all.
     """
 
     subject: Subject
@@ -80,6 +95,10 @@ class ClaimedTask:
     event: Mapping[str, Any]
     definitions: Mapping[str, Any]
     facts: Sequence[KnownFact]
+    tenant_status: str | None = "active"
+    plan_status: str | None = None
+    valid_until: datetime | None = None
+    receipt_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +131,7 @@ class Fact:
     Args:
         attempt: which attempt it is about; 0 when there was none.
         reason: a code in capitals; None where the status says it all.
+        series: which series of attempts; a delivery that is queued again begins a new one.
     """
 
     subject: Subject
@@ -123,6 +143,7 @@ class Fact:
     provider_message_id: str | None = None
     provider_response: Mapping[str, Any] | None = None
     sent_at: datetime | None = None
+    series: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +153,10 @@ class Attempt:
     Args:
         destinations: at least one address; more where the channel sends to all of them.
         data: the rendered metadata of the template, as far as the channel reads it.
+        series: which series of attempts it belongs to.
+        before: how many attempts earlier series made.
+        valid_until: it is not sent from this time on; None for ever.
+        receipt_seconds: after how long without a receipt the next channel is tried; None where it is not.
     """
 
     subject: Subject
@@ -143,6 +168,15 @@ class Attempt:
     body: str
     content_type: str
     data: Mapping[str, Any]
+    series: int = 1
+    before: int = 0
+    valid_until: datetime | None = None
+    receipt_seconds: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Which attempt of its series it is, from 1."""
+        return self.attempt - self.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +185,13 @@ class TaskEnd:
 
     Args:
         due_at: when a task that stays pending is due; None leaves it as it is.
+        held_by: who has to let it go on before.
     """
 
     task_id: str
     status: TaskStatus
     due_at: datetime | None = None
+    held_by: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +209,8 @@ class Step:
     attempt: Attempt | None = None
     end: TaskEnd | None = None
     dead: Sequence[DeadAddress] = ()
+
+
+def no_later(due_at: datetime, valid_until: datetime | None) -> datetime:
+    """When a delivery is looked at again: not after it has expired."""
+    return due_at if valid_until is None else min(due_at, valid_until)

@@ -107,6 +107,7 @@ class DeliveryStore:
                 owner,
                 attempt.content_type,
                 orjson.dumps(attempt.data).decode() if attempt.data else None,
+                attempt.series,
             )
             for attempt in attempts
         ]
@@ -132,6 +133,7 @@ class DeliveryStore:
                 fact.provider_message_id,
                 None if fact.provider_response is None else orjson.dumps(fact.provider_response).decode(),
                 fact.sent_at,
+                fact.series,
             )
             for fact in facts
         ]
@@ -154,7 +156,7 @@ class DeliveryStore:
         self, connection: Connection, tenant_id: UUID, ends: Sequence[tuple[TaskEnd, str]]
     ) -> None:
         """Move tasks on, each as long as the claim that is named beside it still holds it."""
-        rows = [(end.task_id, owner, end.status, end.due_at) for end, owner in ends]
+        rows = [(end.task_id, owner, end.status, end.due_at, end.held_by) for end, owner in ends]
         if rows:
             await connection.execute(self._queries["settle_tasks"], tenant_id, *_columns(rows))
 
@@ -195,11 +197,17 @@ def _claimed_task(row: asyncpg.Record) -> ClaimedTask:
         consented=frozenset(row["consented"] or ()),
         event=_event(row["event"]),
         definitions=_definitions(row),
-        facts=[
-            KnownFact(channel, attempt, Status(status))
-            for channel, attempt, status in orjson.loads(row["facts"] or b"[]")
-        ],
+        facts=[_known_fact(*fact) for fact in orjson.loads(row["facts"] or b"[]")],
+        tenant_status=row["tenant_status"],
+        plan_status=row["plan_status"],
+        valid_until=row["valid_until"],
+        receipt_seconds=row["receipt_seconds"],
     )
+
+
+def _known_fact(channel: str, attempt: int, status: str, series: int, sent_at: str | None) -> KnownFact:
+    moment = datetime.fromisoformat(sent_at) if sent_at else None
+    return KnownFact(channel, attempt, Status(status), series, moment)
 
 
 def _profile(row: asyncpg.Record) -> dict[str, Any]:

@@ -8,9 +8,21 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from server.dispatch.channels.channel import RETRIED, Accepted, ErrorClass, Refused, SendResult
-from server.dispatch.claims import Attempt, DeadAddress, Fact, Status, Step, TaskEnd, TaskStatus
+from server.dispatch.claims import (
+    Attempt,
+    DeadAddress,
+    Fact,
+    Status,
+    Step,
+    TaskEnd,
+    TaskStatus,
+    no_later,
+)
 
 _LONGEST_WISH: Final = timedelta(days=1)
+
+# What is likely to last is asked less often: an account needs its token or its quota back.
+_PATIENCE: Final[Mapping[ErrorClass, float]] = {ErrorClass.QUOTA: 3.0, ErrorClass.AUTHENTICATION: 6.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +30,9 @@ class RetryPolicy:
     """How often and when a delivery that was refused for the moment is tried again.
 
     Args:
-        attempts: the last attempt that is made.
-        first_seconds: about how long the second attempt waits; each further one waits twice as long.
+        attempts: the last attempt of a series that is made.
+        first_seconds: the longest that the second attempt waits; each further one waits up to twice as long.
+            Refusals for quota wait three times as long, and of the account six times.
         longest_seconds: no wait is longer.
     """
 
@@ -27,14 +40,14 @@ class RetryPolicy:
     first_seconds: float
     longest_seconds: float = 3600.0
 
-    def delay(self, attempt: int, jitter: float) -> timedelta:
-        """How long to wait after this attempt.
+    def delay(self, attempt: int, error: ErrorClass, jitter: float) -> timedelta:
+        """How long to wait after this attempt, from 1.
 
         Args:
-            jitter: 0 to 1; spreads deliveries that failed together over the second half of the wait.
+            jitter: 0 to 1; spreads deliveries that failed together over the whole wait.
         """
-        full = min(self.first_seconds * 2.0 ** (attempt - 1), self.longest_seconds)
-        return timedelta(seconds=full * (0.5 + jitter / 2))
+        doubled = self.first_seconds * _PATIENCE.get(error, 1.0) * 2.0 ** min(attempt - 1, 60)
+        return timedelta(seconds=min(doubled, self.longest_seconds) * jitter)
 
 
 def after_send(
@@ -57,9 +70,10 @@ def after_send(
     """
     if isinstance(result, Accepted):
         step = _sent(attempt, result, now)
-    elif _is_retried(result, resend_safe) and attempt.attempt < policy.attempts:
-        wait = timedelta() if at_once else policy.delay(attempt.attempt, jitter())
-        step = _deferred(attempt, result, now + max(wait, _asked(result)))
+    elif _is_retried(result, resend_safe) and attempt.number < policy.attempts:
+        # Jitter comes after the provider's wish: what it held back together does not come together.
+        wait = timedelta() if at_once else policy.delay(attempt.number, result.error, jitter())
+        step = _deferred(attempt, result, now + _asked(result) + wait)
     elif result.error is ErrorClass.AMBIGUOUS:
         fact = _fact_of(attempt, Status.UNKNOWN, result.reason, result.response)
         step = Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED))
@@ -70,7 +84,17 @@ def after_send(
 
 def _sent(attempt: Attempt, result: Accepted, now: datetime) -> Step:
     fact = _fact_of(attempt, Status.SENT, None, result.response, result.provider_message_id, now)
-    return Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED))
+    end = TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED)
+    if attempt.receipt_seconds is not None:
+        # The next channel is tried unless a receipt comes before.
+        end = replace(end, status=TaskStatus.PENDING, due_at=now + timedelta(seconds=attempt.receipt_seconds))
+    return Step([fact], None, end)
+
+
+def expired(attempt: Attempt) -> Step:
+    """What to record of an attempt whose time ran out before it was handed over."""
+    fact = _fact_of(attempt, Status.EXPIRED, "VALIDITY_ENDED", None)
+    return Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.CANCELLED))
 
 
 def _is_retried(result: Refused, resend_safe: bool) -> bool:
@@ -79,6 +103,7 @@ def _is_retried(result: Refused, resend_safe: bool) -> bool:
 
 def _deferred(attempt: Attempt, result: Refused, due_at: datetime) -> Step:
     fact = _fact_of(attempt, Status.DEFERRED, result.reason, result.response)
+    due_at = no_later(due_at, attempt.valid_until)
     return Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.PENDING, due_at))
 
 
@@ -105,7 +130,7 @@ def _fact_of(
     attempt: Attempt,
     status: Status,
     reason: str | None,
-    response: Mapping[str, Any],
+    response: Mapping[str, Any] | None,
     provider_message_id: str | None = None,
     sent_at: datetime | None = None,
 ) -> Fact:
@@ -119,4 +144,5 @@ def _fact_of(
         provider_message_id=provider_message_id,
         provider_response=response,
         sent_at=sent_at,
+        series=attempt.series,
     )

@@ -158,6 +158,7 @@ def _unless_taken(prepared: Prepared, begun: set[str]) -> Prepared:
         attempt.attempt,
         Status.UNKNOWN,
         "ANOTHER_CLAIMANT",
+        series=attempt.series,
     )
     end = TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED)
     return replace(prepared, step=Step([unknown], None, end), route=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from math import inf
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from server.dispatch.channels.channel import Accepted, ErrorClass, Message, Refu
 from server.dispatch.claims import Attempt, Step
 from server.dispatch.credentials.directory import ChannelDirectory, Route
 from server.dispatch.limits.wishes import Gate, RouteKey
-from server.dispatch.outcomes import RetryPolicy, after_send
+from server.dispatch.outcomes import RetryPolicy, after_send, expired
 from server.errors import LeoError
 from server.platform.clock import utc_now
 from server.platform.logging import get_logger
@@ -51,6 +52,10 @@ class Sender:
         attempt, route = prepared.step.attempt, prepared.route
         if attempt is None or route is None:
             return prepared.step
+        left = _validity_left(attempt)
+        if left <= 0:
+            return expired(attempt)
+        wait_seconds = min(wait_seconds, left)
         result = await _hand_over(attempt, route, wait_seconds)
         renewed = await self._renewed(tenant_id, attempt, route, result)
         if not renewed:
@@ -84,6 +89,13 @@ class Sender:
             self._gate.passed(key)
         elif result.retry_after_seconds is not None:
             self._gate.asked_to_wait(key, result.retry_after_seconds)
+
+
+def _validity_left(attempt: Attempt) -> float:
+    """Seconds in which it may still be handed over."""
+    if attempt.valid_until is None:
+        return inf
+    return (attempt.valid_until - utc_now()).total_seconds()
 
 
 async def _hand_over(attempt: Attempt, route: Route, wait_seconds: float) -> SendResult:

@@ -1,33 +1,46 @@
 """What happens next to a delivery: the rules that workers follow. Pure: no clock, no I/O.
 
 A task travels over its channels in their order. On each it is tried until the provider has taken it, until
-the channel is out of question, or until nobody knows any more.
+the channel is out of question, or until nobody knows any more. Where receipts are waited for, it goes on to the
+next channel also when none came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from server.dispatch.channels.channel import AddressKind, BadAddress, Channel
-from server.dispatch.claims import Attempt, ClaimedTask, Fact, KnownFact, Status, Step, TaskEnd, TaskStatus
+from server.dispatch.channels.channel import Channel
+from server.dispatch.claims import (
+    Attempt,
+    ClaimedTask,
+    Fact,
+    Holder,
+    KnownFact,
+    Status,
+    Step,
+    TaskEnd,
+    TaskStatus,
+    no_later,
+)
+from server.dispatch.destinations import NoDestination, destinations_of
 from server.dispatch.rendering import CannotRender, TemplateShelf, render_message, variables_of
 from server.platform.ids import key_id
 
 PAUSE_SECONDS: Final = 300
-"""How long a delivery of a paused campaign waits before it is looked at again."""
+"""How long a delivery that is held back waits before it is looked at again, unless it is let go before."""
 
 MOST_RESENDS: Final = 5
 """How many attempts of which nobody came back may be made where a resend is safe."""
 
+TAKEN: Final = frozenset({Status.SENT, Status.DELIVERED, Status.READ, Status.BOUNCED})
+"""A provider has the message, or had it."""
+
+_ARRIVED: Final = frozenset({Status.DELIVERED, Status.READ})
 _PASSED: Final = frozenset({Status.FAILED, Status.SUPPRESSED})
-_OVER: Final = frozenset(
-    {Status.SENT, Status.DELIVERED, Status.READ, Status.BOUNCED, Status.UNKNOWN, Status.CANCELLED}
-)
-_COLUMN: Final = {AddressKind.EMAIL: "primary_email", AddressKind.PHONE: "mobile_number"}
+_OVER: Final = frozenset({Status.UNKNOWN, Status.CANCELLED, Status.EXPIRED})
 
 
 def next_step(
@@ -40,19 +53,23 @@ def next_step(
 ) -> Step:
     """What to do with a task that was just claimed."""
     facts: list[Fact] = []
-    for channel in task.channels:
-        travel = _Travel(tenant_id, task, channel)
+    why_queued = "FALLBACK"
+    for name in task.channels:
+        travel = _Travel(tenant_id, task, name, channels.get(name))
         if travel.passed:
             continue
-        settled = travel.settled(channels.get(channel)) or travel.held(now)
+        if travel.without_receipt(now):
+            why_queued = "NO_RECEIPT"
+            continue
+        settled = travel.settled() or travel.called_off() or travel.held(now)
         if settled is not None:
             return Step((*facts, *settled.facts), None, settled.end)
         try:
-            attempt = travel.attempt(channels.get(channel), templates)
+            attempt = travel.attempt(templates)
         except _OutOfQuestion as reason:
             facts.append(travel.fact(reason.status, reason.code))
             continue
-        queued = [] if travel.known else [travel.fact(Status.QUEUED, "FALLBACK", attempt=0)]
+        queued = [] if travel.known else [travel.fact(Status.QUEUED, why_queued, attempt=0)]
         return Step((*facts, *queued), attempt)
     return Step(facts, None, TaskEnd(task.subject.task_id, _exhausted(task, facts)))
 
@@ -67,70 +84,91 @@ class _OutOfQuestion(Exception):
 
 
 class _Travel:
-    """One task over one channel."""
+    """One task over one channel. Only the last series of attempts counts, and what a provider took in any."""
 
-    def __init__(self, tenant_id: UUID, task: ClaimedTask, channel: str) -> None:
+    def __init__(self, tenant_id: UUID, task: ClaimedTask, name: str, channel: Channel | None) -> None:
         self._task = task
+        self._task_id = task.subject.task_id
+        self._name = name
         self._channel = channel
-        self._key = key_id("delivery", tenant_id, task.subject.task_id, channel)
-        self.known = [fact for fact in task.facts if fact.channel == channel]
-        self._begun = max((f.attempt for f in self.known if f.status is Status.SENDING), default=0)
+        self._key = key_id("delivery", tenant_id, self._task_id, name)
+        self.known = [fact for fact in task.facts if fact.channel == name]
+        self._series = max((fact.series for fact in self.known), default=1)
+        self._latest = [fact for fact in self.known if fact.series == self._series]
+        self._before = _last_attempt(fact for fact in self.known if fact.series < self._series)
+        self._begun = max(_last_attempt(self._latest), self._before)
 
     @property
     def passed(self) -> bool:
         """Whether this channel was found out of question before."""
-        return any(fact.status in _PASSED for fact in self.known)
+        if any(fact.status in TAKEN for fact in self.known):
+            return self._may_fall_back and any(fact.status is Status.BOUNCED for fact in self.known)
+        return any(fact.status in _PASSED for fact in self._latest)
 
-    def settled(self, channel: Channel | None) -> Step | None:
+    def without_receipt(self, now: datetime) -> bool:
+        """Whether the provider took the message, and said nothing more in the time that it has."""
+        until = self._receipt_until()
+        return until is not None and until <= now
+
+    def settled(self) -> Step | None:
         """The end, when the log has it already, or when somebody began and never came back, unless it can be
-        sent again without harm.
+        sent again without harm; or the wait for a receipt.
         """
-        task_id = self._task.subject.task_id
-        over = [fact for fact in self.known if fact.status in _OVER]
+        until = self._receipt_until()
+        if until is not None:
+            return Step((), None, TaskEnd(self._task_id, TaskStatus.PENDING, until))
+        if any(fact.status in TAKEN for fact in self.known):
+            return Step((), None, TaskEnd(self._task_id, TaskStatus.COMPLETED))
+        over = {fact.status for fact in self._latest} & _OVER
         if over:
-            cancelled = all(fact.status is Status.CANCELLED for fact in over)
-            return Step((), None, TaskEnd(task_id, _ended(cancelled)))
-        if self._begun and not any(map(self._answers_last_attempt, self.known)):
-            if channel is not None and channel.resend_safe and self._begun < MOST_RESENDS:
-                return None
-            lost = self.fact(Status.UNKNOWN, "WORKER_LOST", attempt=self._begun)
-            return Step([lost], None, TaskEnd(task_id, TaskStatus.COMPLETED))
+            status = TaskStatus.COMPLETED if Status.UNKNOWN in over else TaskStatus.CANCELLED
+            return Step((), None, TaskEnd(self._task_id, status))
+        return self._lost()
+
+    def called_off(self) -> Step | None:
+        """The end, when what it belongs to is not in force any more."""
+        if self._task.plan_status == "cancelled":
+            return self._ended(Status.CANCELLED, "DISPATCH_CANCELLED")
+        if self._task.marketing_event_status == "cancelled":
+            return self._ended(Status.CANCELLED, "MARKETING_EVENT_CANCELLED")
+        if self._task.campaign_status not in ("active", "paused"):
+            return self._ended(Status.CANCELLED, "CAMPAIGN_NOT_ACTIVE")
         return None
 
     def held(self, now: datetime) -> Step | None:
-        """Waiting, or the end, when the campaign or the marketing event is not in force."""
+        """The end, when it came too late; or the wait for what holds it back."""
         task = self._task
-        if task.marketing_event_status == "cancelled":
-            return self._called_off("MARKETING_EVENT_CANCELLED")
-        if task.campaign_status == "active":
+        if task.valid_until is not None and task.valid_until <= now:
+            return self._ended(Status.EXPIRED, "VALIDITY_ENDED")
+        holder = _holder(task)
+        if holder is None:
             return None
-        if task.campaign_status == "paused":
-            later = TaskEnd(task.subject.task_id, TaskStatus.PENDING, now + timedelta(seconds=PAUSE_SECONDS))
-            return Step([self.fact(Status.DEFERRED, "CAMPAIGN_PAUSED")], None, later)
-        return self._called_off("CAMPAIGN_NOT_ACTIVE")
+        due_at = no_later(now + timedelta(seconds=PAUSE_SECONDS), task.valid_until)
+        later = TaskEnd(self._task_id, TaskStatus.PENDING, due_at, holder)
+        return Step([self.fact(Status.DEFERRED, HELD_REASONS[holder])], None, later)
 
-    def attempt(self, channel: Channel | None, templates: TemplateShelf) -> Attempt:
+    def attempt(self, templates: TemplateShelf) -> Attempt:
         """The message to send now.
 
         Raises:
             _OutOfQuestion: there is none for this channel.
         """
-        task = self._task
+        task, channel = self._task, self._channel
         if channel is None:
             raise _OutOfQuestion(Status.FAILED, "CHANNEL_NOT_SERVED")
-        if self._channel not in task.consented:
+        if self._name not in task.consented:
             raise _OutOfQuestion(Status.SUPPRESSED, "NO_CONSENT")
-        destinations = _destinations(task, channel)
-        template = templates.find(task.template_name, self._channel, task.language)
-        if template is None:
-            raise _OutOfQuestion(Status.FAILED, "TEMPLATE_MISSING")
+        template = templates.find(task.template_name, self._name, task.language)
         try:
+            destinations = destinations_of(task, channel)
+            if template is None:
+                raise _OutOfQuestion(Status.FAILED, "TEMPLATE_MISSING")
             rendered = render_message(template, variables_of(task), channel.metadata)
-        except CannotRender as error:
+        except (NoDestination, CannotRender) as error:
             raise _OutOfQuestion(Status.FAILED, error.reason) from error
         return Attempt(
             subject=task.subject,
-            channel=self._channel,
+            channel=self._name,
             delivery_key=self._key,
             attempt=self._begun + 1,
             destinations=destinations,
@@ -138,55 +176,81 @@ class _Travel:
             body=rendered.body,
             content_type=rendered.content_type,
             data=rendered.data,
+            series=self._series,
+            before=self._before,
+            valid_until=task.valid_until,
+            receipt_seconds=task.receipt_seconds if self._may_fall_back else None,
         )
 
     def fact(self, status: Status, reason: str, *, attempt: int | None = None) -> Fact:
         """A fact about this delivery; about its last attempt unless another is named."""
         number = self._begun if attempt is None else attempt
-        return Fact(self._task.subject, self._channel, self._key, number, status, reason)
+        subject = self._task.subject
+        return Fact(subject, self._name, self._key, number, status, reason, series=self._series)
 
-    def _called_off(self, reason: str) -> Step:
-        end = TaskEnd(self._task.subject.task_id, TaskStatus.CANCELLED)
-        return Step([self.fact(Status.CANCELLED, reason)], None, end)
+    @property
+    def _may_fall_back(self) -> bool:
+        """Whether this channel's receipts decide on a further one."""
+        return (
+            self._task.receipt_seconds is not None
+            and self._name != self._task.channels[-1]
+            and self._channel is not None
+            and self._channel.receipts
+        )
+
+    def _receipt_until(self) -> datetime | None:
+        """Until when a receipt is waited for; None where nothing is waited for."""
+        statuses = {fact.status for fact in self.known}
+        sent = [fact.sent_at for fact in self.known if fact.sent_at is not None]
+        if not sent or not self._may_fall_back or Status.SENT not in statuses or statuses & _ARRIVED:
+            return None
+        assert self._task.receipt_seconds is not None
+        return max(sent) + timedelta(seconds=self._task.receipt_seconds)
+
+    def _lost(self) -> Step | None:
+        """What becomes of an attempt of which nobody came back."""
+        made = self._begun - self._before
+        if not made or any(map(self._answers_last_attempt, self._latest)):
+            return None
+        if self._channel is not None and self._channel.resend_safe and made < MOST_RESENDS:
+            return None
+        lost = self.fact(Status.UNKNOWN, "WORKER_LOST")
+        return Step([lost], None, TaskEnd(self._task_id, TaskStatus.COMPLETED))
+
+    def _ended(self, status: Status, reason: str) -> Step:
+        """Called off, unless an earlier channel has done the work already: then nothing was to follow."""
+        if any(fact.status in TAKEN for fact in self._task.facts):
+            facts = [self.fact(status, reason)] if self.known else []
+            return Step(facts, None, TaskEnd(self._task_id, TaskStatus.COMPLETED))
+        return Step([self.fact(status, reason)], None, TaskEnd(self._task_id, TaskStatus.CANCELLED))
 
     def _answers_last_attempt(self, fact: KnownFact) -> bool:
         return fact.attempt == self._begun and fact.status is Status.DEFERRED
 
 
-def _destinations(task: ClaimedTask, channel: Channel) -> tuple[str, ...]:
-    """The address that the channel accepts; all of them where it sends to all.
-
-    Raises:
-        _OutOfQuestion: there is none, or none is an address.
-    """
-    addresses = _addresses(task, channel)
-    if not addresses:
-        raise _OutOfQuestion(Status.FAILED, "NO_ADDRESS")
-    accepted = []
-    for address in addresses if channel.multicast else addresses[:1]:
-        with suppress(BadAddress):
-            accepted.append(channel.accept_address(address))
-    if not accepted:
-        raise _OutOfQuestion(Status.FAILED, "BAD_ADDRESS")
-    return tuple(dict.fromkeys(accepted))
+HELD_REASONS: Final[Mapping[Holder, str]] = {
+    Holder.TENANT: "TENANT_SUSPENDED",
+    Holder.CAMPAIGN: "CAMPAIGN_PAUSED",
+    Holder.DISPATCH: "DISPATCH_PAUSED",
+}
 
 
-def _addresses(task: ClaimedTask, channel: Channel) -> list[str]:
-    """What the profile names for the channel; else the column that the channel needs."""
-    named = task.addresses.get(channel.name)
-    listed = named if isinstance(named, list) else [named]
-    for found in (listed, [task.profile.get(_COLUMN.get(channel.needs, ""))]):
-        addresses = [a.strip() for a in found if isinstance(a, str) and a.strip()]
-        if addresses:
-            return addresses
-    return []
+def _holder(task: ClaimedTask) -> Holder | None:
+    """What holds the task back that may let it go again."""
+    if task.tenant_status != "active":
+        return Holder.TENANT
+    if task.campaign_status == "paused":
+        return Holder.CAMPAIGN
+    return Holder.DISPATCH if task.plan_status == "paused" else None
 
 
-def _ended(cancelled: bool) -> TaskStatus:
-    return TaskStatus.CANCELLED if cancelled else TaskStatus.COMPLETED
+def _last_attempt(facts: Iterable[KnownFact]) -> int:
+    return max((fact.attempt for fact in facts if fact.status is Status.SENDING), default=0)
 
 
-def _exhausted(task: ClaimedTask, facts: list[Fact]) -> TaskStatus:
+def _exhausted(task: ClaimedTask, facts: Sequence[Fact]) -> TaskStatus:
     """How a task ends that no channel is left for: called off when only consent was in the way."""
     statuses = {fact.status for fact in task.facts} | {fact.status for fact in facts}
+    if statuses & TAKEN:
+        return TaskStatus.COMPLETED
     return TaskStatus.CANCELLED if statuses & _PASSED == {Status.SUPPRESSED} else TaskStatus.FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,11 +16,13 @@ POLICY = RetryPolicy(attempts=3, first_seconds=10.0)
 SUBJECT = Subject("task", "event", None, "lan", "snapshot")
 
 
-def after(result: SendResult, *, attempt: int = 1, jitter: float = 0.0, resend_safe: bool = False) -> Step:
+ATTEMPT = Attempt(SUBJECT, "push", "key", 1, ("a", "b"), "", "body", "text/plain", {})
+
+
+def decide(attempt: Attempt, result: SendResult, *, jitter: float = 0.0, resend_safe: bool = False) -> Step:
     """What follows on a channel that is not the last one."""
-    sent = Attempt(SUBJECT, "push", "key", attempt, ("a", "b"), "", "body", "text/plain", {})
     return after_send(
-        sent,
+        attempt,
         result,
         channels=("push", "email"),
         policy=POLICY,
@@ -27,6 +30,11 @@ def after(result: SendResult, *, attempt: int = 1, jitter: float = 0.0, resend_s
         jitter=lambda: jitter,
         resend_safe=resend_safe,
     )
+
+
+def after(result: SendResult, *, attempt: int = 1, jitter: float = 0.0, resend_safe: bool = False) -> Step:
+    """What follows after this attempt."""
+    return decide(replace(ATTEMPT, attempt=attempt), result, jitter=jitter, resend_safe=resend_safe)
 
 
 def waits(step: Step) -> float:
@@ -45,8 +53,50 @@ def test_the_providers_wish_is_waited_for_in_full(error: ErrorClass, jitter: flo
     assert waits(step) >= 35.0
 
 
-def test_a_short_wish_does_not_shorten_the_wait() -> None:
-    assert waits(after(Refused(ErrorClass.QUOTA, "R", retry_after_seconds=0.0))) == 5.0
+@pytest.mark.parametrize(
+    ("error", "attempt", "longest"),
+    [
+        (ErrorClass.TRANSIENT, 1, 10.0),
+        (ErrorClass.TRANSIENT, 2, 20.0),
+        (ErrorClass.QUOTA, 1, 30.0),
+        (ErrorClass.AUTHENTICATION, 2, 120.0),
+    ],
+)
+def test_jitter_spreads_over_the_whole_wait_of_the_class(
+    error: ErrorClass, attempt: int, longest: float
+) -> None:
+    refused = Refused(error, "R", retry_after_seconds=0.0)
+
+    assert waits(after(refused, attempt=attempt, jitter=0.0)) == 0.0
+    assert waits(after(refused, attempt=attempt, jitter=1.0)) == longest
+
+
+def test_what_one_wish_held_back_does_not_come_at_one_moment() -> None:
+    assert waits(after(Refused(ErrorClass.QUOTA, "R", retry_after_seconds=35.0), jitter=0.5)) == 50.0
+
+
+def test_attempts_are_counted_in_their_series() -> None:
+    sent = replace(ATTEMPT, attempt=4, series=2, before=3)
+    step = decide(sent, Refused(ErrorClass.TRANSIENT, "R"))
+
+    assert (step.facts[0].status, step.facts[0].series) == (Status.DEFERRED, 2)
+
+
+def test_nobody_looks_at_it_after_it_has_expired() -> None:
+    until = NOW + timedelta(seconds=12)
+    step = decide(
+        replace(ATTEMPT, valid_until=until), Refused(ErrorClass.QUOTA, "R", retry_after_seconds=60.0)
+    )
+
+    assert step.end is not None
+    assert step.end.due_at == until
+
+
+def test_a_receipt_is_waited_for_before_the_next_channel() -> None:
+    step = decide(replace(ATTEMPT, receipt_seconds=90), Accepted("id"))
+
+    assert step.end is not None
+    assert (step.end.status, waits(step)) == (TaskStatus.PENDING, 90.0)
 
 
 def test_no_wish_is_longer_than_a_day() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Final
@@ -80,7 +81,12 @@ class HttpChannel(ABC):
         missing = [f.name for f in self.credential if f.required and not credential.get(f.name)]
         if missing:
             return Refused(ErrorClass.AUTHENTICATION, "CREDENTIAL_INCOMPLETE", {"missing": missing})
-        return await self._deliver(message, credential, wait_seconds)
+        try:
+            # Several requests together take no longer than one may.
+            async with asyncio.timeout(wait_seconds + self._http.timeout_seconds):
+                return await self._deliver(message, credential, wait_seconds)
+        except TimeoutError:
+            return Refused(ErrorClass.AMBIGUOUS, "NO_ANSWER_IN_TIME")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -23,7 +23,7 @@ from server.dispatch.channels.registry import HTTP_CHANNELS, ProviderSetup, http
 from server.dispatch.channels.web_push import WebPush
 from tests.dispatch.channels.conftest import HTTP_NAMES, Adapters
 from tests.dispatch.channels.fakes import telegram
-from tests.dispatch.channels.fakes.provider import Reply
+from tests.dispatch.channels.fakes.provider import Reply, never
 from tests.dispatch.channels.fakes.push import DEVICE, UNREGISTERED, Browser, FirebaseWire, failed
 from tests.dispatch.channels.fakes.wire import TEXT, HttpWire
 
@@ -121,6 +121,22 @@ async def test_telegram_gets_plain_text_when_it_can_not_read_the_markup(
     assert first["text"] == "*A\\.b*\n\n1.5 \\> 1\\! *open"
     assert second == {"chat_id": "987654321", "text": "A.b\n\n1.5 > 1! *open"}
     assert result.provider_message_id == "4711"
+
+
+@only("telegram")
+async def test_a_correction_that_is_never_answered_may_have_been_sent(
+    wire: HttpWire, adapters: Adapters
+) -> None:
+    wire.fake.scripts.append(telegram.failed(400, "Bad Request: can't parse entities: unclosed"))
+    wire.fake.scripts.append(never)
+
+    result = await adapters.of(wire, timeout_seconds=0.2).send(
+        wire.message(), wire.credential, wait_seconds=PATIENCE
+    )
+
+    assert isinstance(result, Refused)
+    assert result.error is ErrorClass.AMBIGUOUS
+    assert len(wire.fake.received) == 2
 
 
 @only("telegram")

@@ -85,7 +85,8 @@ class DeliveryRunner:
         self._limits = limits
         self._worker = worker
         self._held = 0
-        self._again_at = inf
+        # When the first and the last of those come again that were held back for less than a sweep.
+        self._again_at, self._again_until = inf, 0.0
         self._wanted = False
         self._stopping = False
         self._draining = False
@@ -138,8 +139,9 @@ class DeliveryRunner:
             async with asyncio.timeout(wait if wait < inf else None):
                 await self._changed.wait()
         except TimeoutError:
-            self._again_at = inf
             self._wanted = True
+            now = asyncio.get_running_loop().time()
+            self._again_at = now + _SHORTEST_WAIT_SECONDS if now < self._again_until else inf
 
     async def _claim(self) -> None:
         """Begin one claim's work; forget the wish when there is nothing, or nothing can be sent."""
@@ -246,6 +248,7 @@ class DeliveryRunner:
         elif wait < _SWEEP_SECONDS:
             moment = asyncio.get_running_loop().time() + max(wait, _SHORTEST_WAIT_SECONDS)
             self._again_at = min(self._again_at, moment)
+            self._again_until = max(self._again_until, moment)
 
     def _left(self, deadline: float) -> float:
         """Seconds in which sending may still begin."""

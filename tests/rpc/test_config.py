@@ -12,6 +12,7 @@ import pytest
 from server.config import ConfigurationError, ServerSettings, Settings, WorkerSettings, load_settings
 
 PASSWORD = "very-secret-password"
+KEY = "K" * 43
 Good = dict[str, str]
 
 
@@ -110,6 +111,34 @@ def test_faults_of_the_file(
 def test_a_file_that_is_not_there(load: Callable[[Good], ServerSettings], good: Good) -> None:
     with pytest.raises(ConfigurationError, match="LEO_CONFIG: the file can not be read"):
         load({**good, "LEO_CONFIG": "/does/not/exist"})
+
+
+def test_keys_come_from_a_variable_or_a_file_and_show_nowhere(
+    good: Good, load: Callable[[Good], ServerSettings], tmp_path: Path
+) -> None:
+    text, file = f"2026:{KEY}, 2025:{KEY}=\n", tmp_path / "keys"
+    file.write_text(text)
+    given = load({**good, "LEO_CREDENTIAL_KEYS": text})
+    read = load({**good, "LEO_CREDENTIAL_KEYS": "", "LEO_CREDENTIAL_KEYS_FILE": str(file)})
+    for settings in (given, read):
+        assert settings.credential_keys_text is not None
+        assert settings.credential_keys_text.get_secret_value() == text
+        assert KEY not in repr(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("keys", [KEY, f"a:{KEY}x", f"a:{KEY},a:{KEY}", f"a b:{KEY}"])
+def test_malformed_keys_are_refused_without_showing_them(
+    good: Good, load: Callable[[Good], ServerSettings], tmp_path: Path, keys: str
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text(keys)
+    for bad in ({"LEO_CREDENTIAL_KEYS": keys}, {"LEO_CREDENTIAL_KEYS_FILE": str(file)}):
+        with pytest.raises(ConfigurationError, match=next(iter(bad))) as caught:
+            load({**good, "LEO_CREDENTIAL_KEYS": "", **bad})
+        assert KEY not in str(caught.value)
+    both = {"LEO_CREDENTIAL_KEYS": f"a:{KEY}", "LEO_CREDENTIAL_KEYS_FILE": str(file)}
+    with pytest.raises(ConfigurationError, match="either this or LEO_CREDENTIAL_KEYS"):
+        load({**good, **both})
 
 
 def test_each_process_asks_only_for_what_it_needs() -> None:

@@ -4556,6 +4556,20 @@ CREATE UNIQUE INDEX delivery_log_receipt_once ON public.delivery_log USING btree
 
 
 --
+-- Name: delivery_log_recipient; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_recipient ON public.delivery_log USING btree (destination, tenant_id, created_at) WHERE ((channel = 'facebook'::text) AND (delivery_status = 'sending'::text));
+
+
+--
+-- Name: INDEX delivery_log_recipient; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON INDEX public.delivery_log_recipient IS 'The last messages to a person: Messenger reports up to when all of them were read';
+
+
+--
 -- Name: delivery_log_sending_once; Type: INDEX; Schema: public; Owner: leo_owner
 --
 

@@ -168,6 +168,10 @@ class Settings(BaseSettings):
         None,
         description="host:port of /metrics and /healthz, plain HTTP; they are served only when it is set",
     )
+    webhook_listen: ListenAddress | None = Field(
+        None,
+        description="host:port of the providers' webhooks, plain HTTP; they are taken only when it is set",
+    )
     auth_issuer: Issuer | None = Field(
         None, description="trusted issuer: a realm's URL, or the URL right above the realms"
     )

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -50,6 +50,7 @@ from server.dispatch.wake_up import WakeUp
 from server.http.figures import SharedFigures, shared_figures
 from server.http.listener import monitoring
 from server.http.samples import Samples
+from server.http.webhooks.listener import webhooks
 from server.platform.clock import utc_now
 from server.platform.logging import configure_logging, get_logger
 from server.platform.postgres import Database
@@ -198,6 +199,15 @@ async def running_server(
                 settings.metrics_listen, samples=samples, shared=figures, ping=resources.database.ping
             )
             await stack.enter_async_context(pages)
+        if settings.webhook_listen is not None:
+            listening = webhooks(
+                settings.webhook_listen,
+                database=resources.database,
+                keys=resources.credential_keys,
+                share_port=share_port,
+                drain_seconds=settings.drain_seconds,
+            )
+            await stack.enter_async_context(listening)
         address = await server.start(settings.listen)
         stack.push_async_callback(server.drain, settings.drain_seconds)
         await resources.alerts.keeper.start(server.own_address(settings.advertise_host))
@@ -241,7 +251,7 @@ def serve(settings: ServerSettings) -> None:
     if settings.processes == 1:
         uvloop.run(run(settings, on_ready=announce))
         return
-    with shared_figures() as figures, _one_port(settings) as shared:
+    with shared_figures() as figures, _shared_addresses(settings) as shared:
         supervisor = Supervisor(
             body=partial(_serve_child, figures),
             settings=shared,
@@ -253,13 +263,14 @@ def serve(settings: ServerSettings) -> None:
 
 
 @contextmanager
-def _one_port(settings: ServerSettings) -> Iterator[ServerSettings]:
-    """The settings with an address for figures that all processes can listen on, where there is to be one."""
-    if settings.metrics_listen is None:
-        yield settings
-        return
-    with reserved(settings.metrics_listen) as address:
-        yield settings.model_copy(update={"metrics_listen": address})
+def _shared_addresses(settings: ServerSettings) -> Iterator[ServerSettings]:
+    """The settings with addresses for pages that all processes can listen on, where there are to be any."""
+    wanted = {"metrics_listen": settings.metrics_listen, "webhook_listen": settings.webhook_listen}
+    with ExitStack() as stack:
+        addresses = {
+            name: stack.enter_context(reserved(listen)) for name, listen in wanted.items() if listen is not None
+        }
+        yield settings.model_copy(update=addresses)
 
 
 def _serve_child(

@@ -13,8 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from server.errors import LeoError
 from server.http.figures import SharedFigures, readable_registry
 from server.http.samples import Samples
+from server.http.sites import listen_at
 from server.platform.background import BackgroundTask
-from server.platform.listening import PortNotFree
 from server.platform.logging import get_logger
 
 _HEALTH_SECONDS: Final = 2.0
@@ -73,20 +73,10 @@ async def monitoring(
     await runner.setup()
     sampling = BackgroundTask("samples")
     try:
-        address = await _listen(runner, listen, share_port=shared is not None)
+        address = await listen_at(runner, listen, share_port=shared is not None)
         sampling.start(samples.take_for_ever())
         get_logger().info("monitoring", address=address)
         yield address
     finally:
         await sampling.stop()
         await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, listen: str, *, share_port: bool) -> str:
-    host, _, port = listen.rpartition(":")
-    site = web.TCPSite(runner, host.strip("[]"), int(port), reuse_port=share_port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise PortNotFree(f"can not listen on {listen}") from error
-    return f"{host}:{runner.addresses[0][1]}"

@@ -31,6 +31,8 @@ from server.dispatch.limits.rules import MICROSECONDS, CircuitPolicy
 from server.dispatch.outcomes import RetryPolicy
 from server.dispatch.plan_runner import Decider, PlanRunner
 from server.dispatch.plan_store import PlanStore
+from server.dispatch.receipt_jobs import ReceiptJobs
+from server.dispatch.receipts import ReceiptStore
 from server.experiments.jobs import ExperimentJobs
 from server.experiments.store import CounterStore
 from server.http.listener import monitoring
@@ -54,6 +56,7 @@ class Worker:
     snapshots: SnapshotUpkeep
     credentials: CredentialJobs
     experiments: ExperimentJobs
+    receipts: ReceiptJobs
 
 
 @asynccontextmanager
@@ -110,6 +113,9 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             snapshots=SnapshotUpkeep(database=database, redis=redis),
             credentials=credentials,
             experiments=ExperimentJobs(database=database, store=CounterStore(), clock=utc_now),
+            receipts=ReceiptJobs(
+                database=database, store=ReceiptStore(), clock=utc_now, worker=_worker_name()
+            ),
         )
 
 

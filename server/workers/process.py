@@ -56,6 +56,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.APPEND_SNAPSHOTS: worker.snapshots.run,
         TaskName.COUNT_EXPERIMENTS: worker.experiments.count,
         TaskName.RENEW_TOKENS: worker.credentials.renew_due,
+        TaskName.MATCH_RECEIPTS: worker.receipts.match_again,
     }
     for name, body in bodies.items():
         app.task(name=name.value)(_on_loop(name, loop, body))

@@ -27,19 +27,25 @@ class TaskName(StrEnum):
     APPEND_SNAPSHOTS = "leo.append_snapshots"
     COUNT_EXPERIMENTS = "leo.count_experiments"
     RENEW_TOKENS = "leo.renew_tokens"
+    MATCH_RECEIPTS = "leo.match_receipts"
 
 
 PLANS: Final = "dispatch"
 """The work queue of plans."""
 
 ALERTS: Final = "alerts"
-"""The work queue of alerts that fired; every other one holds deliveries."""
+"""The work queue of alerts that fired."""
+
+RECEIPTS: Final = "receipts"
+"""The work queue of receipts that belong to no delivery yet; every other one holds deliveries."""
 
 _URGENT: Final = frozenset({"push", "web_push", "pushalert", "telegram"})
 
 
 def celery_queue_of(work_queue: str) -> CeleryQueue:
     """Where a wake-up for this work queue goes."""
+    if work_queue == RECEIPTS:
+        return CeleryQueue.MAINTENANCE
     return CeleryQueue.PRIORITY_HIGH if work_queue in _URGENT else CeleryQueue.DEFAULT
 
 
@@ -49,4 +55,6 @@ def wake_up_of(work_queue: str) -> tuple[TaskName, tuple[str, ...]]:
         return TaskName.CARRY_OUT_PLANS, ()
     if work_queue == ALERTS:
         return TaskName.DECIDE_FIRINGS, ()
+    if work_queue == RECEIPTS:
+        return TaskName.MATCH_RECEIPTS, ()
     return TaskName.DELIVER, (work_queue,)

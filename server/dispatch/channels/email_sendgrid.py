@@ -42,6 +42,13 @@ class EmailSendgrid(HttpChannel):
         CredentialField("api_key", True, True, "An API key with the permission Mail Send."),
         CredentialField("sender_email", False, True, "The verified sender.", r"[^@\s]+@[^@\s]+"),
         CredentialField("sender_name", False, False, "The sender's name as people see it."),
+        CredentialField(
+            "webhook_public_key",
+            False,
+            False,
+            "The verification key of the signed event webhook.",
+            r"[A-Za-z0-9+/]{100,200}={0,2}",
+        ),
     )
     content_types = (PLAIN_TEXT, HTML)
     URL = "https://api.sendgrid.com"

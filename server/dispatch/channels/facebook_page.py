@@ -37,6 +37,7 @@ class FacebookPage(HttpChannel):
         CredentialField("access_token", True, True, "The Page's access token, with pages_messaging."),
         CredentialField("page_id", False, False, "The Page's id; the token's own Page if left out.", r"\d+"),
         meta.APP_SECRET,
+        meta.VERIFY_TOKEN,
         meta.VERSION,
     )
     metadata = (

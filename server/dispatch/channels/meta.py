@@ -21,6 +21,9 @@ VERSION: Final = CredentialField(
 APP_SECRET: Final = CredentialField(
     "app_secret", True, False, "The app's secret: signs requests, and verifies webhooks."
 )
+VERIFY_TOKEN: Final = CredentialField(
+    "verify_token", True, False, "Any text of your own: Meta shows it when the webhook is set up."
+)
 _USAGE: Final = "x-business-use-case-usage"
 
 

@@ -40,6 +40,13 @@ class Telegram(HttpChannel):
     limits = RateLimit(per_second=30.0, burst=30)
     credential = (
         CredentialField("bot_token", True, True, "The token from BotFather.", r"[0-9]+:[A-Za-z0-9_-]+"),
+        CredentialField(
+            "webhook_secret",
+            True,
+            False,
+            "The secret_token that setWebhook was given.",
+            r"[A-Za-z0-9_-]{1,256}",
+        ),
     )
     metadata = (MetadataField("disable_notification", "Deliver without a sound.", choices=("true", "false")),)
     content_types = (PLAIN_TEXT, MARKDOWN)

@@ -38,6 +38,7 @@ class WhatsappCloud(HttpChannel):
         CredentialField("access_token", True, True, "A system user's token."),
         CredentialField("phone_number_id", False, True, "The id of the sending number.", r"\d+"),
         meta.APP_SECRET,
+        meta.VERIFY_TOKEN,
         meta.VERSION,
     )
     metadata = (

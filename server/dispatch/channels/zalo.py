@@ -33,6 +33,9 @@ CREDENTIAL: Final = (
     CredentialField(
         "send_proof", False, False, 'Give "true" when the app demands appsecret_proof.', "true|false"
     ),
+    CredentialField(
+        "oa_secret", True, False, "The secret key of the Official Account's webhook, which it verifies."
+    ),
 )
 TOKEN_URL: Final = "https://oauth.zaloapp.com"  # noqa: S105
 _USUAL_SECONDS: Final = 90_000.0

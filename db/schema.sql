@@ -1170,7 +1170,20 @@ CREATE FUNCTION public.record_decisions(recorded_at timestamp with time zone, re
 DECLARE
     batch jsonb;
     sends jsonb;
+    outputs jsonb;
     of_tenant uuid;
+    -- What decisions of one output share: told and parsed once, and taken by its number, which counts from 1.
+    outcomes text[];
+    reason_codes text[];
+    reasoning_traces jsonb[];
+    results jsonb[];
+    output_hashes text[];
+    campaign_ids text[];
+    marketing_event_ids text[];
+    channels text[];
+    due_times timestamptz[];
+    experiment_ids text[];
+    variants text[];
     new_tasks text[];
     known_tasks text[];
 BEGIN
@@ -1182,6 +1195,18 @@ BEGIN
     LOOP
         of_tenant := batch ->> 'tenant_id';
         sends := batch -> 'sends';
+        outputs := batch -> 'outputs';
+        outcomes := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'outcome'));
+        reason_codes := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'reason_code'));
+        reasoning_traces := ARRAY(SELECT jsonb_array_elements(outputs -> 'reasoning_trace'));
+        results := ARRAY(SELECT jsonb_array_elements(outputs -> 'result'));
+        output_hashes := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'output_sha256'));
+        campaign_ids := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'campaign_id'));
+        marketing_event_ids := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'marketing_event_id'));
+        channels := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'channel'));
+        due_times := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'due_at')::timestamptz);
+        experiment_ids := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'experiment_id'));
+        variants := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'variant'));
         PERFORM set_config('app.current_tenant_id', of_tenant::text, true);
 
         WITH new_snapshot AS (
@@ -1221,40 +1246,35 @@ BEGIN
                 queue, due_at, experiment_id, variant
             )
             SELECT
-                of_tenant, given.task_id, 'rule_engine', 'execute', given.campaign_id, given.marketing_event_id,
-                given.snapshot_id, given.profile_id, given.parent_task_id, given.source_event_id, given.event_type,
-                given.occurred_at::timestamptz, recorded_at, given.input_sha256, batch ->> 'rule_bundle_id',
-                given.outcome, given.reason_code, given.reasoning_summary, given.reasoning_trace, given.inputs,
-                given.result, given.output_sha256,
-                CASE given.outcome WHEN 'send' THEN 'pending' ELSE 'completed' END,
-                given.channel, given.due_at::timestamptz, given.experiment_id, given.variant
-            FROM ROWS FROM (
-                jsonb_array_elements_text(batch -> 'task_id'),
-                jsonb_array_elements_text(batch -> 'profile_id'),
-                jsonb_array_elements_text(batch -> 'source_event_id'),
-                jsonb_array_elements_text(batch -> 'event_type'),
-                jsonb_array_elements_text(batch -> 'occurred_at'),
-                jsonb_array_elements_text(batch -> 'input_sha256'),
-                jsonb_array_elements_text(batch -> 'outcome'),
-                jsonb_array_elements_text(batch -> 'reason_code'),
-                jsonb_array_elements_text(batch -> 'reasoning_summary'),
-                jsonb_array_elements(batch -> 'reasoning_trace'),
-                jsonb_array_elements(batch -> 'inputs'),
-                jsonb_array_elements(batch -> 'result'),
-                jsonb_array_elements_text(batch -> 'output_sha256'),
-                jsonb_array_elements_text(batch -> 'campaign_id'),
-                jsonb_array_elements_text(batch -> 'marketing_event_id'),
-                jsonb_array_elements_text(batch -> 'channel'),
-                jsonb_array_elements_text(batch -> 'due_at'),
-                jsonb_array_elements_text(batch -> 'snapshot_id'),
-                jsonb_array_elements_text(batch -> 'parent_task_id'),
-                jsonb_array_elements_text(batch -> 'experiment_id'),
-                jsonb_array_elements_text(batch -> 'variant')
-            ) AS given (
-                task_id, profile_id, source_event_id, event_type, occurred_at, input_sha256, outcome, reason_code,
-                reasoning_summary, reasoning_trace, inputs, result, output_sha256, campaign_id, marketing_event_id,
-                channel, due_at, snapshot_id, parent_task_id, experiment_id, variant
-            )
+                of_tenant, given.task_id, 'rule_engine', 'execute', campaign_ids[given.output],
+                marketing_event_ids[given.output], given.snapshot_id, given.profile_id, given.parent_task_id,
+                given.source_event_id, given.event_type, given.occurred_at::timestamptz, recorded_at,
+                given.input_sha256, batch ->> 'rule_bundle_id', outcomes[given.output], reason_codes[given.output],
+                given.reasoning_summary, reasoning_traces[given.output], given.inputs, results[given.output],
+                output_hashes[given.output],
+                CASE outcomes[given.output] WHEN 'send' THEN 'pending' ELSE 'completed' END,
+                channels[given.output], due_times[given.output], experiment_ids[given.output],
+                variants[given.output]
+            FROM (
+                SELECT listed.*, listed.output_number::integer AS output
+                FROM ROWS FROM (
+                    jsonb_array_elements_text(batch -> 'task_id'),
+                    jsonb_array_elements_text(batch -> 'profile_id'),
+                    jsonb_array_elements_text(batch -> 'source_event_id'),
+                    jsonb_array_elements_text(batch -> 'event_type'),
+                    jsonb_array_elements_text(batch -> 'occurred_at'),
+                    jsonb_array_elements_text(batch -> 'input_sha256'),
+                    jsonb_array_elements_text(batch -> 'reasoning_summary'),
+                    jsonb_array_elements(batch -> 'inputs'),
+                    jsonb_array_elements_text(batch -> 'snapshot_id'),
+                    jsonb_array_elements_text(batch -> 'parent_task_id'),
+                    jsonb_array_elements_text(batch -> 'output')
+                ) AS listed (
+                    task_id, profile_id, source_event_id, event_type, occurred_at, input_sha256, reasoning_summary,
+                    inputs, snapshot_id, parent_task_id, output_number
+                )
+                OFFSET 0
+            ) AS given
             ON CONFLICT (tenant_id, task_id) DO NOTHING
             RETURNING task_id
         )

@@ -174,8 +174,8 @@ SELECT ensure_month($1::date);
 -- and the queued delivery, with the snapshot that freezes the audience and its member. Answers the tasks that were there
 -- before. Refuses with LE007 where another epoch is in force than $2.
 -- $1 decided at, $2 the epoch that was reserved in, $3 a JSON list with an object for each tenant, in the order of their
--- ids: tenant_id, rule_bundle_id, the columns of the tasks as lists of equal length, sorted by task_id, and as sends the
--- columns of the deliveries. The function is in migration 0018.
+-- ids: tenant_id, rule_bundle_id, the columns of the tasks as lists of equal length, sorted by task_id, as sends the
+-- columns of the deliveries, and as outputs those of what decisions share. The function is in migration 0018.
 SELECT record_decisions AS task_id FROM record_decisions($1, $2, $3::jsonb);
 
 -- name: get_decision

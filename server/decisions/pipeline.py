@@ -192,7 +192,7 @@ def _decide(tenant: TenantPlan, verdicts: Mapping[str, Verdicts], decided_at: da
         inputs = considered.inputs(verdicts.get(task_id, _NO_VERDICTS), decided_at)
         decision = conclude(inputs, considered.screened, outlines)
         tenant.answers[task_id] = writer.write(inputs, decision)
-    return TenantRows(tenant.tenant_id, tenant.bundle.bundle_id, writer.tasks, writer.sends)
+    return TenantRows(tenant.tenant_id, tenant.bundle.bundle_id, writer.outputs, writer.tasks, writer.sends)
 
 
 def _scopes_sent(request: ReservationRequest, answers: Answers) -> str | None:

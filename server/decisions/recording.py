@@ -27,15 +27,14 @@ from server.decisions.model import (
     view_document,
 )
 from server.decisions.recorded_inputs import encode_inputs
-from server.decisions.store import SendRow, TaskRow
+from server.decisions.store import OutputRow, SendRow, TaskRow
 from server.platform.ids import audience_sha256, key_id
 
 
-class _Shared(NamedTuple):
+class _Output(NamedTuple):
     """What decisions of the same output have in common, made once for a batch."""
 
-    trace: orjson.Fragment
-    result: orjson.Fragment
+    number: int
     views: tuple[CandidateView, ...]
 
 
@@ -47,63 +46,69 @@ class DecisionWriter:
     """
 
     def __init__(self, tenant_id: UUID, decided_at: datetime) -> None:
+        self.outputs: list[OutputRow] = []
         self.tasks: list[TaskRow] = []
         self.sends: list[SendRow] = []
         self._tenant_id = tenant_id
         self._decided_at = decided_at
-        self._shared: dict[str, _Shared] = {}
+        self._known: dict[str, _Output] = {}
 
     def write(self, inputs: DecisionInputs, decision: Decision) -> DecisionRecord:
         """Add one decision; the answer that holds once its rows are committed."""
-        shared = self._shared.get(decision.output_sha256)
-        if shared is None:
-            shared = self._shared[decision.output_sha256] = _shared(decision)
-        send = None
+        output = self._known.get(decision.output_sha256) or self._add_output(decision)
+        snapshot_id = None
         if decision.selected is not None:
             send = _send_row(self._tenant_id, inputs.event, decision.selected, decision.channels[0])
             self.sends.append(send)
-        self.tasks.append(_task_row(self._tenant_id, inputs, decision, shared, send))
-        return _decision_record(inputs.event, decision, shared.views, self._decided_at)
+            snapshot_id = send.snapshot_id
+        self.tasks.append(
+            _task_row(self._tenant_id, inputs, decision.summary, output.number, snapshot_id=snapshot_id)
+        )
+        return _decision_record(inputs.event, decision, output.views, self._decided_at)
+
+    def _add_output(self, decision: Decision) -> _Output:
+        self.outputs.append(_output_row(decision))
+        views = tuple(_view(candidate) for candidate in decision.candidates)
+        output = self._known[decision.output_sha256] = _Output(len(self.outputs), views)
+        return output
 
 
-def _shared(decision: Decision) -> _Shared:
-    return _Shared(
-        trace=orjson.Fragment(_trace_json(decision)),
+def _output_row(decision: Decision) -> OutputRow:
+    rule, arm = decision.selected, decision.arm
+    return OutputRow(
+        outcome=decision.outcome,
+        reason_code=decision.reason,
+        reasoning_trace=orjson.Fragment(_trace_json(decision)),
         result=orjson.Fragment(result_json(decision)),
-        views=tuple(_view(candidate) for candidate in decision.candidates),
+        output_sha256=decision.output_sha256,
+        campaign_id=rule.campaign_id if rule else None,
+        marketing_event_id=rule.marketing_event_id if rule else None,
+        channel=decision.channels[0] if rule else None,
+        due_at=decision.due_at,
+        experiment_id=arm.experiment_id if arm else None,
+        variant=arm.variant if arm else None,
     )
 
 
 def _task_row(
-    tenant_id: UUID, inputs: DecisionInputs, decision: Decision, shared: _Shared, send: SendRow | None
+    tenant_id: UUID, inputs: DecisionInputs, summary: str, output: int, *, snapshot_id: str | None
 ) -> TaskRow:
-    """The decision as it is recorded: inputs, reasons and output."""
     event = inputs.event
-    dispatch, arm = event.dispatch, decision.arm
+    dispatch = event.dispatch
     return TaskRow(
-        task_id=event.task_id,
-        profile_id=event.profile_id,
-        source_event_id=event.source_event_id,
-        event_type=event.event_type,
-        occurred_at=event.occurred_at,
-        input_sha256=event.input_sha256,
-        outcome=decision.outcome,
-        reason_code=decision.reason,
-        reasoning_summary=decision.summary,
-        reasoning_trace=shared.trace,
-        inputs=orjson.Fragment(encode_inputs(inputs)),
-        result=shared.result,
-        output_sha256=decision.output_sha256,
-        event_key=None if dispatch else key_id("event", tenant_id, event.source_event_id),
-        attributes=orjson.Fragment(event.attributes_json),
-        parent_task_id=dispatch.plan_task_id if dispatch else None,
-        campaign_id=send.campaign_id if send else None,
-        marketing_event_id=send.marketing_event_id if send else None,
-        channel=send.channel if send else None,
-        due_at=decision.due_at,
-        snapshot_id=send.snapshot_id if send else None,
-        experiment_id=arm.experiment_id if arm else None,
-        variant=arm.variant if arm else None,
+        event.task_id,
+        event.profile_id,
+        event.source_event_id,
+        event.event_type,
+        event.occurred_at,
+        event.input_sha256,
+        summary,
+        orjson.Fragment(encode_inputs(inputs)),
+        None if dispatch else key_id("event", tenant_id, event.source_event_id),
+        orjson.Fragment(event.attributes_json),
+        dispatch.plan_task_id if dispatch else None,
+        snapshot_id,
+        output,
     )
 
 

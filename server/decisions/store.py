@@ -42,11 +42,30 @@ class Wanted(NamedTuple):
     reach: timedelta | None
 
 
+class OutputRow(NamedTuple):
+    """What decisions of one output have in common, as `record_decisions` takes it: told once for all of them.
+
+    `reasoning_trace` and `result` are JSON; only decisions that send carry the columns from `campaign_id` to `due_at`.
+    """
+
+    outcome: str
+    reason_code: str
+    reasoning_trace: orjson.Fragment
+    result: orjson.Fragment
+    output_sha256: str
+    campaign_id: str | None
+    marketing_event_id: str | None
+    channel: str | None
+    due_at: datetime | None
+    experiment_id: str | None
+    variant: str | None
+
+
 class TaskRow(NamedTuple):
     """One decision as `record_decisions` takes it, a field for each of its columns.
 
-    `reasoning_trace`, `inputs`, `result` and `attributes` are JSON. Only decisions that record a behavioural event
-    carry `event_key`, only those that send the columns from `campaign_id` to `snapshot_id`.
+    `inputs` and `attributes` are JSON. Only decisions that record a behavioural event carry `event_key`, only those
+    that send `snapshot_id`. `output` is the number of the output among those of the batch, from 1.
     """
 
     task_id: str
@@ -55,23 +74,13 @@ class TaskRow(NamedTuple):
     event_type: str
     occurred_at: datetime
     input_sha256: str
-    outcome: str
-    reason_code: str
     reasoning_summary: str
-    reasoning_trace: orjson.Fragment
     inputs: orjson.Fragment
-    result: orjson.Fragment
-    output_sha256: str
     event_key: str | None
     attributes: orjson.Fragment
     parent_task_id: str | None
-    campaign_id: str | None
-    marketing_event_id: str | None
-    channel: str | None
-    due_at: datetime | None
     snapshot_id: str | None
-    experiment_id: str | None
-    variant: str | None
+    output: int
 
 
 class SendRow(NamedTuple):
@@ -98,6 +107,7 @@ class TenantRows(NamedTuple):
 
     tenant_id: UUID
     rule_bundle_id: str
+    outputs: Sequence[OutputRow]
     tasks: Sequence[TaskRow]
     sends: Sequence[SendRow]
 
@@ -239,6 +249,11 @@ def _recorded(rows: TenantRows) -> dict[str, Any]:
     return {
         "tenant_id": str(rows.tenant_id),
         "rule_bundle_id": rows.rule_bundle_id,
-        "sends": dict(zip(SendRow._fields, zip(*rows.sends, strict=True), strict=False)),
-        **dict(zip(TaskRow._fields, zip(*sorted(rows.tasks, key=itemgetter(0)), strict=True), strict=True)),
+        "outputs": _columns(OutputRow._fields, rows.outputs),
+        "sends": _columns(SendRow._fields, rows.sends),
+        **_columns(TaskRow._fields, sorted(rows.tasks, key=itemgetter(0))),
     }
+
+
+def _columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, Sequence[object]]:
+    return dict(zip(names, zip(*rows, strict=True), strict=False))

@@ -23,6 +23,7 @@ from server.templates.escaping import Escaping, escape_markdown
 from server.templates.filters import printable
 from server.templates.limits import Budget, current_budget
 from server.templates.liquid_filters import allowed_filters, is_missing
+from server.templates.liquid_source import refuse_what_takes_long
 
 # The last two are the library's names for what is no tag: text, and what it can not read.
 _TAGS: Final = (
@@ -65,6 +66,7 @@ def render_liquid(source: str, variables: Mapping[str, Any], _budget: Budget, es
 
 @lru_cache(maxsize=1024)
 def _parsed(source: str, escaping: Escaping) -> BoundTemplate:
+    refuse_what_takes_long(source)
     try:
         return _ENVIRONMENTS[escaping].from_string(source)
     except LiquidError as error:

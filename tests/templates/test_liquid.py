@@ -84,6 +84,20 @@ def test_what_is_not_accepted_is_refused(source: str) -> None:
         render(source, {"x": "a", "y": [1]}, engine=LIQUID)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ " * 60_000, "{% " * 60_000, "{{" + " " * 190_000, "{% raw %}" * 20_000, "{% doc %}" * 20_000,
+        "{% comment %}" + "{{ " * 60_000, ("{{" + " " * 199 + "}}") * 900, "{{ " + "(" * 100_000 + " }}",
+        "{{ " + "a" * 1_001 + " }}", "{{ a }}" * 5_001, "{{ a" + "[b" * 400 + " }}", "{% if a %}" * 400,
+        "{{ a" + " and b" * 100_000 + " }}", "{% raw %}{{ open {% endraw %}{{ x }}",
+    ],
+)  # fmt: skip
+def test_source_that_would_take_long_to_parse_is_refused(source: str) -> None:
+    with pytest.raises(TemplateFault):
+        check(source, engine=LIQUID)
+
+
 def test_the_line_of_a_fault_is_told() -> None:
     with pytest.raises(TemplateFault, match="line 2"):
         check("fine\n{% nope %}", engine=LIQUID)

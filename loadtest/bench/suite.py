@@ -9,13 +9,25 @@ from loadtest.bench import (
     growth,
     overload,
     population,
+    receipts,
     rewarm,
     snapshots,
     ticks,
 )
 from loadtest.bench.benchmark import Benchmark
 
-_MODULES = (evaluation, decisions, snapshots, deliveries, ticks, overload, growth, population, rewarm)
+_MODULES = (
+    evaluation,
+    decisions,
+    snapshots,
+    deliveries,
+    receipts,
+    ticks,
+    overload,
+    growth,
+    population,
+    rewarm,
+)
 
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark for module in _MODULES for benchmark in module.BENCHMARKS

@@ -121,3 +121,64 @@ LEFT JOIN LATERAL (
     WHERE tenant_id = $1 AND task_id = decision.task_id
 ) AS delivery ON TRUE
 ORDER BY decision.created_at DESC, decision.happened_at DESC, decision.task_id DESC;
+
+-- name: explain_delivery
+-- A delivery as it stands, and what surrounds it. $1 tenant, $2 delivery.
+SELECT
+    current.delivery_key,
+    current.channel,
+    current.delivery_status AS status,
+    current.reason,
+    current.attempt,
+    current.created_at AS changed_at,
+    waiting.since AS waiting_since,
+    current.sent_at,
+    (current.provider_response ->> 'retry_after_seconds')::float8 AS retry_after_seconds,
+    task.status AS task_status,
+    task.due_at,
+    task.lease_until,
+    task.decided_at,
+    to_timestamp((task.result ->> 'due_us')::float8 / 1e6) AS decided_due_at,
+    task.reasoning_summary AS why,
+    tenant.status AS tenant_status,
+    current.campaign_id,
+    campaign.status AS campaign_status,
+    plan.status AS plan_status,
+    next.channel AS next_channel,
+    profile.time_zone
+FROM (
+    SELECT *
+    FROM delivery_log
+    WHERE delivery_key = $2 AND tenant_id = $1
+    ORDER BY leo_delivery_standing(series, delivery_status) DESC, attempt DESC, delivery_id DESC
+    LIMIT 1
+) AS current
+JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = current.task_id
+JOIN tenant ON tenant.tenant_id = $1
+LEFT JOIN agent_task AS plan ON plan.tenant_id = $1 AND plan.task_id = task.parent_task_id
+LEFT JOIN campaign ON campaign.tenant_id = $1 AND campaign.campaign_id = current.campaign_id
+LEFT JOIN cdp_profiles AS profile ON profile.tenant_id = $1 AND profile.profile_id = current.profile_id
+CROSS JOIN LATERAL (
+    SELECT min(same.created_at) AS since
+    FROM delivery_log AS same
+    WHERE
+        same.tenant_id = $1
+        AND same.task_id = current.task_id
+        AND same.delivery_key = current.delivery_key
+        AND same.series = current.series
+        AND same.delivery_status = current.delivery_status
+        AND same.reason IS NOT DISTINCT FROM current.reason
+) AS waiting
+LEFT JOIN LATERAL (
+    SELECT later.channel
+    FROM delivery_log AS later
+    WHERE
+        later.tenant_id = $1
+        AND later.task_id = current.task_id
+        AND later.delivery_key <> current.delivery_key
+        AND later.delivery_status = 'queued'
+        AND later.reason IN ('FALLBACK', 'NO_RECEIPT')
+        AND later.delivery_id > current.delivery_id
+    ORDER BY later.delivery_id
+    LIMIT 1
+) AS next ON TRUE;

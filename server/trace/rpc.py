@@ -55,6 +55,23 @@ class TraceServicer(trace_service_pb2_grpc.TraceServiceServicer):
             page=to_page_response(page.next_token),
         )
 
+    async def ExplainDelivery(
+        self, request: wire.ExplainDeliveryRequest, context: ServicerContext[Message, Message]
+    ) -> wire.ExplainDeliveryResponse:
+        """Why one delivery stands where it stands."""
+        explained = await self._service.explain_delivery(current_caller().tenant_id, request.delivery_key)
+        return wire.ExplainDeliveryResponse(
+            delivery_key=explained.delivery_key,
+            status=_STATUSES[explained.status],
+            code=explained.code,
+            explanation=explained.sentence,
+            waiting=explained.waiting,
+            until=to_timestamp(explained.until),
+            since=to_timestamp(explained.since),
+            reason=explained.reason or "",
+            attempt=explained.attempt,
+        )
+
 
 def _from_step(step: Step) -> wire.JourneyStep:
     return wire.JourneyStep(

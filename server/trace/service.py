@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from server.errors import NotFound
 from server.paging import Page, PageRequest, open_cursor
+from server.platform.clock import utc_now
 from server.platform.postgres import Database
+from server.trace.explanation import Explanation, explain
 from server.trace.model import Step, check_profile_id, parse_position
 from server.trace.store import TraceStore
+from server.validation import Violations
 
 _END_OF_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC).isoformat()
 _AFTER_EVERYTHING: Final = (_END_OF_TIME, _END_OF_TIME, "")
@@ -21,9 +25,13 @@ class TraceService:
 
     Args:
         database: connections of the serving role.
+        clock: what is waited for depends on it.
     """
 
-    def __init__(self, *, database: Database, store: TraceStore) -> None:
+    def __init__(
+        self, *, database: Database, store: TraceStore, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._clock = clock
         self._database = database
         self._store = store
 
@@ -44,3 +52,19 @@ class TraceService:
         if not rows.profile_known and not rows.steps:
             raise NotFound("profile", profile_id)
         return cursor.page(rows.steps, lambda step: step.key)
+
+    async def explain_delivery(self, tenant_id: UUID, delivery_key: str) -> Explanation:
+        """Why a delivery stands where it stands. PostgreSQL: one statement.
+
+        Raises:
+            InvalidInput: this is no id of ours.
+            NotFound: the tenant has no such delivery.
+        """
+        violations = Violations()
+        violations.sha256("delivery_key", delivery_key)
+        violations.raise_if_any()
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            about = await self._store.explain_delivery(connection, tenant_id, delivery_key)
+        if about is None:
+            raise NotFound("delivery", delivery_key)
+        return explain(about, self._clock())

@@ -12,6 +12,7 @@ import orjson
 
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
+from server.trace.explanation import Circumstances
 from server.trace.model import (
     BehaviouralEvent,
     Candidate,
@@ -63,6 +64,13 @@ class TraceStore:
             profile_known=rows[0]["profile_known"],
             steps=[_step(row) for row in rows if row["task_id"] is not None],
         )
+
+    async def explain_delivery(
+        self, connection: Connection, tenant_id: UUID, delivery_key: str
+    ) -> Circumstances | None:
+        """A delivery and what surrounds it; None where there is none. One statement."""
+        row = await connection.fetchrow(self._queries["explain_delivery"], tenant_id, delivery_key)
+        return Circumstances(**dict(row)) if row else None
 
 
 def _step(row: asyncpg.Record) -> Step:

@@ -30,7 +30,7 @@ from leo.activation.v1 import snapshot_service_pb2 as leo_dot_activation_dot_v1_
 from leo.activation.v1 import types_pb2 as leo_dot_activation_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%leo/activation/v1/trace_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(leo/activation/v1/decision_service.proto\x1a(leo/activation/v1/dispatch_service.proto\x1a\x1fleo/activation/v1/options.proto\x1a(leo/activation/v1/snapshot_service.proto\x1a\x1dleo/activation/v1/types.proto\"U\n\x11GetJourneyRequest\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12,\n\x04page\x18\x02 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"p\n\x12GetJourneyResponse\x12+\n\x07journey\x18\x01 \x01(\x0b\x32\x1a.leo.activation.v1.Journey\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\"L\n\x07Journey\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12-\n\x05steps\x18\x02 \x03(\x0b\x32\x1e.leo.activation.v1.JourneyStep\"\xa4\x02\n\x0bJourneyStep\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1f.leo.activation.v1.JourneyEvent\x12\x34\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\".leo.activation.v1.JourneyDecision\x12\x34\n\x08snapshot\x18\x03 \x01(\x0b\x32\".leo.activation.v1.JourneySnapshot\x12\x41\n\x0fmarketing_event\x18\x04 \x01(\x0b\x32(.leo.activation.v1.JourneyMarketingEvent\x12\x36\n\ndeliveries\x18\x05 \x03(\x0b\x32\".leo.activation.v1.JourneyDelivery\"\x86\x01\n\x0cJourneyEvent\x12\x17\n\x0fsource_event_id\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12/\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nattributes\x18\x04 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"\x92\x03\n\x0fJourneyDecision\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_task_id\x18\x02 \x01(\t\x12\x12\n\nagent_name\x18\x03 \x01(\t\x12\x33\n\x07outcome\x18\x04 \x01(\x0e\x32\".leo.activation.v1.DecisionOutcome\x12\x31\n\x06reason\x18\x05 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x13\n\x0breason_code\x18\x06 \x01(\t\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12\x30\n\ncandidates\x18\x08 \x03(\x0b\x32\x1c.leo.activation.v1.Candidate\x12\x16\n\x0erule_bundle_id\x18\t \x01(\t\x12.\n\ndecided_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06status\x18\x0c \x01(\t\"S\n\x0fJourneySnapshot\x12-\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Snapshot\x12\x11\n\tis_member\x18\x02 \x01(\x08\"\xbc\x01\n\x15JourneyMarketingEvent\x12\x1a\n\x12marketing_event_id\x18\x01 \x01(\t\x12\x12\n\nevent_name\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x03 \x01(\t\x12\x10\n\x08\x63hannels\x18\x04 \x03(\t\x12\x15\n\rtemplate_name\x18\x05 \x01(\t\x12\x35\n\ttemplates\x18\x06 \x03(\x0b\x32\".leo.activation.v1.JourneyTemplate\"Z\n\x0fJourneyTemplate\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\"\xb1\x02\n\x0fJourneyDelivery\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\x03\x12\x14\n\x0c\x64\x65livery_key\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x31\n\x06status\x18\x05 \x01(\x0e\x32!.leo.activation.v1.DeliveryStatus\x12\x13\n\x0b\x64\x65stination\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x1b\n\x13provider_message_id\x18\x08 \x01(\t\x12+\n\x07sent_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecorded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp2|\n\x0cTraceService\x12l\n\nGetJourney\x12$.leo.activation.v1.GetJourneyRequest\x1a%.leo.activation.v1.GetJourneyResponse\"\x11\x90\x02\x01\xea\xe0\x18\ntrace.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%leo/activation/v1/trace_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(leo/activation/v1/decision_service.proto\x1a(leo/activation/v1/dispatch_service.proto\x1a\x1fleo/activation/v1/options.proto\x1a(leo/activation/v1/snapshot_service.proto\x1a\x1dleo/activation/v1/types.proto\".\n\x16\x45xplainDeliveryRequest\x12\x14\n\x0c\x64\x65livery_key\x18\x01 \x01(\t\"\x8d\x02\n\x17\x45xplainDeliveryResponse\x12\x14\n\x0c\x64\x65livery_key\x18\x01 \x01(\t\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32!.leo.activation.v1.DeliveryStatus\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12\x0f\n\x07waiting\x18\x05 \x01(\x08\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\"U\n\x11GetJourneyRequest\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12,\n\x04page\x18\x02 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"p\n\x12GetJourneyResponse\x12+\n\x07journey\x18\x01 \x01(\x0b\x32\x1a.leo.activation.v1.Journey\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\"L\n\x07Journey\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12-\n\x05steps\x18\x02 \x03(\x0b\x32\x1e.leo.activation.v1.JourneyStep\"\xa4\x02\n\x0bJourneyStep\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1f.leo.activation.v1.JourneyEvent\x12\x34\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\".leo.activation.v1.JourneyDecision\x12\x34\n\x08snapshot\x18\x03 \x01(\x0b\x32\".leo.activation.v1.JourneySnapshot\x12\x41\n\x0fmarketing_event\x18\x04 \x01(\x0b\x32(.leo.activation.v1.JourneyMarketingEvent\x12\x36\n\ndeliveries\x18\x05 \x03(\x0b\x32\".leo.activation.v1.JourneyDelivery\"\x86\x01\n\x0cJourneyEvent\x12\x17\n\x0fsource_event_id\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12/\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nattributes\x18\x04 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"\x92\x03\n\x0fJourneyDecision\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_task_id\x18\x02 \x01(\t\x12\x12\n\nagent_name\x18\x03 \x01(\t\x12\x33\n\x07outcome\x18\x04 \x01(\x0e\x32\".leo.activation.v1.DecisionOutcome\x12\x31\n\x06reason\x18\x05 \x01(\x0e\x32!.leo.activation.v1.DecisionReason\x12\x13\n\x0breason_code\x18\x06 \x01(\t\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12\x30\n\ncandidates\x18\x08 \x03(\x0b\x32\x1c.leo.activation.v1.Candidate\x12\x16\n\x0erule_bundle_id\x18\t \x01(\t\x12.\n\ndecided_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06status\x18\x0c \x01(\t\"S\n\x0fJourneySnapshot\x12-\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Snapshot\x12\x11\n\tis_member\x18\x02 \x01(\x08\"\xbc\x01\n\x15JourneyMarketingEvent\x12\x1a\n\x12marketing_event_id\x18\x01 \x01(\t\x12\x12\n\nevent_name\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x03 \x01(\t\x12\x10\n\x08\x63hannels\x18\x04 \x03(\t\x12\x15\n\rtemplate_name\x18\x05 \x01(\t\x12\x35\n\ttemplates\x18\x06 \x03(\x0b\x32\".leo.activation.v1.JourneyTemplate\"Z\n\x0fJourneyTemplate\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\"\xb1\x02\n\x0fJourneyDelivery\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\x03\x12\x14\n\x0c\x64\x65livery_key\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x31\n\x06status\x18\x05 \x01(\x0e\x32!.leo.activation.v1.DeliveryStatus\x12\x13\n\x0b\x64\x65stination\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x1b\n\x13provider_message_id\x18\x08 \x01(\t\x12+\n\x07sent_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecorded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xf9\x01\n\x0cTraceService\x12l\n\nGetJourney\x12$.leo.activation.v1.GetJourneyRequest\x1a%.leo.activation.v1.GetJourneyResponse\"\x11\x90\x02\x01\xea\xe0\x18\ntrace.read\x12{\n\x0f\x45xplainDelivery\x12).leo.activation.v1.ExplainDeliveryRequest\x1a*.leo.activation.v1.ExplainDeliveryResponse\"\x11\x90\x02\x01\xea\xe0\x18\ntrace.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,26 +41,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOURNEYEVENT'].fields_by_name['attributes']._serialized_options = b'\270\341\030\001'
   _globals['_TRACESERVICE'].methods_by_name['GetJourney']._loaded_options = None
   _globals['_TRACESERVICE'].methods_by_name['GetJourney']._serialized_options = b'\220\002\001\352\340\030\ntrace.read'
-  _globals['_GETJOURNEYREQUEST']._serialized_start=283
-  _globals['_GETJOURNEYREQUEST']._serialized_end=368
-  _globals['_GETJOURNEYRESPONSE']._serialized_start=370
-  _globals['_GETJOURNEYRESPONSE']._serialized_end=482
-  _globals['_JOURNEY']._serialized_start=484
-  _globals['_JOURNEY']._serialized_end=560
-  _globals['_JOURNEYSTEP']._serialized_start=563
-  _globals['_JOURNEYSTEP']._serialized_end=855
-  _globals['_JOURNEYEVENT']._serialized_start=858
-  _globals['_JOURNEYEVENT']._serialized_end=992
-  _globals['_JOURNEYDECISION']._serialized_start=995
-  _globals['_JOURNEYDECISION']._serialized_end=1397
-  _globals['_JOURNEYSNAPSHOT']._serialized_start=1399
-  _globals['_JOURNEYSNAPSHOT']._serialized_end=1482
-  _globals['_JOURNEYMARKETINGEVENT']._serialized_start=1485
-  _globals['_JOURNEYMARKETINGEVENT']._serialized_end=1673
-  _globals['_JOURNEYTEMPLATE']._serialized_start=1675
-  _globals['_JOURNEYTEMPLATE']._serialized_end=1765
-  _globals['_JOURNEYDELIVERY']._serialized_start=1768
-  _globals['_JOURNEYDELIVERY']._serialized_end=2073
-  _globals['_TRACESERVICE']._serialized_start=2075
-  _globals['_TRACESERVICE']._serialized_end=2199
+  _globals['_TRACESERVICE'].methods_by_name['ExplainDelivery']._loaded_options = None
+  _globals['_TRACESERVICE'].methods_by_name['ExplainDelivery']._serialized_options = b'\220\002\001\352\340\030\ntrace.read'
+  _globals['_EXPLAINDELIVERYREQUEST']._serialized_start=283
+  _globals['_EXPLAINDELIVERYREQUEST']._serialized_end=329
+  _globals['_EXPLAINDELIVERYRESPONSE']._serialized_start=332
+  _globals['_EXPLAINDELIVERYRESPONSE']._serialized_end=601
+  _globals['_GETJOURNEYREQUEST']._serialized_start=603
+  _globals['_GETJOURNEYREQUEST']._serialized_end=688
+  _globals['_GETJOURNEYRESPONSE']._serialized_start=690
+  _globals['_GETJOURNEYRESPONSE']._serialized_end=802
+  _globals['_JOURNEY']._serialized_start=804
+  _globals['_JOURNEY']._serialized_end=880
+  _globals['_JOURNEYSTEP']._serialized_start=883
+  _globals['_JOURNEYSTEP']._serialized_end=1175
+  _globals['_JOURNEYEVENT']._serialized_start=1178
+  _globals['_JOURNEYEVENT']._serialized_end=1312
+  _globals['_JOURNEYDECISION']._serialized_start=1315
+  _globals['_JOURNEYDECISION']._serialized_end=1717
+  _globals['_JOURNEYSNAPSHOT']._serialized_start=1719
+  _globals['_JOURNEYSNAPSHOT']._serialized_end=1802
+  _globals['_JOURNEYMARKETINGEVENT']._serialized_start=1805
+  _globals['_JOURNEYMARKETINGEVENT']._serialized_end=1993
+  _globals['_JOURNEYTEMPLATE']._serialized_start=1995
+  _globals['_JOURNEYTEMPLATE']._serialized_end=2085
+  _globals['_JOURNEYDELIVERY']._serialized_start=2088
+  _globals['_JOURNEYDELIVERY']._serialized_end=2393
+  _globals['_TRACESERVICE']._serialized_start=2396
+  _globals['_TRACESERVICE']._serialized_end=2645
 # @@protoc_insertion_point(module_scope)

@@ -24,6 +24,88 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ExplainDeliveryRequest(_message.Message):
+    """Request of ExplainDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERY_KEY_FIELD_NUMBER: _builtins.int
+    delivery_key: _builtins.str
+    """Id of the delivery: 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        delivery_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_key", b"delivery_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainDeliveryRequest: _TypeAlias = ExplainDeliveryRequest  # noqa: Y015
+
+@_typing.final
+class ExplainDeliveryResponse(_message.Message):
+    """Response of ExplainDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERY_KEY_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    delivery_key: _builtins.str
+    """Id of the delivery."""
+    status: _dispatch_service_pb2.DeliveryStatus.ValueType
+    """Where it stands."""
+    code: _builtins.str
+    """What it waits for: TENANT_SUSPENDED, CAMPAIGN_PAUSED, DISPATCH_PAUSED, QUIET_HOURS, PROVIDER_ASKED_TO_WAIT,
+    CIRCUIT_OPEN, RATE_LIMITED, RETRY, RECEIPT, WORKER or NO_WORKER; the name of the status where it waits for nothing.
+    """
+    explanation: _builtins.str
+    """The same in one sentence, with times on the customer's clock where they are named with a zone."""
+    waiting: _builtins.bool
+    """Whether something is still to happen."""
+    reason: _builtins.str
+    """The reason of the last record, a code in capitals; empty where the status says it all."""
+    attempt: _builtins.int
+    """How often it was handed to the provider."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it goes on; absent where nobody knows, and where nothing is left to do."""
+
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is so."""
+
+    def __init__(
+        self,
+        *,
+        delivery_key: _builtins.str = ...,
+        status: _dispatch_service_pb2.DeliveryStatus.ValueType = ...,
+        code: _builtins.str = ...,
+        explanation: _builtins.str = ...,
+        waiting: _builtins.bool = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "code", b"code", "delivery_key", b"delivery_key", "explanation", b"explanation", "reason", b"reason", "since", b"since", "status", b"status", "until", b"until", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainDeliveryResponse: _TypeAlias = ExplainDeliveryResponse  # noqa: Y015
+
+@_typing.final
 class GetJourneyRequest(_message.Message):
     """Request of GetJourney."""
 

@@ -40,6 +40,11 @@ class TraceServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.GetJourneyRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.GetJourneyResponse.FromString,
                 _registered_method=True)
+        self.ExplainDelivery = channel.unary_unary(
+                '/leo.activation.v1.TraceService/ExplainDelivery',
+                request_serializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.ExplainDeliveryRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.ExplainDeliveryResponse.FromString,
+                _registered_method=True)
 
 
 class TraceServiceServicer:
@@ -55,6 +60,14 @@ class TraceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainDelivery(self, request, context):
+        """Why one delivery stands where it stands: why it was sent, why it never will be, or what it waits for and until
+        when. NOT_FOUND where the tenant has no such delivery.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TraceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +75,11 @@ def add_TraceServiceServicer_to_server(servicer, server):
                     servicer.GetJourney,
                     request_deserializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.GetJourneyRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.GetJourneyResponse.SerializeToString,
+            ),
+            'ExplainDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDelivery,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.ExplainDeliveryRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_trace__service__pb2.ExplainDeliveryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +110,33 @@ class TraceService:
             '/leo.activation.v1.TraceService/GetJourney',
             leo_dot_activation_dot_v1_dot_trace__service__pb2.GetJourneyRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_trace__service__pb2.GetJourneyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.TraceService/ExplainDelivery',
+            leo_dot_activation_dot_v1_dot_trace__service__pb2.ExplainDeliveryRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_trace__service__pb2.ExplainDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,10 @@ class TraceServiceStub:
     candidate, the frozen audience, the definition, the template, and each row of the delivery log. Rendered text is
     not part of it. NOT_FOUND where the tenant neither has the profile nor decided anything for it.
     """
+    ExplainDelivery: _grpc.UnaryUnaryMultiCallable[_trace_service_pb2.ExplainDeliveryRequest, _trace_service_pb2.ExplainDeliveryResponse]
+    """Why one delivery stands where it stands: why it was sent, why it never will be, or what it waits for and until
+    when. NOT_FOUND where the tenant has no such delivery.
+    """
 
 @_typing.type_check_only
 class TraceServiceAsyncStub(TraceServiceStub):
@@ -48,6 +52,10 @@ class TraceServiceAsyncStub(TraceServiceStub):
     """Everything that was decided for one profile, newest first: the event, the decision with the reason of every
     candidate, the frozen audience, the definition, the template, and each row of the delivery log. Rendered text is
     not part of it. NOT_FOUND where the tenant neither has the profile nor decided anything for it.
+    """
+    ExplainDelivery: _aio.UnaryUnaryMultiCallable[_trace_service_pb2.ExplainDeliveryRequest, _trace_service_pb2.ExplainDeliveryResponse]  # type: ignore[assignment]
+    """Why one delivery stands where it stands: why it was sent, why it never will be, or what it waits for and until
+    when. NOT_FOUND where the tenant has no such delivery.
     """
 
 class TraceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -62,6 +70,16 @@ class TraceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Everything that was decided for one profile, newest first: the event, the decision with the reason of every
         candidate, the frozen audience, the definition, the template, and each row of the delivery log. Rendered text is
         not part of it. NOT_FOUND where the tenant neither has the profile nor decided anything for it.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainDelivery(
+        self,
+        request: _trace_service_pb2.ExplainDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trace_service_pb2.ExplainDeliveryResponse, _abc.Awaitable[_trace_service_pb2.ExplainDeliveryResponse]]:
+        """Why one delivery stands where it stands: why it was sent, why it never will be, or what it waits for and until
+        when. NOT_FOUND where the tenant has no such delivery.
         """
 
 def add_TraceServiceServicer_to_server(servicer: TraceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

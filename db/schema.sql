@@ -4565,7 +4565,7 @@ CREATE INDEX delivery_log_provider_message ON public.delivery_log USING btree (p
 -- Name: delivery_log_queued_once; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE UNIQUE INDEX delivery_log_queued_once ON public.delivery_log USING btree (delivery_key, series, tenant_id) WHERE (delivery_status = 'queued'::text);
+CREATE UNIQUE INDEX delivery_log_queued_once ON public.delivery_log USING btree (delivery_key, tenant_id, series) WHERE (delivery_status = 'queued'::text);
 
 
 --

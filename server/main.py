@@ -37,7 +37,9 @@ from server.decisions.rpc import DecisionServicer, gates
 from server.decisions.service import DecisionService
 from server.decisions.store import DecisionStore
 from server.decisions.stored_bundles import StoredBundles
-from server.dispatch.channels.registry import CHANNEL_TYPES
+from server.dispatch.channels.registry import CHANNEL_TYPES, RESEND_SAFE
+from server.dispatch.control import DispatchControl
+from server.dispatch.control_store import ControlStore
 from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts
 from server.dispatch.credentials.service import CredentialService
@@ -121,7 +123,16 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
         accounts=Accounts.of(CHANNEL_TYPES),
         keys=resources.credential_keys,
     )
-    add_DispatchServiceServicer_to_server(DispatchServicer(service=dispatch, credentials=credentials), server)
+    control = DispatchControl(
+        database=database,
+        store=ControlStore(),
+        dispatches=dispatch,
+        wake_up=resources.wake_up,
+        resend_safe=RESEND_SAFE,
+    )
+    add_DispatchServiceServicer_to_server(
+        DispatchServicer(service=dispatch, control=control, credentials=credentials), server
+    )
     add_ProfileServiceServicer_to_server(
         ProfileServicer(service=ProfileService(database=database, store=ProfileStore(), clock=utc_now)),
         server,
@@ -268,7 +279,9 @@ def _shared_addresses(settings: ServerSettings) -> Iterator[ServerSettings]:
     wanted = {"metrics_listen": settings.metrics_listen, "webhook_listen": settings.webhook_listen}
     with ExitStack() as stack:
         addresses = {
-            name: stack.enter_context(reserved(listen)) for name, listen in wanted.items() if listen is not None
+            name: stack.enter_context(reserved(listen))
+            for name, listen in wanted.items()
+            if listen is not None
         }
         yield settings.model_copy(update=addresses)
 

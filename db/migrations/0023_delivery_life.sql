@@ -26,7 +26,7 @@ COMMENT ON COLUMN delivery_log.delivery_status IS
     'queued, sending, deferred, unknown, suppressed, cancelled, expired, failed, sent, delivered, bounced or read';
 
 DROP INDEX delivery_log_queued_once;
-CREATE UNIQUE INDEX delivery_log_queued_once ON delivery_log (delivery_key, series, tenant_id)
+CREATE UNIQUE INDEX delivery_log_queued_once ON delivery_log (delivery_key, tenant_id, series)
     WHERE delivery_status = 'queued';
 -- A provider may tell the same thing to two processes at once.
 CREATE UNIQUE INDEX delivery_log_receipt_once ON delivery_log (delivery_key, attempt, delivery_status, tenant_id)

@@ -75,29 +75,32 @@ returning marketing_event_id
 insert into marketing_event as stored (
     tenant_id, marketing_event_id, campaign_id, event_name, event_type, event_channel, channels,
     trigger_event_type, topic, condition, template_name, priority, cooldown_seconds, start_at, end_at, description,
-    status
+    status, valid_for_seconds, receipt_seconds
 )
 values (
-    $1, $2, $3, $4, $5, $6::jsonb ->> 0, $6::jsonb, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16
+    $1, $2, $3, $4, $5, $6::jsonb ->> 0, $6::jsonb, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16, $17, $18
 )
 on conflict (tenant_id, marketing_event_id) do update
 set status = excluded.status
 where stored.status <> excluded.status
-returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
-          template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
+returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic,
+          valid_for_seconds, receipt_seconds, condition, template_name, priority, cooldown_seconds, start_at,
+          end_at, description, status, created_at, updated_at
 
 -- name: get_marketing_event
 -- One marketing event by tenant ($1) and id ($2).
-select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
-       template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
+select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic,
+       valid_for_seconds, receipt_seconds, condition, template_name, priority, cooldown_seconds, start_at,
+       end_at, description, status, created_at, updated_at
 from marketing_event
 where tenant_id = $1 and marketing_event_id = $2
 
 -- name: list_marketing_events
 -- Marketing events of a tenant ($1) after an id ($2), of one campaign ($3) where given, of one status ($4) or else all
 -- but superseded ones, at most $5.
-select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
-       template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
+select marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic,
+       valid_for_seconds, receipt_seconds, condition, template_name, priority, cooldown_seconds, start_at,
+       end_at, description, status, created_at, updated_at
 from marketing_event
 where tenant_id = $1
   and marketing_event_id > $2
@@ -111,8 +114,9 @@ limit $5
 update marketing_event
 set status = 'cancelled'
 where tenant_id = $1 and marketing_event_id = $2 and status in ('planned', 'active')
-returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic, condition,
-          template_name, priority, cooldown_seconds, start_at, end_at, description, status, created_at, updated_at
+returning marketing_event_id, campaign_id, event_name, event_type, channels, trigger_event_type, topic,
+          valid_for_seconds, receipt_seconds, condition, template_name, priority, cooldown_seconds, start_at,
+          end_at, description, status, created_at, updated_at
 
 -- name: supersede_message_template
 -- Takes the version in use of a name ($2), channel ($3) and language ($4) out of use, unless it has the id $5.

@@ -52,10 +52,12 @@ SELECT
     plan.input_sha256,
     plan.occurred_at,
     plan.result,
+    (plan.inputs ->> 'valid_until')::timestamptz AS valid_until,
     snapshot.member_count
 FROM agent_task AS plan
 JOIN segment_snapshot AS snapshot ON snapshot.tenant_id = $1 AND snapshot.snapshot_id = plan.snapshot_id
-WHERE plan.tenant_id = $1 AND plan.task_id = $2 AND plan.task_type = 'plan' AND plan.queue = 'dispatch';
+WHERE plan.tenant_id = $1 AND plan.task_id = $2 AND plan.task_type = 'plan' AND plan.queue = 'dispatch'
+    AND plan.parent_task_id IS NULL;
 
 -- name: count_plan
 -- How many members of a plan have been decided, and to how many something is sent. $1 tenant, $2 plan.
@@ -63,7 +65,7 @@ SELECT
     count(*) AS decided_count,
     count(*) FILTER (WHERE outcome = 'send') AS send_count
 FROM agent_task
-WHERE tenant_id = $1 AND parent_task_id = $2;
+WHERE tenant_id = $1 AND parent_task_id = $2 AND task_type = 'execute';
 
 -- name: claim_tasks
 -- Leases due tasks of a queue, of any tenant, oldest first. $1 queue, $2 how many, $3 for how long, $4 by whom,
@@ -89,7 +91,7 @@ WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending
 -- that the page that was under way is decided again. $1 tenant, $2 plan, $3 size of a page.
 SELECT profile_id
 FROM agent_task
-WHERE tenant_id = $1 AND parent_task_id = $2
+WHERE tenant_id = $1 AND parent_task_id = $2 AND task_type = 'execute'
 ORDER BY profile_id DESC
 OFFSET $3
 LIMIT 1;
@@ -107,7 +109,7 @@ LIMIT $4;
 -- Ends a plan that this claim still holds. $1 tenant, $2 task, $3 by whom, $4 completed or failed, $5 result.
 UPDATE agent_task
 SET status = $4,
-    result = $5
+    result = coalesce(result, $5)
 WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending'
 RETURNING task_id;
 
@@ -323,7 +325,7 @@ SELECT
     first.delivery_id AS position,
     current.delivery_key, current.task_id, task.parent_task_id AS plan_task_id, current.marketing_event_id, current.campaign_id,
     current.profile_id, current.snapshot_id, current.channel, current.delivery_status AS status, current.reason,
-    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
     CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
     first.created_at AS queued_at
 FROM delivery_current AS current
@@ -340,13 +342,13 @@ ORDER BY first.delivery_id DESC;
 
 -- name: find_task_of_delivery
 -- The decision that a delivery belongs to. $1 tenant, $2 delivery.
-SELECT task_id FROM delivery_log WHERE tenant_id = $1 AND delivery_key = $2 AND delivery_status = 'queued';
+SELECT task_id FROM delivery_log WHERE tenant_id = $1 AND delivery_key = $2 AND delivery_status = 'queued' LIMIT 1;
 
 -- name: list_records
 -- Everything that was recorded about the deliveries of a task, oldest first. $1 tenant, $2 task, $3 one delivery
 -- only, or null.
 SELECT
-    delivery_id, delivery_key, channel, delivery_status AS status, attempt, reason, destination, subject, body,
+    delivery_id, delivery_key, channel, delivery_status AS status, attempt, series, reason, destination, subject, body,
     provider_message_id, provider_response, created_at AS recorded_at
 FROM delivery_log
 WHERE tenant_id = $1 AND task_id = $2 AND ($3::text IS NULL OR delivery_key = $3)
@@ -359,7 +361,7 @@ SELECT
     queued.delivery_id AS position,
     queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
     queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
-    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
     CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
     queued.created_at AS queued_at
 FROM delivery_log AS queued
@@ -371,13 +373,14 @@ JOIN LATERAL (
         fact.tenant_id = $1
         AND fact.task_id = queued.task_id
         AND fact.delivery_key = queued.delivery_key
-    ORDER BY leo_delivery_rank(fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
     LIMIT 1
 ) AS current ON TRUE
 WHERE
     queued.tenant_id = $1
     AND queued.delivery_id > $2
     AND queued.delivery_status = 'queued'
+    AND queued.series = 1
     AND ($4::text IS NULL OR queued.campaign_id = $4)
     AND ($5::text IS NULL OR queued.marketing_event_id = $5)
     AND ($6::text IS NULL OR current.delivery_status = $6)
@@ -390,11 +393,11 @@ SELECT
     queued.delivery_id AS position,
     queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
     queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
-    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
     CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
     queued.created_at AS queued_at
 FROM (
-    SELECT * FROM delivery_log WHERE profile_id = $7 AND tenant_id = $1 AND delivery_status = 'queued' OFFSET 0
+    SELECT * FROM delivery_log WHERE profile_id = $7 AND tenant_id = $1 AND delivery_status = 'queued' AND series = 1 OFFSET 0
 ) AS queued
 JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = queued.task_id
 JOIN LATERAL (
@@ -404,7 +407,7 @@ JOIN LATERAL (
         fact.tenant_id = $1
         AND fact.task_id = queued.task_id
         AND fact.delivery_key = queued.delivery_key
-    ORDER BY leo_delivery_rank(fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
     LIMIT 1
 ) AS current ON TRUE
 WHERE
@@ -422,7 +425,7 @@ SELECT
     queued.delivery_id AS position,
     queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
     queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
-    current.attempt, current.provider_message_id, current.created_at AS changed_at,
+    current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
     CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
     queued.created_at AS queued_at
 FROM (
@@ -430,6 +433,7 @@ FROM (
 ) AS task
 JOIN delivery_log AS queued
     ON queued.task_id = task.task_id AND queued.tenant_id = $1 AND queued.delivery_status = 'queued'
+    AND queued.series = 1
 JOIN LATERAL (
     SELECT *
     FROM delivery_log AS fact
@@ -437,7 +441,7 @@ JOIN LATERAL (
         fact.tenant_id = $1
         AND fact.task_id = queued.task_id
         AND fact.delivery_key = queued.delivery_key
-    ORDER BY leo_delivery_rank(fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
     LIMIT 1
 ) AS current ON TRUE
 WHERE
@@ -446,4 +450,94 @@ WHERE
     AND ($5::text IS NULL OR queued.marketing_event_id = $5)
     AND ($6::text IS NULL OR current.delivery_status = $6)
 ORDER BY queued.delivery_id
+LIMIT $3;
+
+-- name: list_deliveries_of_definition
+-- As list_deliveries, from the index of each definition of one campaign ($4), or of one definition ($5).
+SELECT
+    queued.delivery_id AS position,
+    queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
+    queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
+    current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
+    CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
+    queued.created_at AS queued_at
+FROM (
+    SELECT marketing_event_id
+    FROM marketing_event
+    WHERE
+        tenant_id = $1
+        AND ($4::text IS NULL OR campaign_id = $4)
+        AND ($5::text IS NULL OR marketing_event_id = $5)
+) AS definition
+CROSS JOIN LATERAL (
+    SELECT log.*
+    FROM delivery_log AS log
+    CROSS JOIN LATERAL (
+        SELECT delivery_status
+        FROM delivery_log AS fact
+        WHERE fact.tenant_id = $1 AND fact.task_id = log.task_id AND fact.delivery_key = log.delivery_key
+        ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC
+        LIMIT 1
+    ) AS now
+    WHERE
+        log.marketing_event_id = definition.marketing_event_id
+        AND log.tenant_id = $1
+        AND log.delivery_id > $2
+        AND log.delivery_status = 'queued'
+        AND log.series = 1
+        AND ($6::text IS NULL OR now.delivery_status = $6)
+    ORDER BY log.delivery_id
+    LIMIT $3
+) AS queued
+JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = queued.task_id
+JOIN LATERAL (
+    SELECT *
+    FROM delivery_log AS fact
+    WHERE
+        fact.tenant_id = $1
+        AND fact.task_id = queued.task_id
+        AND fact.delivery_key = queued.delivery_key
+    ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    LIMIT 1
+) AS current ON TRUE
+ORDER BY queued.delivery_id
+LIMIT $3;
+
+-- name: list_deliveries_in_trouble
+-- Deliveries that stand at a status in which nothing arrived ($6), in the order in which they came to it, from the
+-- index of such rows; a row counts where it is the one that its delivery stands at.
+SELECT
+    ended.delivery_id AS position,
+    ended.delivery_key, ended.task_id, task.parent_task_id AS plan_task_id, ended.marketing_event_id, ended.campaign_id,
+    ended.profile_id, ended.snapshot_id, ended.channel, current.delivery_status AS status, current.reason,
+    current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
+    CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
+    queued.created_at AS queued_at
+FROM delivery_log AS ended
+JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = ended.task_id
+JOIN LATERAL (
+    SELECT *
+    FROM delivery_log AS fact
+    WHERE
+        fact.tenant_id = $1
+        AND fact.task_id = ended.task_id
+        AND fact.delivery_key = ended.delivery_key
+    ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    LIMIT 1
+) AS current ON current.delivery_id = ended.delivery_id
+JOIN LATERAL (
+    SELECT created_at
+    FROM delivery_log AS first
+    WHERE first.tenant_id = $1 AND first.task_id = ended.task_id AND first.delivery_key = ended.delivery_key
+    ORDER BY first.delivery_id
+    LIMIT 1
+) AS queued ON TRUE
+WHERE
+    ended.tenant_id = $1
+    AND ended.delivery_id > $2
+    AND ended.delivery_status = $6
+    AND ended.delivery_status IN ('unknown', 'suppressed', 'cancelled', 'expired', 'failed', 'bounced')
+    AND ($4::text IS NULL OR ended.campaign_id = $4)
+    AND ($5::text IS NULL OR ended.marketing_event_id = $5)
+ORDER BY ended.delivery_id
 LIMIT $3;

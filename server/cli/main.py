@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from server.cli import channels
+from server.cli import channels, deliveries, dispatch
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
@@ -34,6 +34,8 @@ app = typer.Typer(
 for command in (up, serve, worker, run, token, decide, trace, replay, backtest, migrate):
     app.command()(command)
 app.add_typer(channels.app, name="channels")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(dispatch.app, name="dispatch")
 
 
 def main() -> None:

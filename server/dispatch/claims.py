@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+CONSENT_ENDED: Final = "LE002"
+"""What PostgreSQL answers when a delivery is queued or begun whose consent has ended."""
 
 
 class Status(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from server.validation import Violations
@@ -26,6 +26,7 @@ class DispatchRequest:
     Args:
         source_request_id: the caller's idempotency key.
         reason: for people; recorded with the plan.
+        valid_until: nothing is sent from this time on; None for ever.
     """
 
     source_request_id: str
@@ -33,6 +34,7 @@ class DispatchRequest:
     profile_id: str | None
     snapshot_id: str | None
     reason: str
+    valid_until: datetime | None = None
 
     def check(self) -> None:
         """Raises:
@@ -51,8 +53,10 @@ class DispatchRequest:
         violations.raise_if_any()
 
     def body(self) -> dict[str, Any]:
-        """What must stay the same when the request is repeated."""
+        """What must stay the same when the request is repeated; what is optional and not set is left out."""
+        until = None if self.valid_until is None else self.valid_until.astimezone(UTC).isoformat()
         return {
+            **({} if until is None else {"valid_until": until}),
             "marketing_event_id": self.marketing_event_id,
             "profile_id": self.profile_id,
             "snapshot_id": self.snapshot_id,
@@ -75,7 +79,7 @@ class Plan:
     """A dispatch and how far it has come.
 
     Args:
-        status: pending, completed, failed or cancelled.
+        status: pending, paused, completed, failed or cancelled.
         input_sha256: fingerprint of the request's body.
         result: what was counted when it ended; None while it is under way.
     """
@@ -91,11 +95,12 @@ class Plan:
     decided_count: int = 0
     send_count: int = 0
     duplicate: bool = False
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery as it stands now; `position` is where it comes in lists."""
+    """A delivery as it stands now, in its last series of attempts; `position` is where it comes in a list."""
 
     position: int
     delivery_key: str
@@ -109,6 +114,7 @@ class Delivery:
     status: str
     reason: str | None
     attempt: int
+    series: int
     provider_message_id: str | None
     due_at: datetime | None
     queued_at: datetime
@@ -124,6 +130,7 @@ class DeliveryRecord:
     channel: str
     status: str
     attempt: int
+    series: int
     reason: str | None
     destination: str | None
     subject: str | None

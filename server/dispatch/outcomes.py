@@ -102,7 +102,10 @@ def _is_retried(result: Refused, resend_safe: bool) -> bool:
 
 
 def _deferred(attempt: Attempt, result: Refused, due_at: datetime) -> Step:
-    fact = _fact_of(attempt, Status.DEFERRED, result.reason, result.response)
+    response = dict(result.response)
+    if result.retry_after_seconds is not None:
+        response["retry_after_seconds"] = result.retry_after_seconds
+    fact = _fact_of(attempt, Status.DEFERRED, result.reason, response)
     due_at = no_later(due_at, attempt.valid_until)
     return Step([fact], None, TaskEnd(attempt.subject.task_id, TaskStatus.PENDING, due_at))
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from server.dispatch.admission import Admission, Prepared
-from server.dispatch.claims import ClaimedTask, Fact, Status, Step, TaskEnd, TaskStatus
+from server.dispatch.claims import CONSENT_ENDED, ClaimedTask, Fact, Status, Step, TaskEnd, TaskStatus
 from server.dispatch.credentials.directory import ChannelDirectory
 from server.dispatch.delivery_store import DeliveryStore
 from server.dispatch.rendering import TemplateShelf
@@ -18,7 +18,6 @@ from server.dispatch.steps import next_step
 from server.platform.clock import utc_now
 from server.platform.postgres import CommitOutcomeUnknown, Connection, Database
 
-_CONSENT_ENDED: Final = "LE002"
 _CONSENT_TRIES: Final = 5
 _KEPT_TENANTS: Final = 256
 
@@ -57,7 +56,7 @@ class Preparation:
                 return await self._prepare(tenant_id, task_ids, owner)
             except asyncpg.PostgresError as error:
                 # A consent was withdrawn between loading and writing: load again, and see it.
-                if error.sqlstate != _CONSENT_ENDED:
+                if error.sqlstate != CONSENT_ENDED:
                     raise
         return await self._prepare(tenant_id, task_ids, owner)
 

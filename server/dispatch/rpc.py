@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from leo.activation.v1 import dispatch_service_pb2 as pb
 from leo.activation.v1 import dispatch_service_pb2_grpc
 
+from server.dispatch.control import DispatchControl, Progress
 from server.dispatch.credentials.messages import from_stored, to_new_credential
 from server.dispatch.credentials.service import CredentialService
 from server.dispatch.model import Delivery, DeliveryFilter, DeliveryRecord, DispatchRequest, Plan
 from server.dispatch.service import DispatchService
 from server.rpc.caller import current_caller
-from server.wire import to_page_request, to_page_response, to_timestamp
+from server.wire import to_datetime, to_page_request, to_page_response, to_timestamp
 
 _UNSPECIFIED = pb.DELIVERY_STATUS_UNSPECIFIED
 
@@ -20,8 +22,11 @@ _UNSPECIFIED = pb.DELIVERY_STATUS_UNSPECIFIED
 class DispatchServicer(dispatch_service_pb2_grpc.DispatchServiceServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: DispatchService, credentials: CredentialService) -> None:
+    def __init__(
+        self, *, service: DispatchService, control: DispatchControl, credentials: CredentialService
+    ) -> None:
         self._service = service
+        self._control = control
         self._credentials = credentials
 
     async def Dispatch(self, request: pb.DispatchRequest, context: Any) -> pb.DispatchResponse:
@@ -50,6 +55,41 @@ class DispatchServicer(dispatch_service_pb2_grpc.DispatchServiceServicer):
             page=to_page_response(page.next_token),
         )
 
+    async def RequeueDelivery(
+        self, request: pb.RequeueDeliveryRequest, context: Any
+    ) -> pb.RequeueDeliveryResponse:
+        requeued = await self._control.requeue(
+            current_caller().tenant_id,
+            request.delivery_key,
+            series=request.series,
+            resend_unknown=request.resend_unknown,
+        )
+        return pb.RequeueDeliveryResponse(
+            delivery=_from_delivery(requeued.details.delivery), duplicate=requeued.duplicate
+        )
+
+    async def WatchDispatch(
+        self, request: pb.WatchDispatchRequest, context: Any
+    ) -> AsyncIterator[pb.WatchDispatchResponse]:
+        async for progress in self._control.watch(current_caller().tenant_id, request.plan_task_id):
+            yield _from_progress(progress)
+
+    async def PauseDispatch(self, request: pb.PauseDispatchRequest, context: Any) -> pb.PauseDispatchResponse:
+        plan = await self._control.pause(current_caller().tenant_id, request.plan_task_id)
+        return pb.PauseDispatchResponse(plan=_from_plan(plan))
+
+    async def ResumeDispatch(
+        self, request: pb.ResumeDispatchRequest, context: Any
+    ) -> pb.ResumeDispatchResponse:
+        plan = await self._control.resume(current_caller().tenant_id, request.plan_task_id)
+        return pb.ResumeDispatchResponse(plan=_from_plan(plan))
+
+    async def CancelDispatch(
+        self, request: pb.CancelDispatchRequest, context: Any
+    ) -> pb.CancelDispatchResponse:
+        plan = await self._control.cancel(current_caller().tenant_id, request.plan_task_id)
+        return pb.CancelDispatchResponse(plan=_from_plan(plan))
+
     async def PutChannelCredential(
         self, request: pb.PutChannelCredentialRequest, context: Any
     ) -> pb.PutChannelCredentialResponse:
@@ -76,6 +116,7 @@ def _to_request(message: pb.DispatchRequest) -> DispatchRequest:
         profile_id=message.profile_id if message.HasField("profile_id") else None,
         snapshot_id=message.snapshot_id if message.HasField("snapshot_id") else None,
         reason=message.reason,
+        valid_until=to_datetime(message.valid_until) if message.HasField("valid_until") else None,
     )
 
 
@@ -102,6 +143,19 @@ def _from_plan(plan: Plan) -> pb.DispatchPlan:
         reason=str((plan.result or {}).get("reason", "")),
         planned_at=to_timestamp(plan.planned_at),
         duplicate=plan.duplicate,
+        valid_until=to_timestamp(plan.valid_until),
+    )
+
+
+def _from_progress(progress: Progress) -> pb.WatchDispatchResponse:
+    return pb.WatchDispatchResponse(
+        plan=_from_plan(progress.plan),
+        deliveries=[
+            pb.DeliveryCount(status=_status(status), count=count)
+            for status, count in progress.deliveries.items()
+        ],
+        open_count=progress.open_count,
+        ended=progress.ended,
     )
 
 
@@ -122,6 +176,7 @@ def _from_delivery(delivery: Delivery) -> pb.Delivery:
         due_at=to_timestamp(delivery.due_at),
         queued_at=to_timestamp(delivery.queued_at),
         changed_at=to_timestamp(delivery.changed_at),
+        series=delivery.series,
     )
 
 
@@ -139,6 +194,7 @@ def _from_record(record: DeliveryRecord) -> pb.DeliveryRecord:
         provider_message_id=record.provider_message_id or "",
         provider_response=(record.provider_response or "").encode(),
         recorded_at=to_timestamp(record.recorded_at),
+        series=record.series,
     )
 
 

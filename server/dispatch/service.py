@@ -67,6 +67,22 @@ class DispatchService:
             await self._wake_up.notify(DISPATCH_QUEUE)
         return plan
 
+    async def get_plan(self, tenant_id: UUID, plan_task_id: str) -> Plan:
+        """A dispatch as it stands now. PostgreSQL: 1 or 2 statements.
+
+        Raises:
+            InvalidInput: this is no id of ours.
+            NotFound: the tenant has no such plan.
+        """
+        violations = Violations()
+        violations.sha256("plan_task_id", plan_task_id)
+        violations.raise_if_any()
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            plan = await self._store.find_plan(connection, tenant_id, plan_task_id)
+            if plan is None:
+                raise NotFound("dispatch", plan_task_id)
+            return await self._counted(connection, tenant_id, plan)
+
     async def get_delivery(
         self, tenant_id: UUID, *, delivery_key: str | None, task_id: str | None
     ) -> DeliveryDetails:
@@ -117,6 +133,10 @@ class DispatchService:
         target = await self._store.find_dispatch_target(connection, tenant_id, request)
         _refuse_missing(request, target)
         planned_at = utc_now()
+        if request.valid_until is not None and request.valid_until <= planned_at:
+            raise InvalidInput(
+                [FieldViolation("valid_until", "is over; leave it out, or set a time to come")]
+            )
         return await self._store.insert_plan(
             connection,
             tenant_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,8 @@ from server.dispatch.model import (
 )
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
+
+_TROUBLE: Final = frozenset({"unknown", "suppressed", "cancelled", "expired", "failed", "bounced"})
 
 
 class DispatchStore:
@@ -108,6 +110,7 @@ class DispatchStore:
             planned_at=row["occurred_at"],
             input_sha256=row["input_sha256"],
             result=orjson.loads(row["result"]) if row["result"] else None,
+            valid_until=row["valid_until"],
         )
 
     async def count_plan(self, connection: Connection, tenant_id: UUID, plan_task_id: str) -> dict[str, int]:
@@ -148,7 +151,7 @@ class DispatchStore:
         after: int,
         limit: int,
     ) -> list[Delivery]:
-        """Deliveries in the order in which they were queued, from the index that the filter allows."""
+        """Deliveries from the index that the filter allows, in its order."""
         rows = await connection.fetch(
             self._queries[_listing(wanted)],
             tenant_id,
@@ -166,7 +169,13 @@ def _listing(wanted: DeliveryFilter) -> str:
     """The statement that reads the index which the filter allows."""
     if wanted.profile_id is not None:
         return "list_deliveries_of_profile"
-    return "list_deliveries" if wanted.plan_task_id is None else "list_deliveries_of_plan"
+    if wanted.plan_task_id is not None:
+        return "list_deliveries_of_plan"
+    if wanted.status in _TROUBLE:
+        return "list_deliveries_in_trouble"
+    if wanted.campaign_id is not None or wanted.marketing_event_id is not None:
+        return "list_deliveries_of_definition"
+    return "list_deliveries"
 
 
 def _selective(wanted: DeliveryFilter) -> tuple[Any, ...]:

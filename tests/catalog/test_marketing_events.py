@@ -18,7 +18,12 @@ from tests.fixtures.tenants import Tenant
 
 async def test_an_event_comes_back_as_it_was_put(ready: Catalog) -> None:
     put = await ready.put_event(
-        condition=orjson.dumps(SPENDERS), priority=5, description="Say thanks.", topic="offers"
+        condition=orjson.dumps(SPENDERS),
+        priority=5,
+        description="Say thanks.",
+        topic="offers",
+        valid_for_seconds=3600,
+        receipt_seconds=90,
     )
     assert (put.changed, put.superseded_marketing_event_id) == (True, "")
     stored = await ready.call("GetMarketingEvent", marketing_event_id=put.marketing_event.marketing_event_id)
@@ -26,6 +31,7 @@ async def test_an_event_comes_back_as_it_was_put(ready: Catalog) -> None:
     assert orjson.loads(stored.marketing_event.condition) == SPENDERS
     assert stored.marketing_event.status == wire.MARKETING_EVENT_STATUS_ACTIVE
     assert stored.marketing_event.topic == "offers"
+    assert (stored.marketing_event.valid_for_seconds, stored.marketing_event.receipt_seconds) == (3600, 90)
 
 
 async def test_the_same_content_is_the_same_row(ready: Catalog, proof: asyncpg.Connection[Any]) -> None:
@@ -59,7 +65,7 @@ async def test_a_topic_is_content_and_none_is_as_before(ready: Catalog, tenant_a
     same = MarketingEvent(
         "spring", "thanks", "TRIGGER", ("email",), "thanks", "purchase", cooldown_seconds=3600
     )
-    assert "topic" not in same.content(None)
+    assert not {"topic", "valid_for_seconds", "receipt_seconds"} & set(same.content(None))
     assert content_id("marketing_event", tenant_a, same.content(None)) == without
 
 
@@ -133,6 +139,9 @@ BAD: list[dict[str, Any]] = [
     {"condition": b'{"all": [], "\\ud800": 1}'},
     {"template_name": ""},
     {"topic": " "},
+    {"valid_for_seconds": -1},
+    {"valid_for_seconds": 31_536_001},
+    {"receipt_seconds": 604_801},
     {"topic": "x" * 101},
     {"topic": "a\x00b"},
     {"priority": 1_000_001},

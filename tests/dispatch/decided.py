@@ -52,6 +52,8 @@ class Decisions:
         metadata: Mapping[str, Any] | None = None,
         language: str = "default",
         engine: str = "jinja2",
+        valid_for_seconds: int | None = None,
+        receipt_seconds: int | None = None,
     ) -> Definitions:
         """A campaign, a marketing event, and a template for each channel."""
         name = uuid4().hex[:12]
@@ -65,13 +67,15 @@ class Decisions:
             )
             await self.app.execute(
                 "insert into marketing_event (tenant_id, marketing_event_id, campaign_id, event_name, event_type,"
-                " event_channel, channels, template_name, status)"
-                " values ($1, $2, $3, 'thanks', 'TRIGGER', $4, $5, $3, 'active')",
+                " event_channel, channels, template_name, status, valid_for_seconds, receipt_seconds)"
+                " values ($1, $2, $3, 'thanks', 'TRIGGER', $4, $5, $3, 'active', $6, $7)",
                 tenant_id,
                 marketing_event_id,
                 name,
                 channels[0],
                 orjson.dumps(list(channels)).decode(),
+                valid_for_seconds,
+                receipt_seconds,
             )
         definitions = Definitions(tenant_id, name, marketing_event_id, name)
         for channel in channels:
@@ -208,6 +212,29 @@ class Decisions:
                 channels[0],
             )
         return Decided(tenant_id, task_id, delivery_key, profile_id, snapshot_id)
+
+    async def fail(self, decided: Decided, *, status: str = "failed", channel: str = "email") -> None:
+        """What a worker leaves that gave up after one attempt, or of which nobody knows."""
+        async with self.tenant(decided.tenant_id):
+            for step in ("sending", status):
+                await self.app.execute(
+                    "insert into delivery_log (tenant_id, delivery_key, attempt, task_id, marketing_event_id,"
+                    " campaign_id, profile_id, snapshot_id, channel, delivery_status, reason)"
+                    " select tenant_id, $2, 1, task_id, marketing_event_id, campaign_id, profile_id,"
+                    " snapshot_id, $4, $5, case $5 when 'sending' then null else 'SMTP_550' end"
+                    " from agent_task where tenant_id = $1 and task_id = $3",
+                    decided.tenant_id,
+                    decided.delivery_key,
+                    decided.task_id,
+                    channel,
+                    step,
+                )
+            await self.app.execute(
+                "update agent_task set status = $3 where tenant_id = $1 and task_id = $2",
+                decided.tenant_id,
+                decided.task_id,
+                "failed" if status == "failed" else "completed",
+            )
 
     async def freeze(
         self, tenant_id: UUID, snapshot_id: str, name: str, version: str, members: Sequence[str]

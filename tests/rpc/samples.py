@@ -77,6 +77,8 @@ _CATALOG: Final[Mapping[str, Sample]] = {
             condition=_CONDITION,
             template_name=f"{MARK}-template",
             topic=f"{MARK}-topic",
+            valid_for_seconds=86_400,
+            receipt_seconds=600,
             cooldown_seconds=3_600,
         )
     ),
@@ -184,6 +186,7 @@ _SNAPSHOTS: Final[Mapping[str, Sample]] = {
 
 _TRACE: Final[Mapping[str, Sample]] = {
     "GetJourney": lambda _: trace.GetJourneyRequest(profile_id=f"{MARK}-profile"),
+    "ExplainDelivery": lambda answers: trace.ExplainDeliveryRequest(delivery_key=answers["delivery_key"]),
 }
 
 
@@ -229,9 +232,25 @@ _DISPATCH: Final[Mapping[str, Sample]] = {
         marketing_event_id=answers["marketing_event_id"],
         profile_id=answers["profile_id"],
         reason=f"{MARK} reason",
+        valid_until=Timestamp(seconds=4_000_000_000),
     ),
     "GetDelivery": lambda answers: dispatch.GetDeliveryRequest(delivery_key=answers["delivery_key"]),
     "ListDeliveries": lambda answers: dispatch.ListDeliveriesRequest(profile_id=answers["profile_id"]),
+    "RequeueDelivery": lambda answers: dispatch.RequeueDeliveryRequest(
+        delivery_key=answers["failed_delivery_key"], series=1
+    ),
+    "PauseDispatch": lambda answers: dispatch.PauseDispatchRequest(
+        plan_task_id=answers["Dispatch"].plan.plan_task_id
+    ),
+    "ResumeDispatch": lambda answers: dispatch.ResumeDispatchRequest(
+        plan_task_id=answers["Dispatch"].plan.plan_task_id
+    ),
+    "CancelDispatch": lambda answers: dispatch.CancelDispatchRequest(
+        plan_task_id=answers["Dispatch"].plan.plan_task_id
+    ),
+    "WatchDispatch": lambda answers: dispatch.WatchDispatchRequest(
+        plan_task_id=answers["Dispatch"].plan.plan_task_id
+    ),
     "PutChannelCredential": lambda _: dispatch.PutChannelCredentialRequest(
         channel="email",
         provider="sendgrid",
@@ -306,19 +325,23 @@ BUILDS_ON: Final[Mapping[str, Sequence[str]]] = {
 
 
 async def _plant_delivery(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
-    """A marketing event in use, and a delivery of it that is queued."""
+    """A marketing event in use, a delivery of it that is queued, and one that failed."""
     decisions = Decisions(app)
     definitions = await decisions.define(tenant_id)
     profile_id = await decisions.profile(tenant_id, f"{MARK}-{uuid4().hex}", email=planted.EMAIL)
     decided = await decisions.send(definitions, profile_id)
+    failed = await decisions.send(definitions, profile_id)
+    await decisions.fail(failed)
     return {
         "marketing_event_id": definitions.marketing_event_id,
         "profile_id": profile_id,
         "delivery_key": decided.delivery_key,
+        "failed_delivery_key": failed.delivery_key,
     }
 
 
 PLANTED: Final[Mapping[str, Callable[[asyncpg.Connection, UUID], Awaitable[Answers]]]] = {
     "leo.activation.v1.DispatchService": _plant_delivery,
+    "leo.activation.v1.TraceService": _plant_delivery,
 }
 """What a service's samples need and no RPC of it makes; it counts as answers of earlier samples."""

@@ -12,6 +12,8 @@ from server.validation import Violations
 EVENT_TYPES: Final = ("BROADCAST", "TRIGGER", "API")
 _MOST_CHANNELS: Final = 10
 _HIGHEST_PRIORITY: Final = 1_000_000
+_LONGEST_VALIDITY_SECONDS: Final = 31_536_000
+_LONGEST_RECEIPT_SECONDS: Final = 604_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class MarketingEvent:
         channels: in the order in which they are tried.
         trigger_event_type: the type of customers' events it is a candidate for; None for every type.
         topic: what it is about, for caps that count one topic; None is counted by none of them.
+        valid_for_seconds: how long after the event its message may still be sent; None for ever.
+        receipt_seconds: how long a receipt is waited for before the next channel is tried; None: not at all.
         condition: JSON, as the caller sent it or in its canonical form; None always holds.
     """
 
@@ -33,6 +37,8 @@ class MarketingEvent:
     template_name: str
     trigger_event_type: str | None = None
     topic: str | None = None
+    valid_for_seconds: int | None = None
+    receipt_seconds: int | None = None
     condition: bytes | None = None
     priority: int = 0
     cooldown_seconds: int = 0
@@ -55,6 +61,10 @@ class MarketingEvent:
         violations.text("description", self.description, maximum=4000, required=False)
         violations.between("priority", self.priority, -_HIGHEST_PRIORITY, _HIGHEST_PRIORITY)
         violations.between("cooldown_seconds", self.cooldown_seconds, 0, LONGEST_WINDOW_SECONDS)
+        if self.valid_for_seconds is not None:
+            violations.between("valid_for_seconds", self.valid_for_seconds, 1, _LONGEST_VALIDITY_SECONDS)
+        if self.receipt_seconds is not None:
+            violations.between("receipt_seconds", self.receipt_seconds, 1, _LONGEST_RECEIPT_SECONDS)
         violations.one_of("status", self.status, ("planned", "active"))
         violations.period(self.start_at, self.end_at)
         self._check_channels(violations)
@@ -63,14 +73,18 @@ class MarketingEvent:
     def content(self, condition: dict[str, object] | None) -> dict[str, object]:
         """What the id is made of: everything but status and times.
 
-        A definition without a topic has the id that it had before there were topics.
+        What is optional and not set is left out: a definition keeps the id that it had before there was such a field.
 
         Args:
             condition: the condition in its canonical form.
         """
-        topic = {} if self.topic is None else {"topic": self.topic}
+        optional = {
+            "topic": self.topic,
+            "valid_for_seconds": self.valid_for_seconds,
+            "receipt_seconds": self.receipt_seconds,
+        }
         return {
-            **topic,
+            **{name: value for name, value in optional.items() if value is not None},
             "campaign_id": self.campaign_id,
             "event_name": self.event_name,
             "event_type": self.event_type,

@@ -80,6 +80,8 @@ class MarketingEventStore:
             event.end_at,
             event.description,
             event.status,
+            event.valid_for_seconds,
+            event.receipt_seconds,
         )
         return _marketing_event(row) if row else None
 
@@ -125,6 +127,8 @@ def _marketing_event(row: asyncpg.Record) -> MarketingEvent:
         channels=tuple(orjson.loads(row["channels"])),
         trigger_event_type=row["trigger_event_type"],
         topic=row["topic"],
+        valid_for_seconds=row["valid_for_seconds"],
+        receipt_seconds=row["receipt_seconds"],
         condition=row["condition"].encode() if row["condition"] else None,
         template_name=row["template_name"],
         priority=row["priority"],

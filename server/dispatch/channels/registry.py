@@ -36,6 +36,13 @@ HTTP_CHANNELS: Final[tuple[type[HttpChannel], ...]] = (
 CHANNEL_TYPES: Final[tuple[type[Channel], ...]] = (EmailSmtp, *HTTP_CHANNELS)
 """The classes, whose attributes say what each channel needs; e-mail over SMTP is built with its relay."""
 
+RESEND_SAFE: Final = frozenset(
+    kind.name
+    for kind in CHANNEL_TYPES
+    if all(other.resend_safe for other in CHANNEL_TYPES if other.name == kind.name)
+)
+"""Channels that may send again what may have been sent, by whatever provider."""
+
 # Their requests go to URLs that tenants or customers name.
 _NAMED_BY_OTHERS: Final = frozenset({WebPush.provider, SmsGateway.provider})
 # Their tokens come from a host of its own: that of this name among the URLs.

@@ -551,6 +551,8 @@ class MarketingEvent(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
+    VALID_FOR_SECONDS_FIELD_NUMBER: _builtins.int
+    RECEIPT_SECONDS_FIELD_NUMBER: _builtins.int
     marketing_event_id: _builtins.str
     """Hash of the content (everything here but status and times), 64 hexadecimal digits. Set by the server; ignored
     in requests.
@@ -580,6 +582,12 @@ class MarketingEvent(_message.Message):
     topic: _builtins.str
     """What it is about, e.g. "offers", at most 100 characters: frequency caps may count the messages of one topic.
     Empty: counted only by caps that name no topic.
+    """
+    valid_for_seconds: _builtins.int
+    """How long after the customer's event a message may still be sent, in seconds, at most 31,536,000. 0: for ever."""
+    receipt_seconds: _builtins.int
+    """How long the provider's receipt is waited for before the next channel is tried, in seconds, at most 604,800. 0: not
+    at all. It counts on channels whose providers send receipts.
     """
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -621,10 +629,12 @@ class MarketingEvent(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         topic: _builtins.str = ...,
+        valid_for_seconds: _builtins.int = ...,
+        receipt_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "end_at", b"end_at", "start_at", b"start_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "channels", b"channels", "condition", b"condition", "cooldown_seconds", b"cooldown_seconds", "created_at", b"created_at", "description", b"description", "end_at", b"end_at", "event_name", b"event_name", "event_type", b"event_type", "marketing_event_id", b"marketing_event_id", "priority", b"priority", "start_at", b"start_at", "status", b"status", "template_name", b"template_name", "topic", b"topic", "trigger_event_type", b"trigger_event_type", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "channels", b"channels", "condition", b"condition", "cooldown_seconds", b"cooldown_seconds", "created_at", b"created_at", "description", b"description", "end_at", b"end_at", "event_name", b"event_name", "event_type", b"event_type", "marketing_event_id", b"marketing_event_id", "priority", b"priority", "receipt_seconds", b"receipt_seconds", "start_at", b"start_at", "status", b"status", "template_name", b"template_name", "topic", b"topic", "trigger_event_type", b"trigger_event_type", "updated_at", b"updated_at", "valid_for_seconds", b"valid_for_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

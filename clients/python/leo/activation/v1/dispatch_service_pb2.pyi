@@ -37,6 +37,8 @@ class _DispatchStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dispat
     """It could not be carried out; `reason` says why."""
     DISPATCH_STATUS_CANCELLED: _DispatchStatus.ValueType  # 4
     """It was called off; members that had been decided stay decided."""
+    DISPATCH_STATUS_PAUSED: _DispatchStatus.ValueType  # 5
+    """It is held back, and goes on when it is resumed."""
 
 class DispatchStatus(_DispatchStatus, metaclass=_DispatchStatusEnumTypeWrapper):
     """Where a dispatch stands."""
@@ -51,6 +53,8 @@ DISPATCH_STATUS_FAILED: DispatchStatus.ValueType  # 3
 """It could not be carried out; `reason` says why."""
 DISPATCH_STATUS_CANCELLED: DispatchStatus.ValueType  # 4
 """It was called off; members that had been decided stay decided."""
+DISPATCH_STATUS_PAUSED: DispatchStatus.ValueType  # 5
+"""It is held back, and goes on when it is resumed."""
 Global___DispatchStatus: _TypeAlias = DispatchStatus  # noqa: Y015
 
 class _DeliveryStatus:
@@ -83,6 +87,8 @@ class _DeliveryStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delive
     """The provider took it and gave it back."""
     DELIVERY_STATUS_READ: _DeliveryStatus.ValueType  # 11
     """The customer opened it."""
+    DELIVERY_STATUS_EXPIRED: _DeliveryStatus.ValueType  # 12
+    """It was not sent while it was valid."""
 
 class DeliveryStatus(_DeliveryStatus, metaclass=_DeliveryStatusEnumTypeWrapper):
     """Where a delivery stands."""
@@ -111,6 +117,8 @@ DELIVERY_STATUS_BOUNCED: DeliveryStatus.ValueType  # 10
 """The provider took it and gave it back."""
 DELIVERY_STATUS_READ: DeliveryStatus.ValueType  # 11
 """The customer opened it."""
+DELIVERY_STATUS_EXPIRED: DeliveryStatus.ValueType  # 12
+"""It was not sent while it was valid."""
 Global___DeliveryStatus: _TypeAlias = DeliveryStatus  # noqa: Y015
 
 @_typing.final
@@ -124,6 +132,7 @@ class DispatchRequest(_message.Message):
     PROFILE_ID_FIELD_NUMBER: _builtins.int
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
     source_request_id: _builtins.str
     """The caller's id of this request, 1 to 200 characters, unique in the tenant. It is the idempotency key."""
     marketing_event_id: _builtins.str
@@ -134,6 +143,10 @@ class DispatchRequest(_message.Message):
     """A frozen audience: 64 hexadecimal digits, as Snapshot returned it."""
     reason: _builtins.str
     """Why, for people who read it later; at most 1,000 characters, without personal data."""
+    @_builtins.property
+    def valid_until(self) -> _timestamp_pb2.Timestamp:
+        """Nothing is sent from this time on; absent for ever. What was not sent by then ends as EXPIRED."""
+
     def __init__(
         self,
         *,
@@ -142,10 +155,11 @@ class DispatchRequest(_message.Message):
         profile_id: _builtins.str = ...,
         snapshot_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        valid_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["profile_id", b"profile_id", "snapshot_id", b"snapshot_id", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["profile_id", b"profile_id", "snapshot_id", b"snapshot_id", "target", b"target", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["marketing_event_id", b"marketing_event_id", "profile_id", b"profile_id", "reason", b"reason", "snapshot_id", b"snapshot_id", "source_request_id", b"source_request_id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["marketing_event_id", b"marketing_event_id", "profile_id", b"profile_id", "reason", b"reason", "snapshot_id", b"snapshot_id", "source_request_id", b"source_request_id", "target", b"target", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["profile_id", "snapshot_id"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -194,6 +208,7 @@ class DispatchPlan(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     PLANNED_AT_FIELD_NUMBER: _builtins.int
     DUPLICATE_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
     plan_task_id: _builtins.str
     """Id of the plan: 64 hexadecimal digits, derived from tenant and source_request_id."""
     status: Global___DispatchStatus.ValueType
@@ -218,6 +233,10 @@ class DispatchPlan(_message.Message):
     def planned_at(self) -> _timestamp_pb2.Timestamp:
         """When it was planned. Members are decided as of this time."""
 
+    @_builtins.property
+    def valid_until(self) -> _timestamp_pb2.Timestamp:
+        """Nothing of it is sent from this time on; absent for ever."""
+
     def __init__(
         self,
         *,
@@ -232,14 +251,299 @@ class DispatchPlan(_message.Message):
         reason: _builtins.str = ...,
         planned_at: _timestamp_pb2.Timestamp | None = ...,
         duplicate: _builtins.bool = ...,
+        valid_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["planned_at", b"planned_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["planned_at", b"planned_at", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_count", b"decided_count", "duplicate", b"duplicate", "marketing_event_id", b"marketing_event_id", "member_count", b"member_count", "plan_task_id", b"plan_task_id", "planned_at", b"planned_at", "reason", b"reason", "send_count", b"send_count", "snapshot_id", b"snapshot_id", "status", b"status", "suppressed_count", b"suppressed_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_count", b"decided_count", "duplicate", b"duplicate", "marketing_event_id", b"marketing_event_id", "member_count", b"member_count", "plan_task_id", b"plan_task_id", "planned_at", b"planned_at", "reason", b"reason", "send_count", b"send_count", "snapshot_id", b"snapshot_id", "status", b"status", "suppressed_count", b"suppressed_count", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DispatchPlan: _TypeAlias = DispatchPlan  # noqa: Y015
+
+@_typing.final
+class RequeueDeliveryRequest(_message.Message):
+    """Request of RequeueDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERY_KEY_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    RESEND_UNKNOWN_FIELD_NUMBER: _builtins.int
+    delivery_key: _builtins.str
+    """Id of the delivery: 64 hexadecimal digits."""
+    series: _builtins.int
+    """The series that failed, as `Delivery.series` says; from 1."""
+    resend_unknown: _builtins.bool
+    """Also where nobody knows whether it was sent (UNKNOWN); only over channels whose recipients get one message however
+    often it is sent (push, web_push).
+    """
+    def __init__(
+        self,
+        *,
+        delivery_key: _builtins.str = ...,
+        series: _builtins.int = ...,
+        resend_unknown: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_key", b"delivery_key", "resend_unknown", b"resend_unknown", "series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequeueDeliveryRequest: _TypeAlias = RequeueDeliveryRequest  # noqa: Y015
+
+@_typing.final
+class RequeueDeliveryResponse(_message.Message):
+    """Response of RequeueDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    DUPLICATE_FIELD_NUMBER: _builtins.int
+    duplicate: _builtins.bool
+    """True when an earlier request had queued it again."""
+    @_builtins.property
+    def delivery(self) -> Global___Delivery:
+        """The delivery as it stands now."""
+
+    def __init__(
+        self,
+        *,
+        delivery: Global___Delivery | None = ...,
+        duplicate: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "duplicate", b"duplicate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequeueDeliveryResponse: _TypeAlias = RequeueDeliveryResponse  # noqa: Y015
+
+@_typing.final
+class WatchDispatchRequest(_message.Message):
+    """Request of WatchDispatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    plan_task_id: _builtins.str
+    """Id of the plan: 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        plan_task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_task_id", b"plan_task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDispatchRequest: _TypeAlias = WatchDispatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchDispatchResponse(_message.Message):
+    """How far a dispatch has come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    OPEN_COUNT_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    open_count: _builtins.int
+    """How many of its decisions still have something to do."""
+    ended: _builtins.bool
+    """True in the last message: nothing is left to do."""
+    @_builtins.property
+    def plan(self) -> Global___DispatchPlan:
+        """The plan as it stands now."""
+
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveryCount]:
+        """How many deliveries stand where; statuses that none has are left out."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___DispatchPlan | None = ...,
+        deliveries: _abc.Iterable[Global___DeliveryCount] | None = ...,
+        open_count: _builtins.int = ...,
+        ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "ended", b"ended", "open_count", b"open_count", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDispatchResponse: _TypeAlias = WatchDispatchResponse  # noqa: Y015
+
+@_typing.final
+class DeliveryCount(_message.Message):
+    """How many deliveries have one status."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    status: Global___DeliveryStatus.ValueType
+    """The status."""
+    count: _builtins.int
+    """How many have it."""
+    def __init__(
+        self,
+        *,
+        status: Global___DeliveryStatus.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveryCount: _TypeAlias = DeliveryCount  # noqa: Y015
+
+@_typing.final
+class PauseDispatchRequest(_message.Message):
+    """Request of PauseDispatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    plan_task_id: _builtins.str
+    """Id of the plan: 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        plan_task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_task_id", b"plan_task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseDispatchRequest: _TypeAlias = PauseDispatchRequest  # noqa: Y015
+
+@_typing.final
+class PauseDispatchResponse(_message.Message):
+    """Response of PauseDispatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___DispatchPlan:
+        """The plan as it stands now."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___DispatchPlan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseDispatchResponse: _TypeAlias = PauseDispatchResponse  # noqa: Y015
+
+@_typing.final
+class ResumeDispatchRequest(_message.Message):
+    """Request of ResumeDispatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    plan_task_id: _builtins.str
+    """Id of the plan: 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        plan_task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_task_id", b"plan_task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDispatchRequest: _TypeAlias = ResumeDispatchRequest  # noqa: Y015
+
+@_typing.final
+class ResumeDispatchResponse(_message.Message):
+    """Response of ResumeDispatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___DispatchPlan:
+        """The plan as it stands now."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___DispatchPlan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDispatchResponse: _TypeAlias = ResumeDispatchResponse  # noqa: Y015
+
+@_typing.final
+class CancelDispatchRequest(_message.Message):
+    """Request of CancelDispatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    plan_task_id: _builtins.str
+    """Id of the plan: 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        plan_task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_task_id", b"plan_task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelDispatchRequest: _TypeAlias = CancelDispatchRequest  # noqa: Y015
+
+@_typing.final
+class CancelDispatchResponse(_message.Message):
+    """Response of CancelDispatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___DispatchPlan:
+        """The plan as it stands now."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___DispatchPlan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelDispatchResponse: _TypeAlias = CancelDispatchResponse  # noqa: Y015
 
 @_typing.final
 class GetDeliveryRequest(_message.Message):
@@ -353,7 +657,7 @@ class ListDeliveriesResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
-        """Deliveries as they stand now, in the order in which they were queued."""
+        """Deliveries as they stand now."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageResponse:
@@ -394,6 +698,7 @@ class Delivery(_message.Message):
     DUE_AT_FIELD_NUMBER: _builtins.int
     QUEUED_AT_FIELD_NUMBER: _builtins.int
     CHANGED_AT_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     delivery_key: _builtins.str
     """Id of the delivery: 64 hexadecimal digits, derived from tenant, decision and channel."""
     task_id: _builtins.str
@@ -418,6 +723,8 @@ class Delivery(_message.Message):
     """How often it was handed to the provider."""
     provider_message_id: _builtins.str
     """The provider's own id of the message; empty before it was sent."""
+    series: _builtins.int
+    """Which series of attempts it is in, from 1: RequeueDelivery begins a new one."""
     @_builtins.property
     def due_at(self) -> _timestamp_pb2.Timestamp:
         """When it is tried next; absent when nothing is left to do."""
@@ -448,10 +755,11 @@ class Delivery(_message.Message):
         due_at: _timestamp_pb2.Timestamp | None = ...,
         queued_at: _timestamp_pb2.Timestamp | None = ...,
         changed_at: _timestamp_pb2.Timestamp | None = ...,
+        series: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "due_at", b"due_at", "queued_at", b"queued_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "campaign_id", b"campaign_id", "changed_at", b"changed_at", "channel", b"channel", "delivery_key", b"delivery_key", "due_at", b"due_at", "marketing_event_id", b"marketing_event_id", "plan_task_id", b"plan_task_id", "profile_id", b"profile_id", "provider_message_id", b"provider_message_id", "queued_at", b"queued_at", "reason", b"reason", "snapshot_id", b"snapshot_id", "status", b"status", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "campaign_id", b"campaign_id", "changed_at", b"changed_at", "channel", b"channel", "delivery_key", b"delivery_key", "due_at", b"due_at", "marketing_event_id", b"marketing_event_id", "plan_task_id", b"plan_task_id", "profile_id", b"profile_id", "provider_message_id", b"provider_message_id", "queued_at", b"queued_at", "reason", b"reason", "series", b"series", "snapshot_id", b"snapshot_id", "status", b"status", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -475,6 +783,7 @@ class DeliveryRecord(_message.Message):
     PROVIDER_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     PROVIDER_RESPONSE_FIELD_NUMBER: _builtins.int
     RECORDED_AT_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.int
     """Number of the record; later records have higher ones."""
     delivery_key: _builtins.str
@@ -497,6 +806,8 @@ class DeliveryRecord(_message.Message):
     """The provider's own id of the message."""
     provider_response: _builtins.bytes
     """What the provider answered: a JSON object; empty before it answered."""
+    series: _builtins.int
+    """Which series of attempts it belongs to, from 1."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """When it was recorded."""
@@ -516,10 +827,11 @@ class DeliveryRecord(_message.Message):
         provider_message_id: _builtins.str = ...,
         provider_response: _builtins.bytes = ...,
         recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        series: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "body", b"body", "channel", b"channel", "delivery_id", b"delivery_id", "delivery_key", b"delivery_key", "destination", b"destination", "provider_message_id", b"provider_message_id", "provider_response", b"provider_response", "reason", b"reason", "recorded_at", b"recorded_at", "status", b"status", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "body", b"body", "channel", b"channel", "delivery_id", b"delivery_id", "delivery_key", b"delivery_key", "destination", b"destination", "provider_message_id", b"provider_message_id", "provider_response", b"provider_response", "reason", b"reason", "recorded_at", b"recorded_at", "series", b"series", "status", b"status", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

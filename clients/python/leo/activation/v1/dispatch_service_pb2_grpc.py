@@ -53,6 +53,31 @@ class DispatchServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.RequeueDelivery = channel.unary_unary(
+                '/leo.activation.v1.DispatchService/RequeueDelivery',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.RequeueDeliveryRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.RequeueDeliveryResponse.FromString,
+                _registered_method=True)
+        self.WatchDispatch = channel.unary_stream(
+                '/leo.activation.v1.DispatchService/WatchDispatch',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.WatchDispatchRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.WatchDispatchResponse.FromString,
+                _registered_method=True)
+        self.PauseDispatch = channel.unary_unary(
+                '/leo.activation.v1.DispatchService/PauseDispatch',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PauseDispatchRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PauseDispatchResponse.FromString,
+                _registered_method=True)
+        self.ResumeDispatch = channel.unary_unary(
+                '/leo.activation.v1.DispatchService/ResumeDispatch',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ResumeDispatchRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ResumeDispatchResponse.FromString,
+                _registered_method=True)
+        self.CancelDispatch = channel.unary_unary(
+                '/leo.activation.v1.DispatchService/CancelDispatch',
+                request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.CancelDispatchRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.CancelDispatchResponse.FromString,
+                _registered_method=True)
         self.PutChannelCredential = channel.unary_unary(
                 '/leo.activation.v1.DispatchService/PutChannelCredential',
                 request_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PutChannelCredentialRequest.SerializeToString,
@@ -95,8 +120,51 @@ class DispatchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDeliveries(self, request, context):
-        """Deliveries in the order in which they were queued, page by page. Filters are combined; a filter by profile
-        or by plan is answered from an index, the others read the tenant's log from where the page begins.
+        """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
+        CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
+        that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
+        statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequeueDelivery(self, request, context):
+        """Queues a delivery again that failed: a new series of attempts, under the same delivery_key. Idempotent by delivery
+        and series: the same request again answers the delivery as it stands. REQUEUE_REFUSED where it did not fail, still
+        travels, or the same decision went out over another channel; RULE_VIOLATED where the consent has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchDispatch(self, request, context):
+        """Tells how far a dispatch has come, at first as it stands, then whenever that changed, until nothing of it is left
+        to do. Each message is the whole state, so a stream that broke is simply opened again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseDispatch(self, request, context):
+        """Holds a dispatch back: no further member is decided, and what is not in a provider's hands is not sent, within a
+        second. Nothing happens where it is paused. REFERENCE_MISSING where it failed or was cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeDispatch(self, request, context):
+        """Lets a paused dispatch go on. Nothing happens where it is not paused. REFERENCE_MISSING where it failed or was
+        cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelDispatch(self, request, context):
+        """Calls a dispatch off for good: as a pause, and what was not sent ends as CANCELLED. Nothing happens where it was
+        cancelled before. REFERENCE_MISSING where it failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +210,31 @@ def add_DispatchServiceServicer_to_server(servicer, server):
                     servicer.ListDeliveries,
                     request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'RequeueDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequeueDelivery,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.RequeueDeliveryRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.RequeueDeliveryResponse.SerializeToString,
+            ),
+            'WatchDispatch': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDispatch,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.WatchDispatchRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.WatchDispatchResponse.SerializeToString,
+            ),
+            'PauseDispatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseDispatch,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PauseDispatchRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PauseDispatchResponse.SerializeToString,
+            ),
+            'ResumeDispatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeDispatch,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ResumeDispatchRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ResumeDispatchResponse.SerializeToString,
+            ),
+            'CancelDispatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelDispatch,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.CancelDispatchRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_dispatch__service__pb2.CancelDispatchResponse.SerializeToString,
             ),
             'PutChannelCredential': grpc.unary_unary_rpc_method_handler(
                     servicer.PutChannelCredential,
@@ -244,6 +337,141 @@ class DispatchService:
             '/leo.activation.v1.DispatchService/ListDeliveries',
             leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequeueDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/RequeueDelivery',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.RequeueDeliveryRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.RequeueDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDispatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/WatchDispatch',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.WatchDispatchRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.WatchDispatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseDispatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/PauseDispatch',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PauseDispatchRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.PauseDispatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeDispatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/ResumeDispatch',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ResumeDispatchRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.ResumeDispatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelDispatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.DispatchService/CancelDispatch',
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.CancelDispatchRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_dispatch__service__pb2.CancelDispatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

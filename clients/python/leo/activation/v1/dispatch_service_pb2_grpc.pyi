@@ -46,8 +46,31 @@ class DispatchServiceStub:
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.GetDeliveryRequest, _dispatch_service_pb2.GetDeliveryResponse]
     """One delivery: its status now, and every fact that was recorded about it."""
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.ListDeliveriesRequest, _dispatch_service_pb2.ListDeliveriesResponse]
-    """Deliveries in the order in which they were queued, page by page. Filters are combined; a filter by profile
-    or by plan is answered from an index, the others read the tenant's log from where the page begins.
+    """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
+    CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
+    that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
+    statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+    """
+    RequeueDelivery: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.RequeueDeliveryRequest, _dispatch_service_pb2.RequeueDeliveryResponse]
+    """Queues a delivery again that failed: a new series of attempts, under the same delivery_key. Idempotent by delivery
+    and series: the same request again answers the delivery as it stands. REQUEUE_REFUSED where it did not fail, still
+    travels, or the same decision went out over another channel; RULE_VIOLATED where the consent has ended.
+    """
+    WatchDispatch: _grpc.UnaryStreamMultiCallable[_dispatch_service_pb2.WatchDispatchRequest, _dispatch_service_pb2.WatchDispatchResponse]
+    """Tells how far a dispatch has come, at first as it stands, then whenever that changed, until nothing of it is left
+    to do. Each message is the whole state, so a stream that broke is simply opened again.
+    """
+    PauseDispatch: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.PauseDispatchRequest, _dispatch_service_pb2.PauseDispatchResponse]
+    """Holds a dispatch back: no further member is decided, and what is not in a provider's hands is not sent, within a
+    second. Nothing happens where it is paused. REFERENCE_MISSING where it failed or was cancelled.
+    """
+    ResumeDispatch: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.ResumeDispatchRequest, _dispatch_service_pb2.ResumeDispatchResponse]
+    """Lets a paused dispatch go on. Nothing happens where it is not paused. REFERENCE_MISSING where it failed or was
+    cancelled.
+    """
+    CancelDispatch: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.CancelDispatchRequest, _dispatch_service_pb2.CancelDispatchResponse]
+    """Calls a dispatch off for good: as a pause, and what was not sent ends as CANCELLED. Nothing happens where it was
+    cancelled before. REFERENCE_MISSING where it failed.
     """
     PutChannelCredential: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.PutChannelCredentialRequest, _dispatch_service_pb2.PutChannelCredentialResponse]
     """Stores the tenant's account at the provider of a channel, encrypted, in place of an earlier one. Workers use it
@@ -77,8 +100,31 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     GetDelivery: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.GetDeliveryRequest, _dispatch_service_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """One delivery: its status now, and every fact that was recorded about it."""
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.ListDeliveriesRequest, _dispatch_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
-    """Deliveries in the order in which they were queued, page by page. Filters are combined; a filter by profile
-    or by plan is answered from an index, the others read the tenant's log from where the page begins.
+    """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
+    CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
+    that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
+    statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+    """
+    RequeueDelivery: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.RequeueDeliveryRequest, _dispatch_service_pb2.RequeueDeliveryResponse]  # type: ignore[assignment]
+    """Queues a delivery again that failed: a new series of attempts, under the same delivery_key. Idempotent by delivery
+    and series: the same request again answers the delivery as it stands. REQUEUE_REFUSED where it did not fail, still
+    travels, or the same decision went out over another channel; RULE_VIOLATED where the consent has ended.
+    """
+    WatchDispatch: _aio.UnaryStreamMultiCallable[_dispatch_service_pb2.WatchDispatchRequest, _dispatch_service_pb2.WatchDispatchResponse]  # type: ignore[assignment]
+    """Tells how far a dispatch has come, at first as it stands, then whenever that changed, until nothing of it is left
+    to do. Each message is the whole state, so a stream that broke is simply opened again.
+    """
+    PauseDispatch: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.PauseDispatchRequest, _dispatch_service_pb2.PauseDispatchResponse]  # type: ignore[assignment]
+    """Holds a dispatch back: no further member is decided, and what is not in a provider's hands is not sent, within a
+    second. Nothing happens where it is paused. REFERENCE_MISSING where it failed or was cancelled.
+    """
+    ResumeDispatch: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.ResumeDispatchRequest, _dispatch_service_pb2.ResumeDispatchResponse]  # type: ignore[assignment]
+    """Lets a paused dispatch go on. Nothing happens where it is not paused. REFERENCE_MISSING where it failed or was
+    cancelled.
+    """
+    CancelDispatch: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.CancelDispatchRequest, _dispatch_service_pb2.CancelDispatchResponse]  # type: ignore[assignment]
+    """Calls a dispatch off for good: as a pause, and what was not sent ends as CANCELLED. Nothing happens where it was
+    cancelled before. REFERENCE_MISSING where it failed.
     """
     PutChannelCredential: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.PutChannelCredentialRequest, _dispatch_service_pb2.PutChannelCredentialResponse]  # type: ignore[assignment]
     """Stores the tenant's account at the provider of a channel, encrypted, in place of an earlier one. Workers use it
@@ -123,8 +169,61 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dispatch_service_pb2.ListDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dispatch_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_dispatch_service_pb2.ListDeliveriesResponse]]:
-        """Deliveries in the order in which they were queued, page by page. Filters are combined; a filter by profile
-        or by plan is answered from an index, the others read the tenant's log from where the page begins.
+        """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
+        CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
+        that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
+        statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+        """
+
+    @_abc_1.abstractmethod
+    def RequeueDelivery(
+        self,
+        request: _dispatch_service_pb2.RequeueDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_service_pb2.RequeueDeliveryResponse, _abc.Awaitable[_dispatch_service_pb2.RequeueDeliveryResponse]]:
+        """Queues a delivery again that failed: a new series of attempts, under the same delivery_key. Idempotent by delivery
+        and series: the same request again answers the delivery as it stands. REQUEUE_REFUSED where it did not fail, still
+        travels, or the same decision went out over another channel; RULE_VIOLATED where the consent has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchDispatch(
+        self,
+        request: _dispatch_service_pb2.WatchDispatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_dispatch_service_pb2.WatchDispatchResponse], _abc.AsyncIterator[_dispatch_service_pb2.WatchDispatchResponse]]:
+        """Tells how far a dispatch has come, at first as it stands, then whenever that changed, until nothing of it is left
+        to do. Each message is the whole state, so a stream that broke is simply opened again.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseDispatch(
+        self,
+        request: _dispatch_service_pb2.PauseDispatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_service_pb2.PauseDispatchResponse, _abc.Awaitable[_dispatch_service_pb2.PauseDispatchResponse]]:
+        """Holds a dispatch back: no further member is decided, and what is not in a provider's hands is not sent, within a
+        second. Nothing happens where it is paused. REFERENCE_MISSING where it failed or was cancelled.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeDispatch(
+        self,
+        request: _dispatch_service_pb2.ResumeDispatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_service_pb2.ResumeDispatchResponse, _abc.Awaitable[_dispatch_service_pb2.ResumeDispatchResponse]]:
+        """Lets a paused dispatch go on. Nothing happens where it is not paused. REFERENCE_MISSING where it failed or was
+        cancelled.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelDispatch(
+        self,
+        request: _dispatch_service_pb2.CancelDispatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatch_service_pb2.CancelDispatchResponse, _abc.Awaitable[_dispatch_service_pb2.CancelDispatchResponse]]:
+        """Calls a dispatch off for good: as a pause, and what was not sent ends as CANCELLED. Nothing happens where it was
+        cancelled before. REFERENCE_MISSING where it failed.
         """
 
     @_abc_1.abstractmethod

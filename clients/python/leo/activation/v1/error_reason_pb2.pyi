@@ -120,6 +120,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The server has no key to encrypt credentials with. Ask its operator to set
     LEO_CREDENTIAL_KEYS.
     """
+    REQUEUE_REFUSED: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION. The delivery can not be queued again; `why` in the metadata says what is in the way: NOT_FAILED,
+    STILL_TRAVELLING, SENT_ELSEWHERE, MAY_HAVE_BEEN_SENT or RESEND_UNSAFE. Look at the delivery before anything else.
+    """
     INTERNAL_FAULT: _ErrorReason.ValueType  # 40
     """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""
     UNSAFE_DATABASE_ROLE: _ErrorReason.ValueType  # 41
@@ -230,6 +234,10 @@ Repeat after a second.
 CREDENTIAL_KEY_MISSING: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION. The server has no key to encrypt credentials with. Ask its operator to set
 LEO_CREDENTIAL_KEYS.
+"""
+REQUEUE_REFUSED: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION. The delivery can not be queued again; `why` in the metadata says what is in the way: NOT_FAILED,
+STILL_TRAVELLING, SENT_ELSEWHERE, MAY_HAVE_BEEN_SENT or RESEND_UNSAFE. Look at the delivery before anything else.
 """
 INTERNAL_FAULT: ErrorReason.ValueType  # 40
 """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""

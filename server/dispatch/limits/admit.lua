@@ -41,9 +41,12 @@ local troubled = state.failures > 0 or state.open_until > 0
 if now < state.paused_until then
   return answer(0, 'PROVIDER_ASKED_TO_WAIT', in_line(state.paused_until, wanted), interval, troubled)
 end
-local blocked_until = math.max(state.open_until, state.probe_until)
-if now < blocked_until then
-  return answer(0, 'CIRCUIT_OPEN', blocked_until, 0, troubled)
+if now < state.open_until then
+  return answer(0, 'CIRCUIT_OPEN', state.open_until, 0, troubled)
+end
+-- Most probes are answered soon: whoever waits for one looks again after a second.
+if now < state.probe_until then
+  return answer(0, 'CIRCUIT_OPEN', math.min(state.probe_until, now + 1000000), 0, troubled)
 end
 local half_open = state.open_until > 0
 local earliest = math.max(state.earliest, now)
@@ -55,7 +58,8 @@ end
 state.earliest = earliest + granted * interval
 if half_open and granted > 0 then
   state.probe_until = now + probe_for
-  return answer(granted, wanted > 1 and 'CIRCUIT_OPEN' or '', state.probe_until, 0, troubled)
+  local reason = wanted > 1 and 'CIRCUIT_OPEN' or ''
+  return answer(granted, reason, math.min(state.probe_until, now + 1000000), 0, troubled)
 end
 if granted == wanted then
   return answer(granted, '', 0, 0, troubled)

@@ -15,6 +15,7 @@ from server.dispatch.channels.channel import RateLimit
 
 MICROSECONDS: Final = 1_000_000
 _MOST_DOUBLINGS: Final = 5
+_LOOK_AGAIN: Final = MICROSECONDS
 
 
 class Held(StrEnum):
@@ -119,9 +120,10 @@ def admit(
     if now < state.paused_until:
         held = _in_line(state, state.paused_until, wanted, pace)
         return held[0], Admission(0, Held.PROVIDER_ASKED_TO_WAIT, held[1], pace.interval, troubled)
-    blocked_until = max(state.open_until, state.probe_until)
-    if now < blocked_until:
-        return state, Admission(0, Held.CIRCUIT_OPEN, blocked_until, 0, troubled)
+    if now < state.open_until:
+        return state, Admission(0, Held.CIRCUIT_OPEN, state.open_until, 0, troubled)
+    if now < state.probe_until:
+        return state, Admission(0, Held.CIRCUIT_OPEN, _look_again(state, now), 0, troubled)
     half_open = state.open_until > 0
     earliest = max(state.earliest, now)
     fitting = max(0, (now + pace.burst * pace.interval - earliest) // pace.interval)
@@ -130,12 +132,17 @@ def admit(
     if half_open and granted:
         state = replace(state, probe_until=now + policy.probe_for)
         reason = Held.CIRCUIT_OPEN if wanted > 1 else None
-        return state, Admission(granted, reason, state.probe_until, 0, troubled)
+        return state, Admission(granted, reason, _look_again(state, now), 0, troubled)
     if granted == wanted:
         return state, Admission(granted, None, 0, 0, troubled)
     next_at = state.earliest - (pace.burst - 1) * pace.interval
     state, first_at = _in_line(state, next_at, wanted - granted, pace)
     return state, Admission(granted, Held.RATE_LIMITED, first_at, pace.interval, troubled)
+
+
+def _look_again(state: RouteState, now: int) -> int:
+    """Most probes are answered soon, and then everything may go."""
+    return min(state.probe_until, now + _LOOK_AGAIN)
 
 
 def _in_line(state: RouteState, not_before: int, count: int, pace: Pace) -> tuple[RouteState, int]:

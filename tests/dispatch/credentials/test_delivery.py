@@ -17,6 +17,7 @@ from tests.dispatch.conftest import Fleet, Log, email_channel
 from tests.dispatch.credentials.conftest import AccountsOf, Adapters, Customers
 from tests.dispatch.decided import Decided, Decisions
 from tests.dispatch.scripted_smtp import ScriptedSmtp
+from tests.fixtures.logs import LogReader
 from tests.fixtures.tenants import Tenant
 
 GOOD, BAD = "111111111:" + "A" * 35, "222222222:" + "B" * 35
@@ -29,6 +30,7 @@ class Telegram:
     def __init__(self) -> None:
         self.fake = FakeProvider()
         self.asked: list[str] = []
+        self.recovers_after = 0
 
     def start(self) -> None:
         """Listen."""
@@ -42,7 +44,7 @@ class Telegram:
         if token == BUSY:
             asks = {"error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 35}}
             return Reply(429, {"ok": False, **asks})
-        if token == GOOD:
+        if token == GOOD or 0 < self.recovers_after < len(self.asked):
             return Reply(200, {"ok": True, "result": {"message_id": len(self.asked)}})
         # Some providers repeat what they refuse.
         description = f"Unauthorized: {token}"
@@ -165,6 +167,32 @@ async def test_a_refused_account_opens_its_circuit_and_only_its_own(
     directory = keyed.directory(*adapters({"telegram": telegram.fake.url}))
     await keyed.deliveries(directory, worker="host:2").runner("telegram").drain()
     assert {await log.status(each) for each in broken} == {"sent"}
+
+
+async def test_one_probe_finds_that_a_provider_is_back_and_everything_goes_out(
+    telegram: Telegram,
+    accounts: AccountsOf,
+    adapters: Adapters,
+    keyed: Fleet,
+    customers: Customers,
+    log: Log,
+    tenant_a: Tenant,
+    logged: LogReader,
+) -> None:
+    """Four refusals, the fourth of them a probe; the second probe passes, and then the others do."""
+    await put_bot(accounts, tenant_a, BAD)
+    keyed.circuit_failures, keyed.circuit_seconds = 3, 0.2
+    sent = [await customers.send(tenant_a, "telegram") for _ in range(3)]
+    telegram.recovers_after = 4
+    directory = keyed.directory(*adapters({"telegram": telegram.fake.url}))
+    runner = keyed.deliveries(directory).runner("telegram")
+
+    while {await log.status(each) for each in sent} != {"sent"}:
+        await runner.drain()  # the schedule does so each second
+
+    assert len(telegram.asked) == 4 + len(sent)
+    reported = logged.text()
+    assert (reported.count('"circuit_opened"'), reported.count('"circuit_closed"')) == (2, 1)
 
 
 async def test_a_provider_that_never_answers_one_tenant_does_not_slow_another(

@@ -97,6 +97,14 @@ def test_an_open_circuit_lets_one_probe_through_and_its_success_closes_it() -> N
     assert _ask(state, 1_003)[1] == Admission(1, None, 0, 0, False)
 
 
+def test_whoever_waits_for_a_slow_probe_looks_again_after_a_second() -> None:
+    patient = replace(POLICY, probe_for=30_000_000)
+    state, first = admit(_open(), now=1_000, version=1, wanted=2, pace=PACE, policy=patient)
+    _, then = admit(state, now=500_000, version=1, wanted=1, pace=PACE, policy=patient)
+    assert (first.granted, first.first_at) == (1, 1_001_000)
+    assert (then.granted, then.first_at) == (0, 1_500_000)
+
+
 def test_a_failed_probe_opens_it_for_twice_as_long_and_a_lost_one_is_replaced() -> None:
     state, _ = _ask(_open(), 1_000)
     failed = _tell(state, 1_100, failed=1)

@@ -149,6 +149,12 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         120.0, ge=1, le=86_400, description="after so long, what a dead worker had claimed is taken up again"
     )
+    dispatch_part_members: int = Field(
+        5_000,
+        ge=1,
+        le=1_000_000,
+        description="members of one part of a dispatch; a larger audience is divided among workers",
+    )
     send_seconds: float = Field(
         30.0, gt=0, le=3_600, description="how long one message may take; at most half of lease_seconds"
     )

@@ -73,44 +73,131 @@ WHERE tenant_id = $1 AND parent_task_id = $2 AND task_type = 'execute';
 SELECT tenant_id, task_id, attempts, due_at FROM claim_tasks($1, $2, $3, $4, $5);
 
 -- name: extend_lease
--- Keeps a claimed task for longer; a row comes back while the claim still holds. $1 tenant, $2 task, $3 by whom,
--- $4 for how long from now.
+-- Keeps a claimed plan, or a part of one, for longer; a row comes back while the claim still holds and the whole is
+-- neither paused nor called off. $1 tenant, $2 task, $3 by whom, $4 for how long from now.
 UPDATE agent_task
 SET lease_until = now() + $4::interval
-WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending'
+WHERE
+    tenant_id = $1
+    AND task_id = $2
+    AND lease_owner = $3
+    AND status = 'pending'
+    AND NOT EXISTS (
+        SELECT
+        FROM agent_task AS whole
+        WHERE whole.tenant_id = $1 AND whole.task_id = agent_task.parent_task_id AND whole.status <> 'pending'
+        OFFSET 0
+    )
 RETURNING task_id;
 
 -- name: load_claimed_plan
--- A plan that this claim still holds. $1 tenant, $2 task, $3 by whom.
-SELECT task_id, marketing_event_id, snapshot_id, occurred_at
-FROM agent_task
-WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending';
+-- A plan, or a part of one, that this claim still holds: the members after `after`, up to `through` where there is an
+-- end. $1 tenant, $2 task, $3 by whom.
+SELECT
+    claimed.task_id,
+    coalesce(whole.task_id, claimed.task_id) AS plan_task_id,
+    coalesce(whole.status, claimed.status) AS plan_status,
+    claimed.marketing_event_id,
+    claimed.snapshot_id,
+    claimed.occurred_at,
+    snapshot.member_count,
+    coalesce(claimed.inputs ->> 'after', '') AS after,
+    claimed.inputs ->> 'through' AS through
+FROM agent_task AS claimed
+LEFT JOIN agent_task AS whole ON whole.tenant_id = $1 AND whole.task_id = claimed.parent_task_id
+JOIN segment_snapshot AS snapshot ON snapshot.tenant_id = $1 AND snapshot.snapshot_id = claimed.snapshot_id
+WHERE
+    claimed.tenant_id = $1 AND claimed.task_id = $2 AND claimed.lease_owner = $3 AND claimed.status = 'pending';
 
--- name: resume_plan_after
--- The member after which a plan goes on that somebody had begun: so many decided members are left out at the end
--- that the page that was under way is decided again. $1 tenant, $2 plan, $3 size of a page.
-SELECT profile_id
-FROM agent_task
-WHERE tenant_id = $1 AND parent_task_id = $2 AND task_type = 'execute'
-ORDER BY profile_id DESC
-OFFSET $3
-LIMIT 1;
+-- name: split_plan
+-- Divides the audience of a plan among tasks that are leased one by one: ranges of members of about the same size.
+-- $1 tenant, $2 plan, $3 members of a part.
+WITH part AS (
+    SELECT numbered.part, max(numbered.profile_id) AS through
+    FROM (
+        SELECT member.profile_id, (row_number() OVER (ORDER BY member.profile_id) - 1) / $3::bigint AS part
+        FROM segment_snapshot_member AS member
+        WHERE
+            member.tenant_id = $1
+            AND member.snapshot_id = (SELECT snapshot_id FROM agent_task WHERE tenant_id = $1 AND task_id = $2)
+    ) AS numbered
+    GROUP BY numbered.part
+)
+INSERT INTO agent_task (
+    tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, parent_task_id,
+    occurred_at, decided_at, inputs, status, queue, due_at
+)
+SELECT
+    $1, leo_key_id('dispatch_part', $1, $2, part.part::text), 'dispatch', 'plan', whole.campaign_id,
+    whole.marketing_event_id, whole.snapshot_id, $2, whole.occurred_at, whole.decided_at,
+    jsonb_build_object(
+        'part', part.part,
+        'of', count(*) OVER (),
+        'after', coalesce(lag(part.through) OVER (ORDER BY part.part), ''),
+        'through', part.through
+    ),
+    'pending', 'dispatch', now()
+FROM part
+JOIN agent_task AS whole ON whole.tenant_id = $1 AND whole.task_id = $2
+ORDER BY part.part;
+
+-- name: count_parts
+-- Into how many parts a plan is divided, and how many of them are not done. $1 tenant, $2 plan.
+SELECT count(*) AS part_count, count(*) FILTER (WHERE part.status = 'pending') AS open_count
+FROM (
+    SELECT (inputs ->> 'of')::bigint AS part_count
+    FROM agent_task
+    WHERE tenant_id = $1 AND task_id = leo_key_id('dispatch_part', $1, $2, '0')
+) AS first
+CROSS JOIN LATERAL generate_series(0, first.part_count - 1) AS number
+CROSS JOIN LATERAL (
+    SELECT status
+    FROM agent_task
+    WHERE tenant_id = $1 AND task_id = leo_key_id('dispatch_part', $1, $2, number::text)
+    LIMIT 1
+) AS part;
+
+-- name: lock_whole_plan
+-- Where a plan stands, which is held for the transaction. $1 tenant, $2 plan.
+SELECT status FROM agent_task WHERE tenant_id = $1 AND task_id = $2 FOR NO KEY UPDATE;
+
+-- name: leave_plan
+-- Gives a claimed plan, or a part of one, back: to be looked at again after a time ($4) at the latest, or at once
+-- where the whole was called off or goes on already. $1 tenant, $2 task, $3 by whom.
+UPDATE agent_task AS claimed
+SET lease_until = NULL,
+    due_at = CASE whole.status WHEN 'paused' THEN now() + $4::interval ELSE now() END,
+    held_by = CASE whole.status WHEN 'paused' THEN 'dispatch' END
+FROM agent_task AS whole
+WHERE
+    claimed.tenant_id = $1 AND claimed.task_id = $2 AND claimed.lease_owner = $3 AND claimed.status = 'pending'
+    AND whole.tenant_id = $1 AND whole.task_id = claimed.parent_task_id;
+
+-- name: await_parts
+-- Gives a plan back whose parts are under way; the last one ends it, and it is looked at again after a time ($4) at the
+-- latest. $1 tenant, $2 plan, $3 by whom.
+UPDATE agent_task
+SET lease_until = NULL,
+    due_at = now() + $4::interval
+WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending';
 
 -- name: list_members
 -- The next members of a frozen audience, in the order of their ids. $1 tenant, $2 snapshot, $3 after which
--- profile, $4 how many.
+-- profile, $4 how many, $5 up to which profile, or null.
 SELECT profile_id
 FROM segment_snapshot_member
-WHERE tenant_id = $1 AND snapshot_id = $2 AND profile_id > $3
+WHERE tenant_id = $1 AND snapshot_id = $2 AND profile_id > $3 AND ($5::text IS NULL OR profile_id <= $5)
 ORDER BY profile_id
 LIMIT $4;
 
 -- name: end_plan
--- Ends a plan that this claim still holds. $1 tenant, $2 task, $3 by whom, $4 completed or failed, $5 result.
+-- Ends a plan, or a part of one, that this claim still holds. $1 tenant, $2 task, $3 by whom, or null for whoever,
+-- $4 completed, failed or cancelled, $5 result.
 UPDATE agent_task
 SET status = $4,
+    held_by = NULL,
     result = coalesce(result, $5)
-WHERE tenant_id = $1 AND task_id = $2 AND lease_owner = $3 AND status = 'pending'
+WHERE tenant_id = $1 AND task_id = $2 AND ($3::text IS NULL OR lease_owner = $3) AND status = 'pending'
 RETURNING task_id;
 
 -- name: load_deliveries

@@ -84,5 +84,7 @@ GROUP BY current.delivery_status
 ORDER BY current.delivery_status;
 
 -- name: count_open
--- How many tasks of a plan still have something to do. $1 tenant, $2 plan.
-SELECT count(*) FROM agent_task WHERE parent_task_id = $2 AND tenant_id = $1 AND status = 'pending';
+-- How many decisions of a plan still have something to do. $1 tenant, $2 plan.
+SELECT count(*)
+FROM agent_task
+WHERE parent_task_id = $2 AND tenant_id = $1 AND status = 'pending' AND task_type = 'execute';

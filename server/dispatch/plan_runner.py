@@ -11,13 +11,15 @@ from uuid import UUID, uuid4
 from server.dispatch.delivery_store import BEGINNING, Claim, DeliveryStore
 from server.dispatch.model import DISPATCH_QUEUE
 from server.dispatch.plan_store import ClaimedPlan, PlanStore
+from server.dispatch.steps import PAUSE_SECONDS
 from server.errors import LeoError, Overloaded, Unavailable
 from server.platform.logging import get_logger
-from server.platform.postgres import Database
+from server.platform.postgres import Connection, Database
 
 _PAGE: Final = 500
 _PAGE_TRIES: Final = 5
 _PAUSE_SECONDS: Final = 0.5
+_PARTS_PAUSE: Final = timedelta(minutes=10)
 _BUSY: Final = (Overloaded, Unavailable)
 
 
@@ -52,10 +54,12 @@ class PlanNotFinished(Exception):
 class PlanRunner:
     """The dispatches that this process carries out, one after the other.
 
-    A worker that dies leaves a lease that runs out; who claims the plan then goes on where the first one was,
-    and decides its last page again, which changes nothing.
+    A large one is divided into parts, ranges of members that are leased one by one, so that the fleet shares it. A
+    worker that dies leaves a lease that runs out; who claims its part then decides for it again from its beginning,
+    which changes nothing for those who were decided.
 
     Args:
+        part_members: how many members a part has; more than that divide a plan.
         lease_seconds: how long a claim holds after each page.
         worker: names this process in claims.
     """
@@ -67,9 +71,11 @@ class PlanRunner:
         claims: DeliveryStore,
         store: PlanStore,
         decider: Decider,
+        part_members: int,
         lease_seconds: float,
         worker: str,
     ) -> None:
+        self._part_members = part_members
         self._database = database
         self._claims = claims
         self._store = store
@@ -112,32 +118,54 @@ class PlanRunner:
         except (LeoError, PlanNotFinished) as error:
             get_logger().warning("dispatch_waits", task_id=claim.task_id, exc_info=error)
 
-    async def _walk(self, tenant_id: UUID, plan_task_id: str, owner: str) -> None:
+    async def _walk(self, tenant_id: UUID, task_id: str, owner: str) -> None:
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
-            plan = await self._store.load_claimed_plan(connection, tenant_id, plan_task_id, owner)
-            after = await self._store.resume_plan_after(connection, tenant_id, plan_task_id, _PAGE)
-        while plan is not None:
+            plan = await self._store.load_claimed_plan(connection, tenant_id, task_id, owner)
+        if plan is None:
+            return
+        if not plan.is_part and plan.member_count > self._part_members:
+            await self._divide(tenant_id, plan, owner)
+        elif plan.plan_status == "cancelled":
+            await self._end(tenant_id, plan, owner, status="cancelled")
+        else:
+            await self._walk_members(tenant_id, plan, owner)
+
+    async def _walk_members(self, tenant_id: UUID, plan: ClaimedPlan, owner: str) -> None:
+        after = plan.after
+        while True:
             lease = timedelta(0) if self._stopping else self._lease
             members = await self._page(tenant_id, plan, owner, after, lease)
             if members is None or self._stopping:
                 return
             if not members:
-                await self._end(tenant_id, plan, owner)
+                await self._end(tenant_id, plan, owner, status="completed")
                 return
             await self._decide(tenant_id, plan, members)
             after = members[-1]
 
+    async def _divide(self, tenant_id: UUID, plan: ClaimedPlan, owner: str) -> None:
+        """Parts for the whole fleet, once; then the plan waits until the last of them ends it."""
+        async with self._database.tenant_transaction(tenant_id) as connection:
+            if not await self._store.extend_lease(connection, tenant_id, plan.task_id, owner, self._lease):
+                return
+            parts = await self._store.count_parts(connection, tenant_id, plan.task_id)
+            if parts.part_count == 0:
+                await self._store.split_plan(connection, tenant_id, plan.task_id, self._part_members)
+            elif parts.open_count == 0:
+                await self._end_whole(connection, tenant_id, plan.task_id)
+            await self._store.await_parts(connection, tenant_id, plan.task_id, owner, _PARTS_PAUSE)
+
     async def _page(
         self, tenant_id: UUID, plan: ClaimedPlan, owner: str, after: str, lease: timedelta
     ) -> list[str] | None:
-        """The next members, with the lease renewed; None when the claim was lost."""
+        """The next members, with the lease renewed; None when the claim was lost, or the plan does not go on."""
         async with self._database.tenant_transaction(tenant_id) as connection:
-            held = await self._store.extend_lease(connection, tenant_id, plan.plan_task_id, owner, lease)
+            held = await self._store.extend_lease(connection, tenant_id, plan.task_id, owner, lease)
             if not held:
+                pause = timedelta(seconds=PAUSE_SECONDS)
+                await self._store.leave_plan(connection, tenant_id, plan.task_id, owner, pause)
                 return None
-            return await self._store.list_members(
-                connection, tenant_id, plan.snapshot_id, after=after, limit=_PAGE
-            )
+            return await self._store.list_members(connection, tenant_id, plan, after=after, limit=_PAGE)
 
     async def _decide(self, tenant_id: UUID, plan: ClaimedPlan, members: Sequence[str]) -> None:
         """Decide a page; members that met a busy moment are asked again before the walk goes on.
@@ -161,9 +189,24 @@ class PlanRunner:
             await asyncio.sleep(_PAUSE_SECONDS)
         raise PlanNotFinished
 
-    async def _end(self, tenant_id: UUID, plan: ClaimedPlan, owner: str) -> None:
+    async def _end(self, tenant_id: UUID, plan: ClaimedPlan, owner: str, *, status: str) -> None:
+        """End a plan, or a part of one; the last part ends the whole."""
         async with self._database.tenant_transaction(tenant_id) as connection:
-            counts = await self._store.count_plan(connection, tenant_id, plan.plan_task_id)
-            await self._store.end_plan(
-                connection, tenant_id, plan.plan_task_id, owner, status="completed", result=counts
-            )
+            if not plan.is_part:
+                counts = await self._store.count_plan(connection, tenant_id, plan.task_id)
+                await self._store.end_plan(
+                    connection, tenant_id, plan.task_id, owner, status=status, result=counts
+                )
+                return
+            # Whoever ends a part holds the whole meanwhile: of two last parts, one sees the other's end.
+            whole = await self._store.lock_whole_plan(connection, tenant_id, plan.plan_task_id)
+            await self._store.end_plan(connection, tenant_id, plan.task_id, owner, status=status, result={})
+            parts = await self._store.count_parts(connection, tenant_id, plan.plan_task_id)
+            if whole == "pending" and parts.open_count == 0:
+                await self._end_whole(connection, tenant_id, plan.plan_task_id)
+
+    async def _end_whole(self, connection: Connection, tenant_id: UUID, plan_task_id: str) -> None:
+        counts = await self._store.count_plan(connection, tenant_id, plan_task_id)
+        await self._store.end_plan(
+            connection, tenant_id, plan_task_id, None, status="completed", result=counts
+        )

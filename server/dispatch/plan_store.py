@@ -16,12 +16,38 @@ from server.platform.queries import Queries
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPlan:
-    """A dispatch that this claim holds."""
+    """A dispatch, or a part of one, that this claim holds.
 
+    Args:
+        task_id: what is claimed; a part has an id of its own.
+        plan_task_id: the whole.
+        plan_status: where the whole stands.
+        member_count: of the whole audience.
+        after, through: between which members this part lies; the last one is None where the whole is one part.
+    """
+
+    task_id: str
     plan_task_id: str
+    plan_status: str
     marketing_event_id: str
     snapshot_id: str
     occurred_at: datetime
+    member_count: int
+    after: str
+    through: str | None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a divided plan."""
+        return self.task_id != self.plan_task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Into how many parts a plan is divided, 0 for not at all, and how many of them are not done."""
+
+    part_count: int
+    open_count: int
 
 
 class PlanStore:
@@ -31,36 +57,54 @@ class PlanStore:
         self._queries = Queries.load("dispatch")
 
     async def load_claimed_plan(
-        self, connection: Connection, tenant_id: UUID, plan_task_id: str, owner: str
+        self, connection: Connection, tenant_id: UUID, task_id: str, owner: str
     ) -> ClaimedPlan | None:
-        """The plan, as long as the claim holds it."""
-        row = await connection.fetchrow(self._queries["load_claimed_plan"], tenant_id, plan_task_id, owner)
-        if row is None:
-            return None
-        return ClaimedPlan(row["task_id"], row["marketing_event_id"], row["snapshot_id"], row["occurred_at"])
+        """What is claimed, as long as the claim holds it."""
+        row = await connection.fetchrow(self._queries["load_claimed_plan"], tenant_id, task_id, owner)
+        return ClaimedPlan(**dict(row)) if row else None
 
-    async def resume_plan_after(
-        self, connection: Connection, tenant_id: UUID, plan_task_id: str, page: int
-    ) -> str:
-        """The member after which to go on; empty for the beginning."""
-        after = await connection.fetchval(self._queries["resume_plan_after"], tenant_id, plan_task_id, page)
-        return after or ""
+    async def split_plan(self, connection: Connection, tenant_id: UUID, plan_task_id: str, size: int) -> None:
+        """Divide the audience into parts of so many members."""
+        await connection.execute(self._queries["split_plan"], tenant_id, plan_task_id, size)
+
+    async def count_parts(self, connection: Connection, tenant_id: UUID, plan_task_id: str) -> Parts:
+        """How far the parts of a plan are."""
+        row = await connection.fetchrow(self._queries["count_parts"], tenant_id, plan_task_id)
+        assert row is not None
+        return Parts(**dict(row))
 
     async def list_members(
-        self, connection: Connection, tenant_id: UUID, snapshot_id: str, *, after: str, limit: int
+        self, connection: Connection, tenant_id: UUID, plan: ClaimedPlan, *, after: str, limit: int
     ) -> list[str]:
-        """The next members of the audience."""
-        rows = await connection.fetch(self._queries["list_members"], tenant_id, snapshot_id, after, limit)
+        """The next members of this part of the audience."""
+        rows = await connection.fetch(
+            self._queries["list_members"], tenant_id, plan.snapshot_id, after, limit, plan.through
+        )
         return [row["profile_id"] for row in rows]
 
     async def extend_lease(
-        self, connection: Connection, tenant_id: UUID, plan_task_id: str, owner: str, lease: timedelta
+        self, connection: Connection, tenant_id: UUID, task_id: str, owner: str, lease: timedelta
     ) -> bool:
-        """Whether the claim still held, and holds on."""
-        extended = await connection.fetchval(
-            self._queries["extend_lease"], tenant_id, plan_task_id, owner, lease
-        )
+        """Whether the claim still held, and holds on; False also where the whole is paused or called off."""
+        extended = await connection.fetchval(self._queries["extend_lease"], tenant_id, task_id, owner, lease)
         return extended is not None
+
+    async def leave_plan(
+        self, connection: Connection, tenant_id: UUID, task_id: str, owner: str, pause: timedelta
+    ) -> None:
+        """Give a part back whose whole does not go on; nothing happens where the claim was lost."""
+        await connection.execute(self._queries["leave_plan"], tenant_id, task_id, owner, pause)
+
+    async def await_parts(
+        self, connection: Connection, tenant_id: UUID, plan_task_id: str, owner: str, pause: timedelta
+    ) -> None:
+        """Give a plan back whose parts are under way."""
+        await connection.execute(self._queries["await_parts"], tenant_id, plan_task_id, owner, pause)
+
+    async def lock_whole_plan(self, connection: Connection, tenant_id: UUID, plan_task_id: str) -> str:
+        """Where the plan stands; it stays so for the transaction."""
+        status: str = await connection.fetchval(self._queries["lock_whole_plan"], tenant_id, plan_task_id)
+        return status
 
     async def count_plan(self, connection: Connection, tenant_id: UUID, plan_task_id: str) -> dict[str, int]:
         """How many members were decided, and to how many of them something is sent."""
@@ -72,12 +116,12 @@ class PlanStore:
         self,
         connection: Connection,
         tenant_id: UUID,
-        plan_task_id: str,
-        owner: str,
+        task_id: str,
+        owner: str | None,
         *,
         status: str,
         result: Mapping[str, Any],
     ) -> None:
-        """End the plan, unless the claim was lost."""
+        """End a plan or a part, unless the claim was lost; without an owner, whoever holds it."""
         document = orjson.dumps(dict(result)).decode()
-        await connection.execute(self._queries["end_plan"], tenant_id, plan_task_id, owner, status, document)
+        await connection.execute(self._queries["end_plan"], tenant_id, task_id, owner, status, document)

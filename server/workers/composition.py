@@ -183,6 +183,7 @@ def _dispatch_jobs(
         claims=DeliveryStore(),
         store=PlanStore(),
         decider=decider,
+        part_members=settings.dispatch_part_members,
         lease_seconds=settings.lease_seconds,
         worker=_worker_name(),
     )

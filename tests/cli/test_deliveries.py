@@ -25,6 +25,7 @@ async def test_what_failed_is_listed_and_queued_again_and_a_dispatch_is_called_o
     channel: grpc.aio.Channel,
     token_for: TokenFor,
     app: asyncpg.Connection,
+    proof: asyncpg.Connection,
     tenant_a: Tenant,
     tmp_path: Path,
 ) -> None:
@@ -51,8 +52,9 @@ async def test_what_failed_is_listed_and_queued_again_and_a_dispatch_is_called_o
     assert decided.delivery_key in listed
     assert "SMTP_550" in listed
     assert "series 2" in await said("deliveries", "requeue", decided.delivery_key)
+    await proof.execute("update agent_task set due_at = now() - interval '1 minute' where profile_id = 'lan'")
     assert decided.delivery_key not in await said("deliveries", "--failed")
-    assert "waits for a worker" in await said("deliveries", "explain", decided.delivery_key)
+    assert "no worker has taken it" in await said("deliveries", "explain", decided.delivery_key)
     assert await said("dispatch", "pause", plan) == f"{plan} paused\n"
     assert await said("dispatch", "cancel", plan) == f"{plan} cancelled\n"
     assert await said("dispatch", "watch", plan) == "cancelled: 0 of 1 decided\n"

@@ -31,7 +31,7 @@ async def test_every_member_is_decided_and_those_who_agreed_get_one_mail(
     proof: asyncpg.Connection,
     tenant_a: Tenant,
 ) -> None:
-    """Three pages; the first worker is killed in the middle, the second one goes on."""
+    """Eleven parts; the first worker is killed in the middle, the second one goes on."""
     definitions = await decisions.define(tenant_a, body="Dear {{ profile.first_name }}")
     snapshot_id = await _audience(decisions, app, tenant_a)
     stub: Any = DispatchServiceStub(channel)
@@ -47,11 +47,11 @@ async def test_every_member_is_decided_and_those_who_agreed_get_one_mail(
     async def begun() -> bool:
         return bool(await proof.fetchval("select exists (select from agent_task where outcome is not null)"))
 
-    first = workers.start(smtp_url=smtp.url)
+    first = workers.start(smtp_url=smtp.url, dispatch_part_members="100")
     await until(begun)
     first.kill()
     await proof.execute("update agent_task set lease_until = now() where status = 'pending'")
-    workers.start(smtp_url=smtp.url)
+    workers.start(smtp_url=smtp.url, dispatch_part_members="100")
 
     async def done() -> bool:
         pending = await proof.fetchval("select count(*) from agent_task where status = 'pending'")
@@ -67,6 +67,54 @@ async def test_every_member_is_decided_and_those_who_agreed_get_one_mail(
     assert sum(statuses.values()) == MEMBERS * 4 // 5
     assert set(statuses) <= {"sent", "unknown"}
     assert len(smtp.arrived) == len(set(smtp.arrived))
+
+
+async def test_several_workers_share_one_dispatch(
+    workers: Workers,
+    decisions: Decisions,
+    smtp: ScriptedSmtp,
+    channel: grpc.aio.Channel,
+    token_for: TokenFor,
+    app: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: Tenant,
+) -> None:
+    """Two processes, each with parts of its own; every member is decided once, and the last part ends the whole."""
+    definitions = await decisions.define(tenant_a, body="Dear {{ profile.first_name }}")
+    snapshot_id = await _audience(decisions, app, tenant_a)
+    pair = [workers.start(smtp_url=smtp.url, dispatch_part_members="10") for _ in range(2)]
+    for worker in pair:
+        await worker.ready()
+    stub: Any = DispatchServiceStub(channel)
+    metadata = bearer(token_for(tenant_a, SCOPES))
+    request = wire.DispatchRequest(
+        source_request_id="spring",
+        marketing_event_id=definitions.marketing_event_id,
+        snapshot_id=snapshot_id,
+    )
+    plan = (await stub.Dispatch(request, metadata=metadata)).plan
+    watched = [
+        progress
+        async for progress in stub.WatchDispatch(
+            wire.WatchDispatchRequest(plan_task_id=plan.plan_task_id), metadata=metadata, timeout=120
+        )
+    ]
+
+    assert watched[-1].ended
+    assert (watched[-1].plan.status, watched[-1].plan.decided_count) == (
+        wire.DISPATCH_STATUS_COMPLETED,
+        MEMBERS,
+    )
+    decided = [progress.plan.decided_count for progress in watched]
+    assert decided == sorted(decided)
+    owners = await proof.fetch(
+        "select split_part(lease_owner, ':', 2)::int as pid, count(*) from agent_task"
+        " where parent_task_id = $1 and task_type = 'plan' and status = 'completed' group by 1",
+        plan.plan_task_id,
+    )
+    assert {row["pid"] for row in owners} == {worker.pid for worker in pair}
+    assert sum(row["count"] for row in owners) == MEMBERS // 10
+    assert len(smtp.arrived) == len(set(smtp.arrived)) == MEMBERS * 4 // 5
 
 
 async def _audience(decisions: Decisions, app: asyncpg.Connection, tenant: Tenant) -> str:

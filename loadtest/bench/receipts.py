@@ -24,7 +24,7 @@ from server.platform.postgres import Database
 
 _PROFILES = 1_000
 _PART = 5  # of the events of a stream run: so many messages, with two receipts each
-_CALLERS = 64
+_CALLERS = 256
 _SECRET = "bench-app-secret"
 _KEYS = f"bench:{urlsafe_b64encode(bytes(32)).decode()}"
 _TASKS = """

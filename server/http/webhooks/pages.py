@@ -22,7 +22,9 @@ from server.platform.logging import get_logger
 LARGEST_BODY: Final = 1024 * 1024
 """Bytes; providers send at most some hundred thousand."""
 
-_MOST_AT_ONCE: Final = 256
+_MOST_BYTES_AT_ONCE: Final = 64 * LARGEST_BODY
+# What a request takes beside its body.
+_BYTES_OF_A_REQUEST: Final = 16 * 1024
 _BODY_SECONDS: Final = 10.0
 _LOG_EVERY_SECONDS: Final = 1.0
 _requests = Counter(
@@ -44,7 +46,7 @@ class WebhookPages:
     def __init__(self, *, accounts: WebhookAccounts, recorder: ReceiptRecorder) -> None:
         self._accounts = accounts
         self._recorder = recorder
-        self._running = 0
+        self._bytes = 0
         self._logged_at = 0.0
 
     def application(self) -> web.Application:
@@ -83,9 +85,10 @@ class WebhookPages:
         tenant_id = _uuid(request.match_info["tenant_id"])
         if source is None or tenant_id is None:
             return self._refused(None, None, 404, "NO_SUCH_WEBHOOK")
-        if self._running >= _MOST_AT_ONCE:
+        size = _BYTES_OF_A_REQUEST + _announced(request)
+        if self._bytes + size > _MOST_BYTES_AT_ONCE:
             return self._refused(source, tenant_id, 503, "SERVER_OVERLOADED")
-        self._running += 1
+        self._bytes += size
         try:
             response = await answer(request, source, tenant_id)
         except Refusal as error:
@@ -100,7 +103,7 @@ class WebhookPages:
             get_logger().error("receipts_not_recorded", provider=source.provider, exc_info=error)
             return self._refused(source, tenant_id, 500, "INTERNAL")
         finally:
-            self._running -= 1
+            self._bytes -= size
         _requests.labels(source.provider, "OK").inc()
         return response
 
@@ -118,6 +121,12 @@ class WebhookPages:
             )
         headers = {"Retry-After": "1"} if status == 503 else {}
         return web.json_response({"reason": reason}, status=status, headers=headers)
+
+
+def _announced(request: web.Request) -> int:
+    """Bytes that the body may have; more is refused while it is read."""
+    length = request.content_length
+    return LARGEST_BODY if length is None else min(length, LARGEST_BODY)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -90,9 +90,9 @@ async def test_a_receipt_is_recorded_once_and_only_when_it_is_signed(
     assert await shop.aside(tenant_a) == []
 
 
-async def test_read_before_delivered(site: Site, shop: Shop, wire: Wire, tenant_a: Tenant) -> None:
-    if not wire.reads:
-        pytest.skip("tells it by watermarks only")
+@pytest.mark.parametrize("kind", [kind for kind in TELLING if kind.reads], ids=lambda kind: kind.__name__)
+async def test_read_before_delivered(site: Site, shop: Shop, kind: type[Wire], tenant_a: Tenant) -> None:
+    wire = kind()
     await shop.account(tenant_a, wire)
     decided = await shop.sent(tenant_a, wire.channel, "message-1")
     assert await site.post(tenant_a, wire.name, wire.sent(wire.read("message-1"))) == TAKEN
@@ -216,6 +216,21 @@ async def test_a_receipt_after_the_fallback_is_a_double(site: Site, shop: Shop, 
     await shop.fall_back(decided, "email")
     assert await site.post(tenant_a, wire.name, wire.sent(wire.delivered("wamid.1"))) == TAKEN
     assert await shop.receipts(decided) == [("delivered", "LATE_RECEIPT")]
+
+
+async def test_a_bounce_ends_the_wait_for_a_receipt(
+    site: Site, shop: Shop, proof: asyncpg.Connection, tenant_a: Tenant
+) -> None:
+    wire = Whatsapp()
+    await shop.account(tenant_a, wire)
+    bounced = await shop.sent(tenant_a, "whatsapp", "wamid.1")
+    delivered = await shop.sent(tenant_a, "whatsapp", "wamid.2")
+    await proof.execute("update agent_task set due_at = now() + interval '1 hour'")
+    sent = wire.sent(wire.status("failed", "wamid.1"), wire.delivered("wamid.2"))
+    assert await site.post(tenant_a, wire.name, sent) == TAKEN
+    rows = await proof.fetch("select task_id, due_at <= now() as due from agent_task")
+    assert {row["task_id"]: row["due"] for row in rows} == {bounced.task_id: True, delivered.task_id: False}
+    assert await shop.receipts(bounced) == [("bounced", "META_UNKNOWN")]
 
 
 async def test_messenger_reads_until_a_time(

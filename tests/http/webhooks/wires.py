@@ -33,7 +33,7 @@ class Wire:
         name: in the path, and of the account.
         account: the channel under which the account is kept.
         channel: whose messages it tells of.
-        reads: whether it tells that single messages were read.
+        reads: whether it tells of single messages that they were read.
     """
 
     name: ClassVar[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -69,11 +70,17 @@ def profile_state(row: Columns, bundle: Bundle) -> ProfileState | None:
     return ProfileState(
         profile_id=row["profile_id"],
         attributes=_attributes(row, bundle),
-        segments=frozenset(orjson.loads(row["segments"])),
+        segments=_segments(row["segments"]),
         reachable=_reachable(row),
         consented=frozenset(row["consented"] or ()),
         time_zone=row["time_zone"],
     )
+
+
+@lru_cache(maxsize=16_384)
+def _segments(document: str) -> frozenset[str]:
+    """Many profiles are in the same segments."""
+    return frozenset(orjson.loads(document))
 
 
 def _attributes(row: Columns, bundle: Bundle) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from server.dispatch.receipt_jobs import MOST_LOOKS, ReceiptJobs
 from server.dispatch.receipt_recorder import ReceiptRecorder
 from server.dispatch.receipts import Receipt, ReceiptStore
 from server.embedded.database_setup import DatabaseUrls
+from server.http.webhooks.listener import webhooks
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.workers.routes import CeleryQueue, TaskName, celery_queue_of, wake_up_of
 from tests.decisions.waiting import locked, waiting_for_locks
 from tests.fixtures.logs import LogReader
 from tests.fixtures.tenants import Tenant
-from tests.http.webhooks.conftest import Shop, Site
+from tests.http.webhooks.conftest import KEYS, Shop, Site
 from tests.http.webhooks.wires import (
     NOW,
     PSID,
@@ -37,6 +38,7 @@ from tests.http.webhooks.wires import (
     Wire,
     Zalo,
 )
+from tests.platform.proxy import CuttingProxy
 
 TAKEN = (200, "")
 RECEIPTS = "select count(*) from delivery_log where delivery_status in ('delivered', 'read', 'bounced')"
@@ -300,6 +302,31 @@ async def test_the_answer_follows_the_commit(
         await waiting_for_locks(watcher, 1)
         assert not answer.done()
     assert await answer == TAKEN
+    assert await shop.receipts(decided) == [("delivered", None)]
+
+
+async def test_lost_connections_are_told_and_the_repetition_is_one_row(
+    site: Site, shop: Shop, database: DatabaseUrls, tenant_a: Tenant
+) -> None:
+    """The statement may have arrived, its answer did not: the provider sends it again, to another server."""
+    wire = Whatsapp()
+    await shop.account(tenant_a, wire)
+    decided = await shop.sent(tenant_a, "whatsapp", "wamid.1")
+    sent = wire.sent(wire.delivered("wamid.1"))
+    async with CuttingProxy(database.app_url) as proxy:
+        pool = await Database.connect(
+            proxy.url, minimum_connections=1, maximum_connections=2, application_name="test-server"
+        )
+        async with webhooks(
+            "127.0.0.1:0", database=pool, keys=KEYS, share_port=False, drain_seconds=1
+        ) as address:
+            cut = Site(address, site.session)
+            assert await cut.post(tenant_a, wire.name, wire.sent(wire.status("sent", "wamid.1"))) == TAKEN
+            proxy.lose_answers()
+            status, reason = await cut.post(tenant_a, wire.name, sent)
+            assert (status, reason.isupper()) == (503, True)
+        await pool.close()
+    assert await site.post(tenant_a, wire.name, sent) == TAKEN
     assert await shop.receipts(decided) == [("delivered", None)]
 
 

@@ -55,21 +55,27 @@ async def drive(job: Mapping[str, Any], *, module: str = "loadtest.bench.client"
     Raises:
         SystemExit: a call failed.
     """
-    process = await asyncio.create_subprocess_exec(
+    process = await client_process(module)
+    output, errors = await process.communicate(json.dumps(job).encode())
+    if process.returncode != 0:
+        raise SystemExit(f"the client failed:\n{errors.decode()[-2000:]}")
+    report: dict[str, float] = json.loads(output)
+    return report
+
+
+async def client_process(module: str, *arguments: str) -> asyncio.subprocess.Process:
+    """A process of the benchmark's own, with pipes to its input and outputs."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         module,
+        *arguments,
         cwd=checkout_directory(),
         env=environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate(json.dumps(job).encode())
-    if process.returncode != 0:
-        raise SystemExit(f"the client failed:\n{errors.decode()[-2000:]}")
-    report: dict[str, float] = json.loads(output)
-    return report
 
 
 async def recorded_in(proof: asyncpg.Connection) -> Recorded:

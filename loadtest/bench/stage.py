@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from server.embedded.state import checkout_directory
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 SERVE = ("server.cli.main", "serve")
+WORK = ("server.cli.main", "worker")
 ECHO = ("loadtest.bench.echo_server",)
 
 
@@ -96,6 +98,32 @@ class Stage:
             yield Server(listen, process, database)
         finally:
             await asyncio.to_thread(stop, process)
+
+    @asynccontextmanager
+    async def worker(self, database: DatabaseUrls, **settings: str) -> AsyncIterator[Server]:
+        """A worker process on this database, with an empty Redis and broker, until the block ends.
+
+        Args:
+            settings: further LEO_ variables.
+        """
+        await self._empty_redis()
+        variables = {
+            **self._addresses.worker_environment(),
+            "LEO_DATABASE_URL": database.worker_url,
+            **settings,
+        }
+        log_path = self._directory / f"worker-{self._count}.log"
+        process = await asyncio.to_thread(_spawn, WORK, variables, log_path)
+        try:
+            await _until_working(process, log_path)
+            yield Server("", process, database)
+        finally:
+            await asyncio.to_thread(stop, process)
+
+    @property
+    def broker_url(self) -> str:
+        """Where workers are woken."""
+        return self._addresses.broker_url
 
     async def settle(self) -> None:
         """Write what earlier runs left to the disk, so that nobody pays for another's pages."""
@@ -178,6 +206,14 @@ async def _until_serving(listen: str, process: subprocess.Popen[bytes], log_path
                 raise SystemExit(f"the server ended at its start:\n{log_tail(log_path)}")
             await asyncio.wait([checking], timeout=0.1)
         checking.result()
+
+
+async def _until_working(process: subprocess.Popen[bytes], log_path: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while b'"working"' not in await asyncio.to_thread(log_path.read_bytes):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"the worker did not start:\n{log_tail(log_path)}")
+        await asyncio.sleep(0.1)
 
 
 async def _answer(call: grpc.aio.UnaryUnaryCall) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from loadtest.bench import (
     decisions,
     deliveries,
+    dispatch,
     evaluation,
     growth,
     overload,
@@ -21,6 +22,7 @@ _MODULES = (
     decisions,
     snapshots,
     deliveries,
+    dispatch,
     receipts,
     ticks,
     overload,

@@ -26,16 +26,17 @@ GROUPS = {
     "growth": ["decide_memory", "decide_profiles_1000000", "reservation_rewarm_100000"],
     "workers": ["decide_stream_2_workers"],
     "overload": ["overload_unary", "overload_batch"],
+    "dispatch": ["dispatch", "dispatch_latency_500"],
     "receipts": ["receipts", "receipts_batched"],
     "rows": ["copy_task_rows", "snapshot_10000", "snapshot_1000000", "delivery_insert"],
 }
 WITH_BASELINE = {
     *("decide_unary_c64", "decide_stream", "decide_stream_1000_tenants", "snapshot_10000", "overload_unary"),
-    *("decide_profiles_1000000", "reservation_rewarm_100000"),
+    *("decide_profiles_1000000", "reservation_rewarm_100000", "dispatch"),
 }
 WITH_LATENCY = {
     *("decide_unary_c64", "decide_open_500", "delivery_insert", "ticks_1000000_rules", "evaluate_100"),
-    *("overload_unary", "overload_batch", "receipts", "receipts_batched"),
+    *("overload_unary", "overload_batch", "receipts", "receipts_batched", "dispatch_latency_500"),
 }
 WITHOUT_ROWS = {"echo_c64", "evaluate_100"}
 MAY_SHRINK = {"decide_memory"}

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import grpc
 from leo.activation.v1 import alert_service_pb2 as wire
 from leo_client import LeoApiError, LeoClient
-
-# What gRPC says where a write met the end of its stream, in place of the status that the server ended it with.
-_FAILED_WRITE: Final = "Internal error from Core"
 
 
 class _Requests:
@@ -79,10 +75,6 @@ class OwnerStream:
             return (await anext(self._answers)).result
         except StopAsyncIteration:
             raise LeoApiError(grpc.StatusCode.UNAVAILABLE, "the server ended the stream") from None
-        except LeoApiError as error:
-            if error.code is grpc.StatusCode.INTERNAL and _FAILED_WRITE in str(error):
-                raise LeoApiError(grpc.StatusCode.UNAVAILABLE, "the stream broke during a write") from error
-            raise
 
 
 class Streams:

@@ -93,6 +93,10 @@ class InternalFault(LeoApiError):
     """A fault of the server; `metadata["fault_id"]` finds it in the server's log."""
 
 
+# What gRPC says where a write met the end of its stream, in place of the status that the server ended it with
+# (github.com/grpc/grpc/issues/36066). Nobody knows that status any more; to call again is right for all of them.
+_FAILED_WRITE: Final = "Internal error from Core"
+
 _CLASSES: Final[Mapping[grpc.StatusCode, type[LeoApiError]]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
     grpc.StatusCode.NOT_FOUND: NotFound,
@@ -117,6 +121,8 @@ def decode_error(
         message: the status text.
         trailers: the trailing metadata.
     """
+    if code is grpc.StatusCode.INTERNAL and _FAILED_WRITE in (message or ""):
+        return Unavailable(grpc.StatusCode.UNAVAILABLE, "the stream ended during a write")
     error = _CLASSES.get(code, LeoApiError)(code=code, message=message or "")
     for detail in _status(trailers).details:
         _read_detail(error, detail)

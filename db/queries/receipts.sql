@@ -97,7 +97,7 @@ woken AS (
             AND waiting.status = 'pending'
             AND waiting.due_at > statement_timestamp()
         ORDER BY waiting.task_id
-        FOR UPDATE SKIP LOCKED
+        FOR NO KEY UPDATE SKIP LOCKED
     )
 ),
 aside AS (

@@ -93,7 +93,9 @@ class IsolatingPipeline:
                 async with self._database.transaction() as connection:
                     await self._store.ensure_month(connection, month)
                 return
-        raise Unavailable("DATABASE_UNAVAILABLE", "the database is lost at every COMMIT; nothing was recorded")
+        raise Unavailable(
+            "DATABASE_UNAVAILABLE", "the database is lost at every COMMIT; nothing was recorded"
+        )
 
 
 def _batch(pairs: Iterable[tuple[UUID, Event]]) -> Batch:

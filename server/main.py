@@ -29,14 +29,14 @@ from server.catalog.rpc import CatalogServicer
 from server.catalog.service import CatalogService
 from server.config import ServerSettings
 from server.decisions.assembly import running_decisions
-from server.decisions.backtest_store import BacktestStore
-from server.decisions.backtesting import BacktestService
-from server.decisions.replay_store import ReplayStore
-from server.decisions.replaying import ReplayService
+from server.decisions.backtest.service import BacktestService
+from server.decisions.backtest.store import BacktestStore
+from server.decisions.replay.service import ReplayService
+from server.decisions.replay.store import ReplayStore
+from server.decisions.replay.stored_bundles import StoredBundles
 from server.decisions.rpc import DecisionServicer, gates
 from server.decisions.service import DecisionService
 from server.decisions.store import DecisionStore
-from server.decisions.stored_bundles import StoredBundles
 from server.dispatch.channels.registry import CHANNEL_TYPES, RESEND_SAFE
 from server.dispatch.control import DispatchControl
 from server.dispatch.control_store import ControlStore

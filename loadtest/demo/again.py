@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from server.decisions.replay_span import Span, SpanReplay, SpanReport
-from server.decisions.replay_store import ReplayStore
-from server.decisions.stored_bundles import StoredBundles
+from server.decisions.replay.span import Span, SpanReplay, SpanReport
+from server.decisions.replay.store import ReplayStore
+from server.decisions.replay.stored_bundles import StoredBundles
 from server.platform.postgres import Database
 
 _EVER: Final = (datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))

@@ -33,7 +33,7 @@ from loadtest.demo.purchases import Purchase
 from loadtest.demo.reconcile import Figures, reconcile
 from loadtest.demo.report import Times, most_telling
 from server.cli.token import TENANT_SCOPES
-from server.decisions.replay_span import SpanReport
+from server.decisions.replay.span import SpanReport
 from server.embedded.token_issuer import REALM
 
 _TOKEN_SECONDS: Final = 3600

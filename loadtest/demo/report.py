@@ -21,7 +21,7 @@ from loadtest.demo.purchases import TIME_RULE
 from loadtest.demo.reconcile import Figures
 from loadtest.demo.rules import CONSENT_RULE, STATE_RULE
 from server.cli.trace import journey_tree
-from server.decisions.replay_span import SpanReport
+from server.decisions.replay.span import SpanReport
 
 _SHOWN_FAULTS: Final = 10
 

@@ -28,9 +28,9 @@ from server.cli.calling import ServerOption, TokenOption, calling
 from server.cli.environment import running_stack
 from server.cli.failure import CommandFailed
 from server.config import Settings, load_settings
-from server.decisions.replay_span import Span, SpanReplay, SpanReport
-from server.decisions.replay_store import ReplayStore
-from server.decisions.stored_bundles import StoredBundles
+from server.decisions.replay.span import Span, SpanReplay, SpanReport
+from server.decisions.replay.store import ReplayStore
+from server.decisions.replay.stored_bundles import StoredBundles
 from server.embedded.first_tenant import FIRST_TENANT
 from server.embedded.token_issuer import REALM
 from server.platform.clock import utc_now

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from server.decisions.bundle_cache import BundleCache
-from server.decisions.collector import BatchCollector
-from server.decisions.epochs import ReservationEpochs
 from server.decisions.facts_loader import FactsLoader
-from server.decisions.holding import Holding
 from server.decisions.isolation import IsolatingPipeline
 from server.decisions.pipeline import DecisionPipeline
 from server.decisions.planning import Planner
-from server.decisions.reservation import RedisReservations, ReservationSettings
+from server.decisions.queue.collector import BatchCollector
+from server.decisions.reservation.epochs import ReservationEpochs
+from server.decisions.reservation.holding import Holding
+from server.decisions.reservation.sets import RedisReservations, ReservationSettings
 from server.decisions.service import MAXIMUM_EVENTS, DecisionService, WakeUp
 from server.decisions.store import DecisionStore
 from server.platform.postgres import Database

@@ -10,12 +10,12 @@ import orjson
 from leo.activation.v1 import decision_service_pb2 as wire
 
 from server.conditions.checks import Check
-from server.decisions.backtest import BacktestReport, Changed, Message
-from server.decisions.backtest_store import BacktestSpan, Source
-from server.decisions.draft import Draft
+from server.decisions.backtest.draft import Draft
+from server.decisions.backtest.simulation import BacktestReport, Changed, Message
+from server.decisions.backtest.store import BacktestSpan, Source
 from server.decisions.model import Reason
-from server.decisions.replay import Difference
-from server.decisions.replaying import ReplayReport
+from server.decisions.replay.comparison import Difference
+from server.decisions.replay.service import ReplayReport
 from server.errors import FieldViolation, InvalidInput
 from server.wire import to_contact_policy, to_datetime, to_timestamp
 

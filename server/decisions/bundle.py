@@ -13,12 +13,12 @@ from server.conditions import Condition, Explainer, compile_explainer, compile_p
 from server.conditions.attributes import LOCATION, Attribute, Source
 from server.conditions.closure import Predicate
 from server.contact_policy import QuietHours
-from server.decisions.arms import Window
-from server.decisions.definition_limits import limits_of, scopes_of
-from server.decisions.experiments import compile_experiments, compile_holdout
+from server.decisions.arms.definitions import compile_experiments, compile_holdout
+from server.decisions.arms.model import Window
 from server.decisions.explanation import rule_explanations
-from server.decisions.limits import hold_request
 from server.decisions.model import Bundle, CandidateView, Reason, Rule, view_document
+from server.decisions.reservation.definition_limits import limits_of, scopes_of
+from server.decisions.reservation.limits import hold_request
 
 _IN_PROFILE = (Source.COLUMN, Source.DOCUMENT)
 

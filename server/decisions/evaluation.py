@@ -15,7 +15,7 @@ import orjson
 
 from server.conditions import Facts
 from server.conditions.closure import Predicate
-from server.decisions.arms import NO_ARMS, Arm, ArmView, Holdout
+from server.decisions.arms.model import NO_ARMS, Arm, ArmView, Holdout
 from server.decisions.explanation import summarise
 from server.decisions.model import (
     HURDLE,

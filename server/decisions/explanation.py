@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from server.conditions import Condition, describe
-from server.decisions.arms import ArmView
+from server.decisions.arms.model import ArmView
 from server.decisions.model import CandidateResult, DecisionInputs, Limit, LimitKind, Reason
 
 _WITHOUT_CANDIDATE = {

@@ -12,8 +12,8 @@ from uuid import UUID
 import orjson
 
 from server.conditions.windows import PastEvent, Window, WindowValue, measure
-from server.decisions.arms import Counts
-from server.decisions.assignment import draw_arms, draw_holdout
+from server.decisions.arms.assignment import draw_arms, draw_holdout
+from server.decisions.arms.model import Counts
 from server.decisions.model import Bundle, Columns, Event
 from server.decisions.state import Considered, facts_of, profile_state
 from server.decisions.store import DecisionStore

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import orjson
 
-from server.decisions.limits import microseconds
 from server.decisions.model import DispatchTarget, Event
+from server.decisions.reservation.limits import microseconds
 from server.errors import FieldViolation, InvalidInput
 from server.platform.ids import key_id
 from server.validation import EARLIEST, Violations, plain_document

@@ -9,7 +9,7 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from leo.activation.v1 import decision_service_pb2 as wire
 from leo.activation.v1 import error_reason_pb2
 
-from server.decisions.arms import ArmView
+from server.decisions.arms.model import ArmView
 from server.decisions.intake import IncomingEvent
 from server.decisions.model import DecisionRecord, Outcome, Reason
 from server.errors import InvalidInput, LeoError

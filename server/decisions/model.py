@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from server.conditions import Condition, Explainer, Facts
 from server.conditions import Window as PastWindow
 from server.contact_policy import QuietHours
-from server.decisions.arms import NO_ARMS, Arm, ArmView, Experiment, Holdout, HoldoutShare, Window
+from server.decisions.arms.model import NO_ARMS, Arm, ArmView, Experiment, Holdout, HoldoutShare, Window
 
 
 class Columns(Protocol):

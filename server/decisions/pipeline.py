@@ -19,13 +19,13 @@ from datetime import datetime
 from itertools import chain
 from typing import Final
 
-from server.decisions.epochs import ReservationEpochs, redis_reserves
 from server.decisions.evaluation import Outlines, conclude
-from server.decisions.holding import Holding, PendingSendExpired, Verdicts
 from server.decisions.model import DecisionRecord, Outcome
 from server.decisions.planning import Answers, Batch, Plan, Planner, TenantPlan
 from server.decisions.recording import DecisionWriter
-from server.decisions.reservation import EpochEnded, ReservationRequest, new_hold
+from server.decisions.reservation.epochs import ReservationEpochs, redis_reserves
+from server.decisions.reservation.holding import Holding, PendingSendExpired, Verdicts
+from server.decisions.reservation.sets import EpochEnded, ReservationRequest, new_hold
 from server.decisions.store import DecisionStore, EpochChanged, Fetch, TenantRows
 from server.errors import LeoError, Unavailable
 from server.platform.clock import utc_now

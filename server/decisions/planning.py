@@ -12,10 +12,10 @@ from uuid import UUID
 from server.decisions.bundle_cache import BundleCache
 from server.decisions.evaluation import screen
 from server.decisions.facts_loader import FactsLoader
-from server.decisions.limits import microseconds
 from server.decisions.model import Bundle, Columns, DecisionRecord, Event
 from server.decisions.recording import stored_record
-from server.decisions.reservation import ReservationRequest
+from server.decisions.reservation.limits import microseconds
+from server.decisions.reservation.sets import ReservationRequest
 from server.decisions.state import Considered
 from server.decisions.store import DecisionStore, Wanted
 from server.errors import AlreadyExists, LeoError, NotFound, Unavailable

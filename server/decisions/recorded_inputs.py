@@ -16,7 +16,7 @@ import orjson
 from server.conditions.attributes import COLUMNS, DOUBLE_COLUMNS
 from server.conditions.values import Kind
 from server.conditions.windows import WindowValue
-from server.decisions.arms import NO_ARMS, Arm, ArmView, Holdout
+from server.decisions.arms.model import NO_ARMS, Arm, ArmView, Holdout
 from server.decisions.model import Columns, DecisionInputs, DispatchTarget, Event, ProfileState, Verdict
 from server.decisions.state import facts_of
 from server.errors import PreconditionFailed

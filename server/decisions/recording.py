@@ -10,9 +10,8 @@ from uuid import UUID
 
 import orjson
 
-from server.decisions.arms import ArmView
+from server.decisions.arms.model import ArmView
 from server.decisions.explanation import explain
-from server.decisions.limits import microseconds, moment
 from server.decisions.model import (
     CandidateResult,
     CandidateView,
@@ -27,6 +26,7 @@ from server.decisions.model import (
     view_document,
 )
 from server.decisions.recorded_inputs import encode_inputs
+from server.decisions.reservation.limits import microseconds, moment
 from server.decisions.store import OutputRow, SendRow, TaskRow
 from server.platform.ids import audience_sha256, key_id
 

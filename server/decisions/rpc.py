@@ -11,9 +11,9 @@ from leo.activation.v1 import decision_service_pb2 as wire
 from leo.activation.v1 import decision_service_pb2_grpc
 
 from server.decisions.audit_messages import add_checks, from_backtest, from_replay, to_draft, to_span
-from server.decisions.backtesting import BacktestService
+from server.decisions.backtest.service import BacktestService
 from server.decisions.messages import Results, add_answers, from_record, to_event
-from server.decisions.replaying import ReplayService
+from server.decisions.replay.service import ReplayService
 from server.decisions.service import DecisionService
 from server.rpc.caller import current_caller
 from server.rpc.interceptors import Gate

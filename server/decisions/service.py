@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from server.decisions.collector import BatchCollector
 from server.decisions.intake import IncomingEvent, accept, decision_id, member_events
 from server.decisions.model import DecisionRecord, DispatchTarget, Event
 from server.decisions.pipeline import Answers
+from server.decisions.queue.collector import BatchCollector
 from server.decisions.recording import stored_record
 from server.decisions.store import DecisionStore
 from server.errors import InvalidInput, LeoError, NotFound

@@ -12,7 +12,7 @@ import orjson
 
 from server.conditions import Facts
 from server.conditions.windows import WindowValue
-from server.decisions.arms import NO_ARMS, Arm, Holdout
+from server.decisions.arms.model import NO_ARMS, Arm, Holdout
 from server.decisions.model import (
     Bundle,
     Columns,

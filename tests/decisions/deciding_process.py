@@ -11,7 +11,7 @@ import sys
 from uuid import UUID
 
 from server.decisions.assembly import running_decisions
-from server.decisions.reservation import ReservationSettings
+from server.decisions.reservation.sets import ReservationSettings
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly

@@ -6,7 +6,7 @@ from math import ceil
 
 import pytest
 
-from server.decisions.admission import Admission, Backlog, BatchCost, Work
+from server.decisions.queue.admission import Admission, Backlog, BatchCost, Work
 from server.errors import Overloaded
 
 LIMIT = 0.25

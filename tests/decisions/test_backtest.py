@@ -19,14 +19,14 @@ from leo.activation.v1 import decision_service_pb2 as wire
 from leo_client.errors import InvalidArgument, NotFound
 
 from server.contact_policy import FrequencyCap
-from server.decisions.backtest_store import BacktestSpan, BacktestStore, Source
-from server.decisions.backtesting import BacktestService
-from server.decisions.draft import Draft
+from server.decisions.backtest.draft import Draft
+from server.decisions.backtest.service import BacktestService
+from server.decisions.backtest.store import BacktestSpan, BacktestStore, Source
 from server.decisions.model import Reason
-from server.decisions.replay_store import ReplayStore
+from server.decisions.replay.store import ReplayStore
+from server.decisions.replay.stored_bundles import StoredBundles
 from server.decisions.service import DecisionService
 from server.decisions.store import DecisionStore
-from server.decisions.stored_bundles import StoredBundles
 from server.embedded.database_setup import DatabaseUrls
 from server.errors import Overloaded, PreconditionFailed
 from server.platform.ids import key_id

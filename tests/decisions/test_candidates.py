@@ -11,7 +11,7 @@ import pytest
 
 from server.decisions.assembly import running_decisions
 from server.decisions.model import DecisionRecord, Reason
-from server.decisions.reservation import ReservationSettings
+from server.decisions.reservation.sets import ReservationSettings
 from server.decisions.service import DecisionService
 from server.errors import PreconditionFailed
 from server.platform.postgres import Database

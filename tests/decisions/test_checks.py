@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from leo.activation.v1 import decision_service_pb2 as wire
 from leo_client import LeoClient
 
-from server.decisions.checks import candidate_checks
 from server.decisions.evaluation import decide
 from server.decisions.model import Reason
+from server.decisions.replay.checks import candidate_checks
 from tests.decisions.definitions import compiled, decided_inputs, documents
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile
 from tests.decisions.test_replay import copy_of

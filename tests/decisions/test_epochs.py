@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from server.decisions.epochs import ReservationEpochs
 from server.decisions.model import DecisionRecord, Reason
-from server.decisions.reservation import RedisReservations, ReservationSettings
+from server.decisions.reservation.epochs import ReservationEpochs
+from server.decisions.reservation.sets import RedisReservations, ReservationSettings
 from server.decisions.service import DecisionService
 from server.decisions.store import DecisionStore
 from server.platform.postgres import Database

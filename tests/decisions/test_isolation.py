@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 
 from server.decisions.assembly import running_decisions
-from server.decisions.epochs import ReservationEpochs
 from server.decisions.intake import IncomingEvent
 from server.decisions.model import DecisionRecord, Reason
-from server.decisions.reservation import RedisReservations, ReservationSettings
+from server.decisions.reservation.epochs import ReservationEpochs
+from server.decisions.reservation.sets import RedisReservations, ReservationSettings
 from server.decisions.service import DecisionService
 from server.decisions.store import DecisionStore
 from server.embedded.database_setup import DatabaseUrls

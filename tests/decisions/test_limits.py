@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.decisions.arms import Window
-from server.decisions.limits import Holder, hold_request, reserve_in_order, topic_token
+from server.decisions.arms.model import Window
 from server.decisions.model import ANY, Limit, LimitKind, Rule, Screened, Verdict
-from server.decisions.reservation import (
+from server.decisions.reservation.limits import Holder, hold_request, reserve_in_order, topic_token
+from server.decisions.reservation.sets import (
     RedisReservations,
     ReservationRequest,
     ReservationSettings,

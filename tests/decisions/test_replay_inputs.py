@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.conditions.windows import WindowValue
-from server.decisions.arms import HOLDOUT_VARIANT, Arm, ArmView, Holdout
+from server.decisions.arms.model import HOLDOUT_VARIANT, Arm, ArmView, Holdout
 from server.decisions.evaluation import decide
-from server.decisions.limits import moment
 from server.decisions.model import DecisionInputs, DispatchTarget, ProfileState, Verdict
 from server.decisions.recorded_inputs import decode_inputs, encode_inputs
+from server.decisions.reservation.limits import moment
 from server.decisions.state import facts_of
 from server.errors import PreconditionFailed
 from tests.decisions.definitions import (

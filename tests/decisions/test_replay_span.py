@@ -13,10 +13,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from server.decisions.replay_span import MOST_DIFFERING, Span, SpanReplay, SpanReport
-from server.decisions.replay_store import ReplayStore
+from server.decisions.replay.span import MOST_DIFFERING, Span, SpanReplay, SpanReport
+from server.decisions.replay.store import ReplayStore
+from server.decisions.replay.stored_bundles import StoredBundles
 from server.decisions.service import DecisionService
-from server.decisions.stored_bundles import StoredBundles
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.postgres import Database
 from server.platform.queries import Queries

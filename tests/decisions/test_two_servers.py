@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from leo.activation.v1 import decision_service_pb2 as wire
 
-from server.decisions.epochs import redis_reserves
+from server.decisions.reservation.epochs import redis_reserves
 from server.embedded.database_setup import DatabaseUrls
 from server.embedded.redis_server import RedisServer
 from tests.decisions.processes import ServingProcess, at_half, purchases, started

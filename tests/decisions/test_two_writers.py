@@ -14,7 +14,7 @@ from leo.activation.v1 import decision_service_pb2 as wire
 from leo.activation.v1 import decision_service_pb2_grpc
 from leo_client.errors import AlreadyExists
 
-from server.decisions.epochs import redis_reserves
+from server.decisions.reservation.epochs import redis_reserves
 from server.embedded.redis_server import RedisServer
 from tests.decisions.processes import ServingProcess, event, purchases
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile

@@ -14,8 +14,8 @@ from leo.activation.v1 import catalog_service_pb2 as wire
 from leo.activation.v1 import decision_service_pb2 as decision
 from leo.activation.v1.decision_service_pb2_grpc import DecisionServiceStub
 
-from server.decisions.arms import Experiment
-from server.decisions.experiments import compile_experiments
+from server.decisions.arms.definitions import compile_experiments
+from server.decisions.arms.model import Experiment
 from tests.catalog.conftest import Catalog, catalog, other_catalog, ready
 from tests.decisions.definitions import definition
 from tests.decisions.shop import NOON, add_profile

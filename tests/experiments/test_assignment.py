@@ -14,11 +14,11 @@ import asyncpg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.decisions.arms import HOLDOUT_VARIANT, Experiment, HoldoutShare, Window
-from server.decisions.assignment import draw_arm, draw_arms, draw_holdout
-from server.decisions.experiments import compile_experiments
+from server.decisions.arms.assignment import draw_arm, draw_arms, draw_holdout
+from server.decisions.arms.definitions import compile_experiments
+from server.decisions.arms.model import HOLDOUT_VARIANT, Experiment, HoldoutShare, Window
+from server.decisions.arms.thompson import best_shares
 from server.decisions.intake import IncomingEvent, accept
-from server.decisions.thompson import best_shares
 from tests.decisions.definitions import NOON, TENANT, compiled, definition, document, event
 
 PROFILES: Final = [f"profile-{number}" for number in range(100)]

@@ -14,9 +14,9 @@ from leo.activation.v1 import decision_service_pb2 as decision
 from leo.activation.v1 import tenant_service_pb2 as tenancy
 from leo.activation.v1.tenant_service_pb2_grpc import TenantServiceStub
 
-from server.decisions.arms import HOLDOUT_VARIANT, HoldoutShare
-from server.decisions.assignment import draw_arm, draw_holdout
-from server.decisions.thompson import best_shares
+from server.decisions.arms.assignment import draw_arm, draw_holdout
+from server.decisions.arms.model import HOLDOUT_VARIANT, HoldoutShare
+from server.decisions.arms.thompson import best_shares
 from tests.catalog.conftest import Catalog
 from tests.decisions.shop import NOON
 from tests.experiments.conftest import RUNNING, Till, as_decisions_see_it, begin, experiment, variant

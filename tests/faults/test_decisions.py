@@ -183,7 +183,7 @@ async def test_a_trap_kills_at_its_step_and_nothing_is_passed_on(
 async def test_a_trap_knows_the_scripts_of_the_reservations(redis_url: str) -> None:
     traps = Traps()
     point = FaultPoint("test", "redis", "begin_epoch", "answer", kills=False)
-    script = Scripts.load("decisions")["begin_epoch"]
+    script = Scripts.load("decisions/reservation")["begin_epoch"]
     async with through_proxy(redis_url, traps, 1) as url:
         pool = await RedisPool.connect(url, client_name="test")
         await pool.run(script, keys=["epoch"], arguments=[1])

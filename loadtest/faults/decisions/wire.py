@@ -48,7 +48,10 @@ class Conversation(Protocol):
 
 def check_steps() -> None:
     """Raises KeyError when a fault point names a step that the servers do not have."""
-    known = {"postgres": {COMMIT, *Queries.load("decisions")}, "redis": set(Scripts.load("decisions"))}
+    known = {
+        "postgres": {COMMIT, *Queries.load("decisions")},
+        "redis": set(Scripts.load("decisions/reservation")),
+    }
     for point in (*FAULT_POINTS, *CUTS):
         if point.step not in known[point.link]:
             raise KeyError(f"{point.name}: the servers have no step {point.step}")
@@ -59,7 +62,7 @@ def _steps_by_text() -> Mapping[bytes, str]:
 
 
 def _steps_by_hash() -> Mapping[bytes, str]:
-    return {script.sha1.encode(): name for name, script in Scripts.load("decisions").items()}
+    return {script.sha1.encode(): name for name, script in Scripts.load("decisions/reservation").items()}
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from server.decisions.bundle import compile_bundle
 from server.decisions.model import Bundle
-from server.decisions.replay_store import ReplayStore
+from server.decisions.replay.store import ReplayStore
 from server.errors import InvalidInput, PreconditionFailed
 from server.platform.postgres import Connection
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from math import ceil
 from uuid import UUID
 
-from server.decisions.admission import Backlog, Work
 from server.decisions.model import Event
 from server.decisions.pipeline import Answers, Batch
-from server.decisions.telemetry import Shape
-from server.decisions.waiting_line import WaitingLine
+from server.decisions.queue.admission import Backlog, Work
+from server.decisions.queue.telemetry import Shape
+from server.decisions.queue.waiting_line import WaitingLine
 
 
 @dataclass(frozen=True, slots=True)

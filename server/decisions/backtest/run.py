@@ -14,15 +14,15 @@ from typing import Any, Final
 import asyncpg
 
 from server.contact_policy import LONGEST_WINDOW_SECONDS
-from server.decisions.backtest import BacktestReport, Simulation, holder_of_send
-from server.decisions.backtest_cases import CaseLoader, Known, Rules, make_case
-from server.decisions.backtest_store import BacktestSpan, BacktestStore
+from server.decisions.backtest.cases import CaseLoader, Known, Rules, make_case
+from server.decisions.backtest.draft import Draft, with_draft
+from server.decisions.backtest.simulation import BacktestReport, Simulation, holder_of_send
+from server.decisions.backtest.store import BacktestSpan, BacktestStore
 from server.decisions.bundle import compile_bundle
-from server.decisions.draft import Draft, with_draft
-from server.decisions.limits import Holder
 from server.decisions.model import Bundle
+from server.decisions.replay.stored_bundles import StoredBundles
+from server.decisions.reservation.limits import Holder
 from server.decisions.store import DecisionStore
-from server.decisions.stored_bundles import StoredBundles
 from server.errors import InvalidInput, PreconditionFailed
 from server.platform.clock import utc_now
 from server.platform.postgres import Connection

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from server.decisions.limits import scope_token, topic_token
 from server.decisions.model import ANY, Limit, LimitKind
+from server.decisions.reservation.limits import scope_token, topic_token
 
 _US: Final = 1_000_000
 

@@ -14,9 +14,9 @@ import orjson
 
 from server.conditions import Window, measure
 from server.conditions.windows import PastEvent
-from server.decisions.assignment import draw_arms, draw_holdout
-from server.decisions.backtest import NOTHING_HAPPENED, Case, Happened, message_of
-from server.decisions.backtest_store import BacktestStore
+from server.decisions.arms.assignment import draw_arms, draw_holdout
+from server.decisions.backtest.simulation import NOTHING_HAPPENED, Case, Happened, message_of
+from server.decisions.backtest.store import BacktestStore
 from server.decisions.facts_loader import event_spans
 from server.decisions.intake import task_id
 from server.decisions.model import Bundle, Columns, DecisionInputs, Event, ProfileState

@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from server.decisions.draft import DRAFT_ID
+from server.decisions.backtest.draft import DRAFT_ID
 from server.decisions.evaluation import conclude, screen
-from server.decisions.limits import Holder, microseconds, reserve_in_order, scope_token, topic_token
 from server.decisions.model import Bundle, Columns, Decision, DecisionInputs, Reason, Rule
+from server.decisions.reservation.limits import (
+    Holder,
+    microseconds,
+    reserve_in_order,
+    scope_token,
+    topic_token,
+)
 
 _PRUNED_FROM = 32
 Message = tuple[str, str]

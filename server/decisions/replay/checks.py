@@ -9,8 +9,7 @@ from typing import Final
 
 from server.conditions import Condition
 from server.conditions.checks import Check, check
-from server.decisions.arms import Window
-from server.decisions.limits import Holder, counted, is_broken, microseconds, moment
+from server.decisions.arms.model import Window
 from server.decisions.model import (
     ANY,
     HURDLE,
@@ -22,6 +21,7 @@ from server.decisions.model import (
     Rule,
     Verdict,
 )
+from server.decisions.reservation.limits import Holder, counted, is_broken, microseconds, moment
 
 _SECOND_US: Final = 1_000_000
 _MOST_SENDS: Final = 10

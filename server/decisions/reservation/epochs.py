@@ -12,7 +12,7 @@ import asyncio
 
 from prometheus_client import Gauge
 
-from server.decisions.reservation import RedisReservations
+from server.decisions.reservation.sets import RedisReservations
 from server.decisions.store import DecisionStore
 from server.errors import LeoError, Unavailable
 from server.platform.logging import get_logger

@@ -15,9 +15,9 @@ from uuid import UUID
 
 import asyncpg
 
-from server.decisions.replay import Difference, is_reproduced, replay
-from server.decisions.replay_store import ReplayStore
-from server.decisions.stored_bundles import StoredBundles
+from server.decisions.replay.comparison import Difference, is_reproduced, replay
+from server.decisions.replay.store import ReplayStore
+from server.decisions.replay.stored_bundles import StoredBundles
 from server.errors import PreconditionFailed
 from server.platform.postgres import Connection, Database
 

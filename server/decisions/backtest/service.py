@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.decisions.backtest import BacktestReport
-from server.decisions.backtest_run import BacktestRun
-from server.decisions.backtest_store import BacktestSpan, BacktestStore
-from server.decisions.draft import Draft
+from server.decisions.backtest.draft import Draft
+from server.decisions.backtest.run import BacktestRun
+from server.decisions.backtest.simulation import BacktestReport
+from server.decisions.backtest.store import BacktestSpan, BacktestStore
+from server.decisions.replay.stored_bundles import StoredBundles
 from server.decisions.store import DecisionStore
-from server.decisions.stored_bundles import StoredBundles
 from server.errors import NotFound, Overloaded, PreconditionFailed
 from server.platform.postgres import Connection, Database
 from server.validation import Violations

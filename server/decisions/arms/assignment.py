@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from server.decisions.arms import (
+from server.decisions.arms.model import (
     HOLDOUT_VARIANT,
     NO_ARMS,
     Arm,
@@ -28,8 +28,8 @@ from server.decisions.arms import (
     Holdout,
     HoldoutShare,
 )
+from server.decisions.arms.thompson import best_shares
 from server.decisions.model import Bundle, Event
-from server.decisions.thompson import best_shares
 from server.platform.ids import key_digests
 
 _RANGE: Final = 2**52

@@ -16,8 +16,8 @@ from uuid import UUID
 
 import orjson
 
-from server.decisions.limits import VERDICT_OF_BYTE, scope_token, topic_token
 from server.decisions.model import Screened, Verdict
+from server.decisions.reservation.limits import VERDICT_OF_BYTE, scope_token, topic_token
 from server.platform.redis import RedisPool, Scripts
 
 # The number is that of the members' layout: servers of two layouts share no epoch, so neither reads the other's sets.
@@ -87,7 +87,7 @@ class RedisReservations:
     def __init__(self, redis: RedisPool, settings: ReservationSettings) -> None:
         self._redis = redis
         self._settings = settings
-        self._scripts = Scripts.load("decisions")
+        self._scripts = Scripts.load("decisions/reservation")
 
     async def reserve(self, epoch: int, requests: Sequence[ReservationRequest], *, hold: str) -> list[Answer]:
         """Reserve for each event in order.

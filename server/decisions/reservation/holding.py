@@ -7,9 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from server.decisions.limits import Holder, microseconds, moment, reserve_in_order, scope_token, topic_token
 from server.decisions.model import Verdict
-from server.decisions.reservation import PendingExpired, RedisReservations, ReservationRequest
+from server.decisions.reservation.limits import (
+    Holder,
+    microseconds,
+    moment,
+    reserve_in_order,
+    scope_token,
+    topic_token,
+)
+from server.decisions.reservation.sets import PendingExpired, RedisReservations, ReservationRequest
 from server.decisions.store import DecisionStore, EpochChanged
 from server.errors import Unavailable
 from server.platform.postgres import Connection, enter_tenant

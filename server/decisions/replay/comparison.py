@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from server.decisions.evaluation import decide
-from server.decisions.limits import moment
 from server.decisions.model import Bundle, Columns, Decision, DecisionInputs
 from server.decisions.recorded_inputs import decode_inputs
 from server.decisions.recording import result_json
+from server.decisions.reservation.limits import moment
 
 _Output = Mapping[str, Any]
 _CANDIDATES: Final = "candidates"

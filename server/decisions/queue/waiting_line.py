@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from server.decisions.admission import Admission, Backlog
-from server.decisions.telemetry import QueueTelemetry, Shape
+from server.decisions.queue.admission import Admission, Backlog
+from server.decisions.queue.telemetry import QueueTelemetry, Shape
 from server.errors import Overloaded
 
 

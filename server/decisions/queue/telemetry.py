@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from server.decisions.admission import Backlog
+from server.decisions.queue.admission import Backlog
 
 Shape = Literal["event", "batch"]
 """Single events, which share batches; and batches of callers."""

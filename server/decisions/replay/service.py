@@ -8,15 +8,15 @@ from datetime import timedelta
 from uuid import UUID
 
 from server.conditions.checks import Check
-from server.decisions.backtest import holder_of_send
-from server.decisions.backtest_store import BacktestStore
-from server.decisions.checks import candidate_checks
+from server.decisions.backtest.simulation import holder_of_send
+from server.decisions.backtest.store import BacktestStore
 from server.decisions.intake import decision_id
-from server.decisions.limits import Holder
 from server.decisions.model import Columns, DecisionInputs
-from server.decisions.replay import Replayed, replay
-from server.decisions.replay_store import ReplayStore
-from server.decisions.stored_bundles import StoredBundles
+from server.decisions.replay.checks import candidate_checks
+from server.decisions.replay.comparison import Replayed, replay
+from server.decisions.replay.store import ReplayStore
+from server.decisions.replay.stored_bundles import StoredBundles
+from server.decisions.reservation.limits import Holder
 from server.errors import NotFound, PreconditionFailed
 from server.platform.postgres import Connection, Database
 

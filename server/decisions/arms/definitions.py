@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from server.decisions.arms import Experiment, HoldoutShare, Window
+from server.decisions.arms.model import Experiment, HoldoutShare, Window
 
 
 def compile_experiments(

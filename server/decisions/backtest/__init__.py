@@ -1,0 +1,1 @@
+"""Backtest: what a draft would have done with what happened."""

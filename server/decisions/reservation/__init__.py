@@ -1,0 +1,1 @@
+"""Reservations: cooldowns and caps in event time, held for a batch by Redis or by PostgreSQL."""

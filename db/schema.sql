@@ -4534,6 +4534,20 @@ CREATE INDEX cdp_profiles_segments ON public.cdp_profiles USING gin (segments);
 
 
 --
+-- Name: delivery_log_created; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_created ON public.delivery_log USING brin (created_at) WITH (pages_per_range='32', autosummarize='on');
+
+
+--
+-- Name: INDEX delivery_log_created; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON INDEX public.delivery_log_created IS 'Days of the log: counts where Redis holds none, and repairs of those that it holds';
+
+
+--
 -- Name: delivery_log_definition; Type: INDEX; Schema: public; Owner: leo_owner
 --
 

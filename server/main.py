@@ -18,6 +18,7 @@ from leo.activation.v1.catalog_service_pb2_grpc import add_CatalogServiceService
 from leo.activation.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
 from leo.activation.v1.dispatch_service_pb2_grpc import add_DispatchServiceServicer_to_server
 from leo.activation.v1.profile_service_pb2_grpc import add_ProfileServiceServicer_to_server
+from leo.activation.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from leo.activation.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from leo.activation.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from leo.activation.v1.trace_service_pb2_grpc import add_TraceServiceServicer_to_server
@@ -60,6 +61,10 @@ from server.platform.redis import RedisPool
 from server.profiles.rpc import ProfileServicer
 from server.profiles.service import ProfileService
 from server.profiles.store import ProfileStore
+from server.reports.counters import MetricsCounters
+from server.reports.rpc import ReportServicer
+from server.reports.service import ReportService
+from server.reports.store import ReportStore
 from server.rpc.authentication import Authenticator
 from server.rpc.in_flight import InFlight
 from server.rpc.keys import key_source
@@ -95,6 +100,7 @@ class Resources:
         decisions: Decide, with its caches and its lanes running.
         alerts: the alert engine; it owns no shard yet.
         credential_keys: encrypt the accounts of tenants.
+        redis: holds counters; it may be away.
     """
 
     database: Database
@@ -103,6 +109,7 @@ class Resources:
     decisions: DecisionService
     alerts: Alerts
     credential_keys: CredentialKeys
+    redis: RedisPool
 
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
@@ -141,6 +148,8 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
         ProfileServicer(service=ProfileService(database=database, store=ProfileStore(), clock=utc_now)),
         server,
     )
+    reports = ReportService(database=database, store=ReportStore(), counters=MetricsCounters(resources.redis))
+    add_ReportServiceServicer_to_server(ReportServicer(service=reports), server)
     add_SnapshotServiceServicer_to_server(
         SnapshotServicer(service=SnapshotService(database=database, store=SnapshotStore(), clock=utc_now)),
         server,
@@ -340,6 +349,7 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
         decisions=decisions,
         alerts=alerts,
         credential_keys=CredentialKeys.of(settings.credential_keys_text),
+        redis=redis,
     )
 
 

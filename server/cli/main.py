@@ -11,6 +11,7 @@ from server.cli import channels, deliveries, dispatch
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
+from server.cli.metrics import metrics
 from server.cli.migrate import migrate
 from server.cli.replay import replay
 from server.cli.run import run
@@ -31,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (up, serve, worker, run, token, decide, trace, replay, backtest, migrate):
+for command in (up, serve, worker, run, token, decide, trace, metrics, replay, backtest, migrate):
     app.command()(command)
 app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")

@@ -24,6 +24,7 @@ TENANT_SCOPES = (
     "channels.read",
     "channels.write",
     "trace.read",
+    "reports.read",
     "alerts.read",
     "alerts.write",
     "ticks.write",

@@ -40,6 +40,9 @@ from server.http.samples import Samples
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
+from server.reports.counters import MetricsCounters
+from server.reports.jobs import ReportJobs
+from server.reports.store import ReportStore
 from server.workers.sweep import Sweep
 from server.workers.upkeep import MonthUpkeep, SnapshotUpkeep
 from server.workers.wake_ups import WakeUps
@@ -57,6 +60,7 @@ class Worker:
     credentials: CredentialJobs
     experiments: ExperimentJobs
     receipts: ReceiptJobs
+    reports: ReportJobs
 
 
 @asynccontextmanager
@@ -115,6 +119,9 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             experiments=ExperimentJobs(database=database, store=CounterStore(), clock=utc_now),
             receipts=ReceiptJobs(
                 database=database, store=ReceiptStore(), clock=utc_now, worker=_worker_name()
+            ),
+            reports=ReportJobs(
+                database=database, store=ReportStore(), counters=MetricsCounters(redis), clock=utc_now
             ),
         )
 

@@ -57,6 +57,8 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.COUNT_EXPERIMENTS: worker.experiments.count,
         TaskName.RENEW_TOKENS: worker.credentials.renew_due,
         TaskName.MATCH_RECEIPTS: worker.receipts.match_again,
+        TaskName.COUNT_DELIVERIES: worker.reports.count,
+        TaskName.RECONCILE_COUNTS: worker.reports.reconcile,
     }
     for name, body in bodies.items():
         app.task(name=name.value)(_on_loop(name, loop, body))

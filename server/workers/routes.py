@@ -28,6 +28,8 @@ class TaskName(StrEnum):
     COUNT_EXPERIMENTS = "leo.count_experiments"
     RENEW_TOKENS = "leo.renew_tokens"
     MATCH_RECEIPTS = "leo.match_receipts"
+    COUNT_DELIVERIES = "leo.count_deliveries"
+    RECONCILE_COUNTS = "leo.reconcile_counts"
 
 
 PLANS: Final = "dispatch"

@@ -18,6 +18,7 @@ from leo.activation.v1 import contact_policy_pb2 as policy
 from leo.activation.v1 import decision_service_pb2 as decision
 from leo.activation.v1 import dispatch_service_pb2 as dispatch
 from leo.activation.v1 import profile_service_pb2 as profile
+from leo.activation.v1 import report_service_pb2 as report
 from leo.activation.v1 import snapshot_service_pb2 as snapshot
 from leo.activation.v1 import tenant_service_pb2 as tenant
 from leo.activation.v1 import trace_service_pb2 as trace
@@ -297,12 +298,24 @@ _ALERTS: Final[Mapping[str, Sample]] = {
     ),
 }
 
+_REPORTS: Final[Mapping[str, Sample]] = {
+    "GetActivationMetrics": lambda answers: report.GetActivationMetricsRequest(
+        since="2026-01-01",
+        until="2026-01-31",
+        group_by=[report.METRICS_DIMENSION_DAY, report.METRICS_DIMENSION_CHANNEL],
+        campaign_id=f"{MARK}-campaign",
+        marketing_event_id=answers["marketing_event_id"],
+        channel="email",
+    )
+}
+
 SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
     "leo.activation.v1.AlertService": _ALERTS,
     "leo.activation.v1.CatalogService": _CATALOG,
     "leo.activation.v1.DecisionService": _DECISIONS,
     "leo.activation.v1.DispatchService": _DISPATCH,
     "leo.activation.v1.ProfileService": _PROFILES,
+    "leo.activation.v1.ReportService": _REPORTS,
     "leo.activation.v1.SnapshotService": _SNAPSHOTS,
     "leo.activation.v1.TenantService": _TENANTS,
     "leo.activation.v1.TraceService": _TRACE,
@@ -342,6 +355,7 @@ async def _plant_delivery(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
 
 PLANTED: Final[Mapping[str, Callable[[asyncpg.Connection, UUID], Awaitable[Answers]]]] = {
     "leo.activation.v1.DispatchService": _plant_delivery,
+    "leo.activation.v1.ReportService": _plant_delivery,
     "leo.activation.v1.TraceService": _plant_delivery,
 }
 """What a service's samples need and no RPC of it makes; it counts as answers of earlier samples."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from leo.activation.v1.decision_service_pb2_grpc import DecisionServiceAsyncStub
     from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceAsyncStub
     from leo.activation.v1.profile_service_pb2_grpc import ProfileServiceAsyncStub
+    from leo.activation.v1.report_service_pb2_grpc import ReportServiceAsyncStub
     from leo.activation.v1.snapshot_service_pb2_grpc import SnapshotServiceAsyncStub
     from leo.activation.v1.tenant_service_pb2_grpc import TenantServiceAsyncStub
     from leo.activation.v1.trace_service_pb2_grpc import TraceServiceAsyncStub
@@ -47,6 +48,7 @@ class LeoClient:
     decisions: DecisionServiceAsyncStub
     dispatch: DispatchServiceAsyncStub
     profiles: ProfileServiceAsyncStub
+    reports: ReportServiceAsyncStub
     snapshots: SnapshotServiceAsyncStub
     tenants: TenantServiceAsyncStub
     trace: TraceServiceAsyncStub

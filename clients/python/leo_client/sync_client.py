@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from leo.activation.v1.decision_service_pb2_grpc import DecisionServiceStub
     from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceStub
     from leo.activation.v1.profile_service_pb2_grpc import ProfileServiceStub
+    from leo.activation.v1.report_service_pb2_grpc import ReportServiceStub
     from leo.activation.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
     from leo.activation.v1.tenant_service_pb2_grpc import TenantServiceStub
     from leo.activation.v1.trace_service_pb2_grpc import TraceServiceStub
@@ -40,6 +41,7 @@ class LeoSyncClient:
     decisions: DecisionServiceStub
     dispatch: DispatchServiceStub
     profiles: ProfileServiceStub
+    reports: ReportServiceStub
     snapshots: SnapshotServiceStub
     tenants: TenantServiceStub
     trace: TraceServiceStub

@@ -218,7 +218,8 @@ class Database:
                 "no database connection became free",
                 retry_after_ms=_BUSY_RETRY_MS,
             ) from error
-        except CANNOT_CONNECT as error:
+        except (*CANNOT_CONNECT, asyncpg.InternalClientError) as error:
+            # The driver's own error: the server ended the connection while the session was being prepared.
             raise database_away() from error
         try:
             yield connection

@@ -1451,6 +1451,8 @@ CREATE FUNCTION public.release_held_deliveries() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Whoever is about to hold a delivery back shares this lock, and looks again when they have it.
+    PERFORM pg_advisory_xact_lock(4713, hashtext(NEW.tenant_id::text));
     IF TG_TABLE_NAME = 'campaign' THEN
         UPDATE public.agent_task SET due_at = statement_timestamp(), held_by = NULL
         WHERE campaign_id = NEW.campaign_id AND tenant_id = NEW.tenant_id AND held_by = 'campaign';

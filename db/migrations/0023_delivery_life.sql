@@ -96,6 +96,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- Whoever is about to hold a delivery back shares this lock, and looks again when they have it.
+    PERFORM pg_advisory_xact_lock(4713, hashtext(NEW.tenant_id::text));
     IF TG_TABLE_NAME = 'campaign' THEN
         UPDATE public.agent_task SET due_at = statement_timestamp(), held_by = NULL
         WHERE campaign_id = NEW.campaign_id AND tenant_id = NEW.tenant_id AND held_by = 'campaign';

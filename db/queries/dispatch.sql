@@ -387,23 +387,62 @@ WHERE tenant_id = $1 AND profile_id = $2 AND channel_addresses ? $3;
 
 -- name: settle_tasks
 -- Moves tasks on, as long as the claim still holds: ended, or due again later. $1 tenant; for each task: $2 its id,
--- $3 by whom it was claimed, $4 its status, $5 when it is due if it stays pending, $6 who holds it back.
+-- $3 by whom it was claimed, $4 its status, $5 when it is due if it stays pending.
 UPDATE agent_task
 SET status = given.status,
     due_at = coalesce(given.due_at, agent_task.due_at),
-    held_by = given.held_by,
+    held_by = NULL,
     lease_until = CASE given.status WHEN 'pending' THEN NULL ELSE agent_task.lease_until END
 FROM (
     SELECT *
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS given (
-        task_id, owner, status, due_at, held_by
-    )
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS given (task_id, owner, status, due_at)
     ORDER BY task_id
 ) AS given
 WHERE
     agent_task.tenant_id = $1
     AND agent_task.task_id = given.task_id
     AND agent_task.lease_owner = given.owner
+    AND agent_task.status = 'pending';
+
+-- name: share_holding
+-- Keeps whoever lets deliveries of the tenant go on out of the way until the transaction ends, so that what is held
+-- back now is seen by them. $1 tenant.
+SELECT pg_advisory_xact_lock_shared(4713, hashtext($1::uuid::text));
+
+-- name: hold_tasks
+-- Holds tasks back, as long as the claim still holds them; what was let go on meanwhile is due at once. $1 tenant; for
+-- each task: $2 its id, $3 by whom it was claimed, $4 when it is looked at again at the latest, $5 who holds it back.
+UPDATE agent_task
+SET due_at = CASE WHEN held.holds THEN held.due_at ELSE now() END,
+    held_by = CASE WHEN held.holds THEN held.held_by END,
+    lease_until = NULL
+FROM (
+    SELECT
+        given.*,
+        CASE given.held_by
+            WHEN 'tenant' THEN (SELECT status <> 'active' FROM tenant WHERE tenant_id = $1)
+            WHEN 'campaign' THEN (
+                SELECT status = 'paused' FROM campaign WHERE tenant_id = $1 AND campaign_id = task.campaign_id
+            )
+            ELSE (
+                SELECT plan.status = 'paused'
+                FROM agent_task AS plan
+                WHERE plan.tenant_id = $1 AND plan.task_id = task.parent_task_id
+            )
+        END AS holds
+    FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::text[]) AS given (task_id, owner, due_at, held_by)
+    CROSS JOIN LATERAL (
+        SELECT campaign_id, parent_task_id
+        FROM agent_task
+        WHERE tenant_id = $1 AND agent_task.task_id = given.task_id
+        LIMIT 1
+    ) AS task
+    ORDER BY given.task_id
+) AS held
+WHERE
+    agent_task.tenant_id = $1
+    AND agent_task.task_id = held.task_id
+    AND agent_task.lease_owner = held.owner
     AND agent_task.status = 'pending';
 
 -- name: find_deliveries

@@ -53,6 +53,10 @@ SET status = $3,
     lease_until = NULL
 WHERE tenant_id = $1 AND task_id = $2;
 
+-- name: await_holders
+-- Waits for whoever is about to hold deliveries of the tenant back: what they held is seen afterwards. $1 tenant.
+SELECT pg_advisory_xact_lock(4713, hashtext($1::uuid::text));
+
 -- name: release_plan
 -- Makes due what a plan held back, or, with $3, all of it that waits; the queues that have work then. $1 tenant,
 -- $2 plan.

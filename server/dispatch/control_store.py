@@ -124,7 +124,8 @@ class ControlStore:
     async def release_plan(
         self, connection: Connection, tenant_id: UUID, plan_task_id: str, *, everything: bool
     ) -> list[str]:
-        """Make due what the plan held back, or all that waits; the queues that have work then."""
+        """Make due what the plan held back, or all that waits; the queues that have work then. Two round trips."""
+        await connection.execute(self._queries["await_holders"], tenant_id)
         rows = await connection.fetch(self._queries["release_plan"], tenant_id, plan_task_id, everything)
         return [row["queue"] for row in rows]
 

@@ -155,10 +155,22 @@ class DeliveryStore:
     async def settle_tasks(
         self, connection: Connection, tenant_id: UUID, ends: Sequence[tuple[TaskEnd, str]]
     ) -> None:
-        """Move tasks on, each as long as the claim that is named beside it still holds it."""
-        rows = [(end.task_id, owner, end.status, end.due_at, end.held_by) for end, owner in ends]
+        """Move tasks on that nobody holds back, each as long as the claim that is named beside it still holds it."""
+        rows = [(end.task_id, owner, end.status, end.due_at) for end, owner in ends if end.held_by is None]
         if rows:
             await connection.execute(self._queries["settle_tasks"], tenant_id, *_columns(rows))
+
+    async def share_holding(self, connection: Connection, tenant_id: UUID) -> None:
+        """Before anything is held back: nobody lets go of it unseen until the transaction ends."""
+        await connection.execute(self._queries["share_holding"], tenant_id)
+
+    async def hold_tasks(
+        self, connection: Connection, tenant_id: UUID, ends: Sequence[tuple[TaskEnd, str]]
+    ) -> None:
+        """Hold tasks back that somebody holds still, as `settle_tasks` moves on the others."""
+        rows = [(end.task_id, owner, end.due_at, end.held_by) for end, owner in ends if end.held_by]
+        if rows:
+            await connection.execute(self._queries["hold_tasks"], tenant_id, *_columns(rows))
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

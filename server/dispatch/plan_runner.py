@@ -163,6 +163,7 @@ class PlanRunner:
             held = await self._store.extend_lease(connection, tenant_id, plan.task_id, owner, lease)
             if not held:
                 pause = timedelta(seconds=PAUSE_SECONDS)
+                await self._claims.share_holding(connection, tenant_id)
                 await self._store.leave_plan(connection, tenant_id, plan.task_id, owner, pause)
                 return None
             return await self._store.list_members(connection, tenant_id, plan, after=after, limit=_PAGE)

@@ -41,8 +41,8 @@ class StepRecorder:
 
     async def record(self, tenant_id: UUID, step: Step, owner: str) -> None:
         """Returns when the step is committed, together with those that were waiting; never raises for a
-        database that is away. Round trips: 4 for each tenant and group, and one for each
-        profile and channel of which an address is dead.
+        database that is away. Round trips: 4 for each tenant and group, two more where something is
+        held back, and one for each profile and channel of which an address is dead.
 
         Args:
             owner: the claim; a task that it lost in the meantime is left alone, the facts are recorded still.
@@ -101,8 +101,11 @@ class StepRecorder:
         dead = [address for entry in group for address in entry.step.dead]
         ends = [(entry.step.end, entry.owner) for entry in group if entry.step.end is not None]
         async with self._database.tenant_transaction(tenant_id) as connection:
+            if any(end.held_by for end, _ in ends):
+                await self._store.share_holding(connection, tenant_id)
             await self._store.insert_facts(connection, tenant_id, facts)
             await self._store.settle_tasks(connection, tenant_id, ends)
+            await self._store.hold_tasks(connection, tenant_id, ends)
             await self._store.remove_dead_addresses(connection, tenant_id, dead)
 
 

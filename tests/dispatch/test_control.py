@@ -102,6 +102,36 @@ async def test_what_did_not_fail_is_not_queued_again(
         assert await why(forced) == ("FAILED_PRECONDITION", "RESEND_UNSAFE")
 
 
+async def test_what_may_have_been_sent_is_sent_again_only_where_that_is_asked_for_and_safe(
+    call: Call, decisions: Decisions, tenant_a: Tenant
+) -> None:
+    definitions = await decisions.define(tenant_a, channels=("push",))
+    await decisions.profile(tenant_a, "lan", consented=("push",))
+    decided = await decisions.send(definitions, "lan", channels=("push",))
+    await decisions.fail(decided, status="unknown", channel="push")
+    request = {"delivery_key": decided.delivery_key, "series": 1}
+    assert (await why(call("RequeueDelivery", **request)))[1] == "MAY_HAVE_BEEN_SENT"
+
+    again = await call("RequeueDelivery", resend_unknown=True, **request)
+
+    assert (again.delivery.status, again.delivery.series) == (wire.DELIVERY_STATUS_QUEUED, 2)
+
+
+async def test_what_another_channel_took_is_not_queued_again(
+    call: Call, decisions: Decisions, fleet: Fleet, smtp: ScriptedSmtp, tenant_a: Tenant
+) -> None:
+    channels = ("push", "email")
+    definitions = await decisions.define(tenant_a, channels=channels)
+    await decisions.profile(tenant_a, "lan", consented=channels)
+    decided = await decisions.send(definitions, "lan", channels=channels)
+    await fleet.runner({"email": email_channel(smtp.url)}, queue="push").drain()
+    assert smtp.arrived == ["lan@example.com"]
+
+    refused = call("RequeueDelivery", delivery_key=decided.delivery_key, series=1)
+
+    assert await why(refused) == ("FAILED_PRECONDITION", "SENT_ELSEWHERE")
+
+
 async def test_without_consent_nothing_is_queued_again(
     call: Call, definitions: Definitions, decisions: Decisions, log: Log, tenant_a: Tenant
 ) -> None:

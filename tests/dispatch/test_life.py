@@ -11,6 +11,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.dispatch.admission import Prepared
 from server.dispatch.channels.channel import Accepted, AddressKind, ErrorClass, Refused, SendResult
 from server.dispatch.claims import (
     Attempt,
@@ -25,10 +26,11 @@ from server.dispatch.claims import (
 )
 from server.dispatch.outcomes import RetryPolicy, after_send, expired
 from server.dispatch.rendering import TemplateShelf
+from server.dispatch.sending import Sender
 from server.dispatch.steps import MOST_RESENDS, TAKEN, next_step
 
 TENANT: Final = UUID(int=7)
-NOW: Final = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+NOW: Final = datetime(2026, 1, 21, 8, 30, tzinfo=UTC)
 POLICY: Final = RetryPolicy(attempts=3, first_seconds=10.0)
 SUBJECT: Final = Subject("task", "event", None, "lan", "snapshot")
 CHANNELS: Final = ("zalo", "push", "email")
@@ -243,6 +245,19 @@ def test_a_new_series_begins_where_the_last_one_ended() -> None:
     assert [attempt.attempt for attempt in life.attempts] == [1, 2, 3, 4, 5, 6]
     assert [attempt.number for attempt in life.attempts] == [1, 2, 3, 1, 2, 3]
     assert life.standing("email").status is Status.FAILED
+
+
+async def test_what_expired_while_it_waited_for_its_turn_is_not_handed_over() -> None:
+    """The sender looks at the clock once more: neither route nor directory is touched."""
+    late = Attempt(SUBJECT, "email", "key", 1, ("a@b.example",), "", "", "text/plain", {}, valid_until=NOW)
+    nothing: Any = object()
+    sender = Sender(directory=nothing, gate=nothing, policy=POLICY)
+
+    step = await sender.send(TENANT, Prepared(Step((), late), CHANNELS, nothing), 30.0)
+
+    assert [(fact.status, fact.attempt) for fact in step.facts] == [(Status.EXPIRED, 1)]
+    assert step.end is not None
+    assert step.end.status is TaskStatus.CANCELLED
 
 
 def test_without_a_receipt_the_next_channel_is_tried() -> None:

@@ -117,6 +117,60 @@ async def test_several_workers_share_one_dispatch(
     assert len(smtp.arrived) == len(set(smtp.arrived)) == MEMBERS * 4 // 5
 
 
+async def test_a_pause_holds_within_a_second_and_a_resume_goes_on(
+    workers: Workers,
+    decisions: Decisions,
+    smtp: ScriptedSmtp,
+    channel: grpc.aio.Channel,
+    token_for: TokenFor,
+    app: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: Tenant,
+) -> None:
+    """Paused in the middle of sending; when it goes on, everybody gets one mail."""
+    definitions = await decisions.define(tenant_a, body="Dear {{ profile.first_name }}")
+    snapshot_id = await _audience(decisions, app, tenant_a)
+    stub: Any = DispatchServiceStub(channel)
+    metadata = bearer(token_for(tenant_a, SCOPES))
+    request = wire.DispatchRequest(
+        source_request_id="spring",
+        marketing_event_id=definitions.marketing_event_id,
+        snapshot_id=snapshot_id,
+    )
+    plan = (await stub.Dispatch(request, metadata=metadata)).plan.plan_task_id
+    workers.start(smtp_url=smtp.url, smtp_connections="1", dispatch_part_members="100")
+
+    async def sending() -> bool:
+        return bool(smtp.arrived)
+
+    await until(sending)
+    await stub.PauseDispatch(wire.PauseDispatchRequest(plan_task_id=plan), metadata=metadata)
+    paused_at = await proof.fetchval("select clock_timestamp()")
+
+    async def held_for_three_seconds() -> bool:
+        return bool(
+            await proof.fetchval("select clock_timestamp() > $1::timestamptz + interval '3 s'", paused_at)
+        )
+
+    await until(held_for_three_seconds)
+    resumed_at = await proof.fetchval("select clock_timestamp()")
+    assert len(smtp.arrived) < MEMBERS * 4 // 5
+    await stub.ResumeDispatch(wire.ResumeDispatchRequest(plan_task_id=plan), metadata=metadata)
+
+    async def done() -> bool:
+        return bool(await proof.fetchval("select count(*) = 0 from agent_task where status = 'pending'"))
+
+    await until(done)
+    begun = await proof.fetchval(
+        "select count(*) from delivery_log where delivery_status = 'sending'"
+        " and created_at > $1::timestamptz + interval '1 s' and created_at < $2",
+        paused_at,
+        resumed_at,
+    )
+    assert begun == 0
+    assert len(smtp.arrived) == len(set(smtp.arrived)) == MEMBERS * 4 // 5
+
+
 async def _audience(decisions: Decisions, app: asyncpg.Connection, tenant: Tenant) -> str:
     """Members of whom four in five agreed to e-mail, frozen."""
     members = [f"p{number:05}" for number in range(MEMBERS)]

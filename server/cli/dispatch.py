@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
+import grpc
 import typer
 from leo.activation.v1 import dispatch_service_pb2 as wire
+from leo_client import LeoApiError
 
 from server.cli.calling import ServerOption, TokenOption, calling
+from server.cli.failure import CommandFailed
 
 app = typer.Typer(help="Dispatches: watch, pause, resume and cancel.", no_args_is_help=True)
 
 _PLAN = typer.Argument(help="Id of the plan.")
-_WATCH_SECONDS = typer.Option(min=1.0, help="For how long to watch at most.")
+# A stream ends at its longest time, and when its server does; the next one begins with the state as it is then.
+_GOES_ON = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+_PAUSE_SECONDS = 1.0
 
 
 @app.command()
 def watch(
-    plan_task_id: Annotated[str, _PLAN],
-    seconds: Annotated[float, _WATCH_SECONDS] = 3600.0,
-    server: ServerOption = None,
-    token: TokenOption = None,
+    plan_task_id: Annotated[str, _PLAN], server: ServerOption = None, token: TokenOption = None
 ) -> None:
     """One line whenever the dispatch has come further, until nothing of it is left to do."""
-    with calling(server, token) as client:
-        request = wire.WatchDispatchRequest(plan_task_id=plan_task_id)
-        for progress in client.dispatch.WatchDispatch(request, timeout=seconds):
-            typer.echo(progress_line(progress))
+    told = ""
+    while True:
+        try:
+            with calling(server, token) as client:
+                request = wire.WatchDispatchRequest(plan_task_id=plan_task_id)
+                for progress in client.dispatch.WatchDispatch(request):
+                    line = progress_line(progress)
+                    if line != told:
+                        typer.echo(line)
+                    told = line
+                return
+        except CommandFailed as failure:
+            cause = failure.__cause__
+            if not told or not isinstance(cause, LeoApiError) or cause.code not in _GOES_ON:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import Annotated, Final
 
@@ -10,8 +10,6 @@ import typer
 from leo.activation.v1 import report_service_pb2 as wire
 from leo.activation.v1 import types_pb2
 from leo_client import LeoSyncClient
-from rich.console import Console
-from rich.table import Table
 
 from server.cli.calling import ServerOption, TokenOption, calling
 from server.cli.failure import CommandFailed
@@ -63,7 +61,8 @@ def metrics(
     )
     with calling(server, token) as client:
         rows, last = _all(client, request)
-    Console(soft_wrap=True).print(_table(told, rows))
+    for line in _lines(told, rows):
+        typer.echo(line)
     source = wire.MetricsSource.Name(last.source).removeprefix("METRICS_SOURCE_").lower()
     typer.echo(f"From the {source}, as of {last.as_of.ToDatetime(UTC):%Y-%m-%d %H:%M:%SZ}.")
 
@@ -89,13 +88,14 @@ def _all(
         request.page.page_token = answer.page.next_page_token
 
 
-def _table(told: Sequence[str], rows: Sequence[wire.ActivationMetrics]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in told:
-        table.add_column(name.replace("_", " "), no_wrap=True)
-    for name in _COUNTS:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        groups = [getattr(row, _FIELDS.get(name, name)) or "-" for name in told]
-        table.add_row(*groups, *(str(getattr(row, name)) for name in _COUNTS))
-    return table
+def _lines(told: Sequence[str], rows: Sequence[wire.ActivationMetrics]) -> Iterator[str]:
+    """A heading and a line for each group: names to the left, counts to the right."""
+    names = [[getattr(row, _FIELDS.get(name, name)) or "-" for name in told] for row in rows]
+    counts = [[str(getattr(row, name)) for name in _COUNTS] for row in rows]
+    heads = [*(name.replace("_", " ") for name in told), *_COUNTS]
+    cells = [heads, *([*of, *numbers] for of, numbers in zip(names, counts, strict=True))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        left = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)][: len(told)]
+        right = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)][len(told) :]
+        yield "  ".join([*left, *right])

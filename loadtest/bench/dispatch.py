@@ -122,16 +122,15 @@ async def dispatch(stage: Stage, sizes: Sizes) -> Sample:
             before = stage.consumption(worker)
             await waiting.commit()
             ended = await _all_settled(proof)
-            used = stage.consumption(worker).since(before)
+            used = _of_worker(stage.consumption(worker).since(before), deliveries)
         begun: datetime = await proof.fetchval(_FIRST_SENDING)
         rows = await _reconcile(proof, provider, deliveries)
         await proof.close()
         figures = await provider.figures()
-    per_delivery = {f"{name}_us": seconds / deliveries * 1e6 for name, seconds in _of_worker(used).items()}
     seconds = ended - begun.timestamp()
     return Sample(
         deliveries / seconds,
-        {**per_delivery, "rows": rows, "provider_cpu_s": figures["cpu_s"], "seconds": seconds},
+        {**used, "rows": rows, "provider_cpu_s": figures["cpu_s"], "seconds": seconds},
     )
 
 
@@ -150,17 +149,19 @@ async def latency(stage: Stage, sizes: Sizes) -> Sample:
     async with stage.database() as database, running_provider() as provider:
         tenant = await fill_for_dispatch(database)
         proof = await asyncpg.connect(database.proof_url)
-        async with _worker(stage, database, provider):
+        async with _worker(stage, database, provider) as worker:
+            before = stage.consumption(worker)
             wake_ups = WakeUps(celery_app(stage.broker_url))
             begin = time.time()
             offered = await _offer(proof, tenant, wake_ups, seconds)
             taken = time.time() - begin
             await _all_settled(proof)
             await wake_ups.close()
+            used = _of_worker(stage.consumption(worker).since(before), offered)
         rows = await _reconcile(proof, provider, offered)
         latencies = await _latencies(proof, await provider.arrivals(), begin + sizes.warm_seconds)
         await proof.close()
-    return _latency_sample(latencies, {"rows": rows, "offered_per_s": offered / taken})
+    return _latency_sample(latencies, {**used, "rows": rows, "offered_per_s": offered / taken})
 
 
 async def _offer(proof: asyncpg.Connection, tenant: UUID, wake_ups: WakeUps, seconds: float) -> int:
@@ -218,8 +219,10 @@ async def _reconcile(proof: asyncpg.Connection, provider: ProviderProcess, deliv
     return int(row["rows"])
 
 
-def _of_worker(used: Mapping[str, float]) -> dict[str, float]:
-    return {("worker" if name == "server" else name): seconds for name, seconds in used.items()}
+def _of_worker(used: Mapping[str, float], deliveries: int) -> dict[str, float]:
+    """CPU microseconds for each delivery."""
+    names = {"server": "worker"}
+    return {f"{names.get(name, name)}_us": seconds / deliveries * 1e6 for name, seconds in used.items()}
 
 
 BENCHMARKS = (

@@ -20,6 +20,9 @@ from server.reports.model import CountKey, Counts, DayCounts
 
 KEPT_DAYS: Final = 100
 _STATE_SECONDS: Final = KEPT_DAYS * 86_400
+# A day is compared by one worker at a time; one that died holds it for so long.
+_COMPLETE_SECONDS: Final = 240
+_INCOMPLETE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,21 @@ class MetricsCounters:
                 arguments += (position, _field(key), number)
         return bool(await self._redis.run(self._scripts["advance"], keys=keys, arguments=arguments))
 
-    async def open_day(self, tenant_id: UUID, state: State, day: date) -> OpenDay | None:
-        """The counters of a day, begun where they are not there; None where counting began anew meanwhile."""
+    async def open_day(self, tenant_id: UUID, state: State, day: date, now: datetime) -> OpenDay | None:
+        """The counters of a day, begun where they are not there; None where somebody compared them a short while
+        ago, or counting began anew meanwhile."""
         expires = datetime.combine(day, time.min, UTC) + timedelta(days=KEPT_DAYS)
         answer = await self._redis.run(
             self._scripts["open_day"],
             keys=[_state_key(tenant_id), _day_key(tenant_id, day)],
-            arguments=[state.epoch, uuid4().hex, int(expires.timestamp())],
+            arguments=[
+                state.epoch,
+                uuid4().hex,
+                int(expires.timestamp()),
+                int(now.timestamp()),
+                _COMPLETE_SECONDS,
+                _INCOMPLETE_SECONDS,
+            ],
         )
         if answer is None:
             return None

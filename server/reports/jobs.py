@@ -18,6 +18,9 @@ COUNT_EVERY: Final = timedelta(seconds=5)
 """How often workers ask for a count. What was seen in one is added in the next: a fact may be visible after one with
 a higher number, as long as the transaction of it was open."""
 
+RECONCILE_EVERY: Final = timedelta(minutes=5)
+"""How often they ask for a comparison with the log."""
+
 _PAUSE: Final = timedelta(seconds=4)
 _RECENT_DAYS: Final = 2
 _MISSING_AT_ONCE: Final = 10
@@ -58,7 +61,7 @@ class ReportJobs:
 
     async def reconcile(self) -> None:
         """Compares the counters of today and yesterday with the log, and repairs them; makes some of the days that are
-        not there. Each tenant and day: Redis 2 round trips, PostgreSQL 3.
+        not there. Of several workers one compares a day. Each tenant and day: Redis 2 round trips, PostgreSQL 3.
 
         Raises:
             LeoError: as for `count`.
@@ -97,7 +100,7 @@ class ReportJobs:
 
     async def _repair(self, tenant_id: UUID, state: State, day: date) -> None:
         """Facts up to the same one are compared, so counting may go on meanwhile."""
-        found = await self._counters.open_day(tenant_id, state, day)
+        found = await self._counters.open_day(tenant_id, state, day, self._clock())
         if found is None:
             return
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:

@@ -10,7 +10,7 @@ from celery import Celery
 from celery.beat import Scheduler, Service
 
 from server.platform.logging import get_logger
-from server.reports.jobs import COUNT_EVERY
+from server.reports.jobs import COUNT_EVERY, RECONCILE_EVERY
 from server.workers.routes import CeleryQueue, TaskName
 
 _EVERY: Final[dict[TaskName, timedelta]] = {
@@ -18,7 +18,7 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.APPEND_SNAPSHOTS: timedelta(seconds=10),
     TaskName.COUNT_EXPERIMENTS: timedelta(minutes=1),
     TaskName.COUNT_DELIVERIES: COUNT_EVERY,
-    TaskName.RECONCILE_COUNTS: timedelta(minutes=5),
+    TaskName.RECONCILE_COUNTS: RECONCILE_EVERY,
     TaskName.ENSURE_MONTHS: timedelta(hours=1),
     # What is due is decided for each token: twelve hours after the last time, or before it ends.
     TaskName.RENEW_TOKENS: timedelta(minutes=1),

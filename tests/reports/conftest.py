@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,7 +17,7 @@ from server.platform.clock import utc_now
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.reports.counters import MetricsCounters
-from server.reports.jobs import COUNT_EVERY, ReportJobs
+from server.reports.jobs import COUNT_EVERY, RECONCILE_EVERY, ReportJobs
 from server.reports.model import Counts
 from server.reports.store import ReportStore
 from tests.dispatch.conftest import decisions, fleet, log, redis, smtp, worker_database
@@ -73,7 +74,12 @@ class Counting:
     async def begin(self) -> None:
         """Until the counters of these days are complete."""
         await self.count()
-        await self.jobs().reconcile()
+        await self.reconcile()
+
+    async def reconcile(self, workers: int = 1) -> None:
+        """As the schedule does, five minutes later, in so many workers at once."""
+        self.now += RECONCILE_EVERY
+        await asyncio.gather(*(self.jobs().reconcile() for _ in range(workers)))
 
     async def held(self, tenant: Tenant, day: date) -> Counts | None:
         """The counters of a day; None where they are not complete."""

@@ -231,7 +231,7 @@ async def test_a_task_moves_through_the_work_list(
 
 
 async def test_what_a_task_recorded_does_not_change(roles: dict[str, asyncpg.Connection]) -> None:
-    mutable = {"status", "due_at", "lease_owner", "lease_until", "attempts", "updated_at"}
+    mutable = {"status", "due_at", "lease_owner", "lease_until", "attempts", "held_by", "updated_at"}
     write_once = {"reasoning_summary", "reasoning_trace", "result", "output_sha256"}
     values = {"jsonb": "'{\"other\": 1}'", "text": "'execute'", "bigint": "7", "uuid": "gen_random_uuid()"}
     columns = await roles["superuser"].fetch(

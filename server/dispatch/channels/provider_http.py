@@ -104,11 +104,15 @@ class ProviderHttp:
 
     @asynccontextmanager
     async def _turn(self, wait_seconds: float) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(wait_seconds):
-                await self._places.acquire()
-        except TimeoutError:
-            raise _NoTurn from None
+        if self._places.locked():
+            try:
+                async with asyncio.timeout(wait_seconds):
+                    await self._places.acquire()
+            except TimeoutError:
+                raise _NoTurn from None
+        else:
+            # A timer for each message costs more than the place, which is free.
+            await self._places.acquire()
         try:
             yield
         finally:

@@ -73,8 +73,9 @@ WHERE tenant_id = $1 AND parent_task_id = $2 AND task_type = 'execute';
 SELECT tenant_id, task_id, attempts, due_at FROM claim_tasks($1, $2, $3, $4, $5);
 
 -- name: extend_lease
--- Keeps a claimed plan, or a part of one, for longer; a row comes back while the claim still holds and the whole is
--- neither paused nor called off. $1 tenant, $2 task, $3 by whom, $4 for how long from now.
+-- Keeps a claimed plan, or a part of one, for longer; a row comes back while the claim still holds, the whole is
+-- neither paused nor called off, and neither its campaign is paused nor the tenant suspended. $1 tenant, $2 task,
+-- $3 by whom, $4 for how long from now.
 UPDATE agent_task
 SET lease_until = now() + $4::interval
 WHERE
@@ -88,6 +89,13 @@ WHERE
         WHERE whole.tenant_id = $1 AND whole.task_id = agent_task.parent_task_id AND whole.status <> 'pending'
         OFFSET 0
     )
+    AND NOT EXISTS (
+        SELECT
+        FROM campaign
+        WHERE campaign.tenant_id = $1 AND campaign.campaign_id = agent_task.campaign_id AND campaign.status = 'paused'
+        OFFSET 0
+    )
+    AND EXISTS (SELECT FROM tenant WHERE tenant.tenant_id = $1 AND tenant.status = 'active' OFFSET 0)
 RETURNING task_id;
 
 -- name: load_claimed_plan
@@ -162,16 +170,31 @@ CROSS JOIN LATERAL (
 SELECT status FROM agent_task WHERE tenant_id = $1 AND task_id = $2 FOR NO KEY UPDATE;
 
 -- name: leave_plan
--- Gives a claimed plan, or a part of one, back: to be looked at again after a time ($4) at the latest, or at once
--- where the whole was called off or goes on already. $1 tenant, $2 task, $3 by whom.
-UPDATE agent_task AS claimed
+-- Gives a claimed plan, or a part of one, back: to be looked at again after a time ($4) at the latest where it is held
+-- back, and at once where the whole was called off or goes on already. $1 tenant, $2 task, $3 by whom.
+UPDATE agent_task
 SET lease_until = NULL,
-    due_at = CASE whole.status WHEN 'paused' THEN now() + $4::interval ELSE now() END,
-    held_by = CASE whole.status WHEN 'paused' THEN 'dispatch' END
-FROM agent_task AS whole
+    due_at = CASE WHEN holder.held_by IS NULL THEN now() ELSE now() + $4::interval END,
+    held_by = holder.held_by
+FROM (
+    SELECT
+        claimed.task_id,
+        CASE
+            WHEN tenant.status <> 'active' THEN 'tenant'
+            WHEN campaign.status = 'paused' THEN 'campaign'
+            WHEN whole.status = 'paused' THEN 'dispatch'
+        END AS held_by
+    FROM agent_task AS claimed
+    JOIN tenant ON tenant.tenant_id = $1
+    LEFT JOIN campaign ON campaign.tenant_id = $1 AND campaign.campaign_id = claimed.campaign_id
+    LEFT JOIN agent_task AS whole ON whole.tenant_id = $1 AND whole.task_id = claimed.parent_task_id
+    WHERE claimed.tenant_id = $1 AND claimed.task_id = $2
+) AS holder
 WHERE
-    claimed.tenant_id = $1 AND claimed.task_id = $2 AND claimed.lease_owner = $3 AND claimed.status = 'pending'
-    AND whole.tenant_id = $1 AND whole.task_id = claimed.parent_task_id;
+    agent_task.tenant_id = $1
+    AND agent_task.task_id = holder.task_id
+    AND agent_task.lease_owner = $3
+    AND agent_task.status = 'pending';
 
 -- name: await_parts
 -- Gives a plan back whose parts are under way; the last one ends it, and it is looked at again after a time ($4) at the

@@ -146,7 +146,7 @@ class PlanRunner:
     async def _divide(self, tenant_id: UUID, plan: ClaimedPlan, owner: str) -> None:
         """Parts for the whole fleet, once; then the plan waits until the last of them ends it."""
         async with self._database.tenant_transaction(tenant_id) as connection:
-            if not await self._store.extend_lease(connection, tenant_id, plan.task_id, owner, self._lease):
+            if not await self._goes_on(connection, tenant_id, plan, owner, self._lease):
                 return
             parts = await self._store.count_parts(connection, tenant_id, plan.task_id)
             if parts.part_count == 0:
@@ -160,13 +160,20 @@ class PlanRunner:
     ) -> list[str] | None:
         """The next members, with the lease renewed; None when the claim was lost, or the plan does not go on."""
         async with self._database.tenant_transaction(tenant_id) as connection:
-            held = await self._store.extend_lease(connection, tenant_id, plan.task_id, owner, lease)
-            if not held:
-                pause = timedelta(seconds=PAUSE_SECONDS)
-                await self._claims.share_holding(connection, tenant_id)
-                await self._store.leave_plan(connection, tenant_id, plan.task_id, owner, pause)
+            if not await self._goes_on(connection, tenant_id, plan, owner, lease):
                 return None
             return await self._store.list_members(connection, tenant_id, plan, after=after, limit=_PAGE)
+
+    async def _goes_on(
+        self, connection: Connection, tenant_id: UUID, plan: ClaimedPlan, owner: str, lease: timedelta
+    ) -> bool:
+        """Whether the claim holds on and nothing holds the plan back; otherwise it is given back."""
+        if await self._store.extend_lease(connection, tenant_id, plan.task_id, owner, lease):
+            return True
+        await self._claims.share_holding(connection, tenant_id)
+        pause = timedelta(seconds=PAUSE_SECONDS)
+        await self._store.leave_plan(connection, tenant_id, plan.task_id, owner, pause)
+        return False
 
     async def _decide(self, tenant_id: UUID, plan: ClaimedPlan, members: Sequence[str]) -> None:
         """Decide a page; members that met a busy moment are asked again before the walk goes on.

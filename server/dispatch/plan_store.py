@@ -85,14 +85,14 @@ class PlanStore:
     async def extend_lease(
         self, connection: Connection, tenant_id: UUID, task_id: str, owner: str, lease: timedelta
     ) -> bool:
-        """Whether the claim still held, and holds on; False also where the whole is paused or called off."""
+        """Whether the claim still held, and holds on; False also where something holds the plan back."""
         extended = await connection.fetchval(self._queries["extend_lease"], tenant_id, task_id, owner, lease)
         return extended is not None
 
     async def leave_plan(
         self, connection: Connection, tenant_id: UUID, task_id: str, owner: str, pause: timedelta
     ) -> None:
-        """Give a part back whose whole does not go on; nothing happens where the claim was lost."""
+        """Give a plan or a part back that does not go on; nothing happens where the claim was lost."""
         await connection.execute(self._queries["leave_plan"], tenant_id, task_id, owner, pause)
 
     async def await_parts(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import asyncpg
 import grpc
+import pytest
 from leo.activation.v1 import dispatch_service_pb2 as wire
 from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceStub
 
@@ -117,7 +119,9 @@ async def test_several_workers_share_one_dispatch(
     assert len(smtp.arrived) == len(set(smtp.arrived)) == MEMBERS * 4 // 5
 
 
+@pytest.mark.parametrize("paused", ["dispatch", "campaign"])
 async def test_a_pause_holds_within_a_second_and_a_resume_goes_on(
+    paused: str,
     workers: Workers,
     decisions: Decisions,
     smtp: ScriptedSmtp,
@@ -127,9 +131,9 @@ async def test_a_pause_holds_within_a_second_and_a_resume_goes_on(
     proof: asyncpg.Connection,
     tenant_a: Tenant,
 ) -> None:
-    """Paused in the middle of sending; when it goes on, everybody gets one mail."""
+    """Paused in the middle of sending; when it goes on, whoever is to get a mail gets one."""
     definitions = await decisions.define(tenant_a, body="Dear {{ profile.first_name }}")
-    snapshot_id = await _audience(decisions, app, tenant_a)
+    snapshot_id = await _audience(decisions, app, tenant_a, 300)
     stub: Any = DispatchServiceStub(channel)
     metadata = bearer(token_for(tenant_a, SCOPES))
     request = wire.DispatchRequest(
@@ -138,13 +142,30 @@ async def test_a_pause_holds_within_a_second_and_a_resume_goes_on(
         snapshot_id=snapshot_id,
     )
     plan = (await stub.Dispatch(request, metadata=metadata)).plan.plan_task_id
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait_in_the_middle(_: str) -> None:
+        if len(smtp.arrived) >= 20:
+            reached.set()
+            go_on.wait(20)
+
+    smtp.on_recipient = wait_in_the_middle
     workers.start(smtp_url=smtp.url, smtp_connections="1", dispatch_part_members="100")
 
     async def sending() -> bool:
-        return bool(smtp.arrived)
+        return reached.is_set()
+
+    async def change(method: str, status: str) -> None:
+        if paused == "dispatch":
+            changed = getattr(wire, f"{method}DispatchRequest")(plan_task_id=plan)
+            await getattr(stub, f"{method}Dispatch")(changed, metadata=metadata)
+            return
+        async with decisions.tenant(tenant_a):
+            await app.execute("update campaign set status = $1", status)
 
     await until(sending)
-    await stub.PauseDispatch(wire.PauseDispatchRequest(plan_task_id=plan), metadata=metadata)
+    await change("Pause", "paused")
+    go_on.set()
     paused_at = await proof.fetchval("select clock_timestamp()")
 
     async def held_for_three_seconds() -> bool:
@@ -154,8 +175,8 @@ async def test_a_pause_holds_within_a_second_and_a_resume_goes_on(
 
     await until(held_for_three_seconds)
     resumed_at = await proof.fetchval("select clock_timestamp()")
-    assert len(smtp.arrived) < MEMBERS * 4 // 5
-    await stub.ResumeDispatch(wire.ResumeDispatchRequest(plan_task_id=plan), metadata=metadata)
+    assert len(smtp.arrived) < 240
+    await change("Resume", "active")
 
     async def done() -> bool:
         return bool(await proof.fetchval("select count(*) = 0 from agent_task where status = 'pending'"))
@@ -168,12 +189,16 @@ async def test_a_pause_holds_within_a_second_and_a_resume_goes_on(
         resumed_at,
     )
     assert begun == 0
-    assert len(smtp.arrived) == len(set(smtp.arrived)) == MEMBERS * 4 // 5
+    sends = await proof.fetchval("select count(*) from agent_task where outcome = 'send'")
+    assert len(smtp.arrived) == len(set(smtp.arrived)) == sends
+    assert await proof.fetchval("select count(*) from agent_task where outcome is not null") == 300
 
 
-async def _audience(decisions: Decisions, app: asyncpg.Connection, tenant: Tenant) -> str:
+async def _audience(
+    decisions: Decisions, app: asyncpg.Connection, tenant: Tenant, count: int = MEMBERS
+) -> str:
     """Members of whom four in five agreed to e-mail, frozen."""
-    members = [f"p{number:05}" for number in range(MEMBERS)]
+    members = [f"p{number:05}" for number in range(count)]
     snapshot_id = key_id("snapshot", tenant, "vip", "v1", audience_sha256(members))
     async with decisions.tenant(tenant):
         await app.execute(

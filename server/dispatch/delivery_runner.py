@@ -157,7 +157,7 @@ class DeliveryRunner:
             get_logger().warning("cannot_claim", queue=self._queue, reason=error.reason)
             return
         # Below the mark everything was claimed; once that runs dry, the next look is from the beginning.
-        self._wanted = bool(claims) or self._since != BEGINNING
+        self._wanted = self._wanted or bool(claims) or self._since != BEGINNING
         self._since = min(claim.due_at for claim in claims) if len(claims) == limit else BEGINNING
         deadline = asyncio.get_running_loop().time() + self._limits.lease_seconds
         for tenant_id, task_ids in _by_tenant(claims).items():

@@ -123,7 +123,7 @@ class ReceiptStore:
         self, connection: Connection, tenant_id: UUID, watermarks: Sequence[Watermark]
     ) -> int:
         """Append them to the last messages of each person; how many rows are new."""
-        return await connection.fetchval(
+        recorded: int = await connection.fetchval(
             self._queries["record_watermarks"],
             tenant_id,
             [each.recipient for each in watermarks],
@@ -131,6 +131,7 @@ class ReceiptStore:
             [each.status.value for each in watermarks],
             _MOST_OF_A_PERSON,
         )
+        return recorded
 
     async def claim(
         self, connection: Connection, *, limit: int, lease: timedelta, owner: str

@@ -988,6 +988,7 @@ CREATE FUNCTION public.load_decisions(batches jsonb) RETURNS TABLE(epoch bigint,
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -1165,6 +1166,7 @@ CREATE FUNCTION public.record_decisions(recorded_at timestamp with time zone, re
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 #variable_conflict use_column
 DECLARE

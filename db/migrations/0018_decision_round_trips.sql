@@ -10,7 +10,8 @@ SET LOCAL lock_timeout = '5s';
 -- The shared lock comes first: a change of the epoch that is under way is waited for, and whatever was recorded in
 -- earlier epochs is committed before the statements of the loop take their snapshots. (A function that is VOLATILE
 -- takes one for each statement.) Plans of these statements are kept for a session; made while a table is still small,
--- they must not be scans.
+-- they must not be scans. And they are kept from the first call on: to plan again for each set of values costs a small
+-- batch more than it can gain.
 CREATE FUNCTION load_decisions(batches jsonb) RETURNS TABLE (
     epoch bigint,
     definitions_version bigint,
@@ -52,6 +53,7 @@ CREATE FUNCTION load_decisions(batches jsonb) RETURNS TABLE (
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -160,6 +162,7 @@ CREATE FUNCTION record_decisions(recorded_at timestamptz, reserved_in bigint, ba
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
 SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

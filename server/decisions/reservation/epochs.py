@@ -15,6 +15,7 @@ from prometheus_client import Gauge
 from server.decisions.reservation.sets import RedisReservations
 from server.decisions.store import DecisionStore
 from server.errors import LeoError, Unavailable
+from server.platform.background import BackgroundTask
 from server.platform.logging import get_logger
 from server.platform.postgres import Database
 
@@ -46,18 +47,16 @@ class ReservationEpochs:
         self._store = store
         self._reservations = reservations
         self._heal_interval_seconds = heal_interval_seconds
-        self._healing: asyncio.Task[None] | None = None
+        self._healing = BackgroundTask("reservation-healing")
 
     async def start(self) -> None:
         """Go to Redis if it answers, and keep looking; round trips: 3, then 1 each interval."""
         await self.heal()
-        self._healing = asyncio.create_task(self._heal_for_ever())
+        self._healing.start(self._heal_for_ever())
 
     async def stop(self) -> None:
         """End the loop."""
-        if self._healing is not None:
-            self._healing.cancel()
-            await asyncio.gather(self._healing, return_exceptions=True)
+        await self._healing.stop()
 
     async def renew(self, ended: int) -> None:
         """Redis lost the epoch `ended`: begin a new one on it, or on PostgreSQL when it is away."""

@@ -205,6 +205,8 @@ async def port_closed(address: str) -> None:
             _, writer = await asyncio.open_connection(host, int(port))
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            continue  # it stood in the backlog when the port was closed
         writer.close()
 
 

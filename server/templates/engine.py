@@ -7,15 +7,20 @@ from typing import Any, Final
 
 from server.templates.errors import UnknownEngine
 from server.templates.escaping import Escaping
-from server.templates.jinja_engine import check_jinja, render_jinja
+from server.templates.jinja_engine import check_jinja, render_jinja, variables_of_jinja
 from server.templates.limits import Budget, RenderLimits, current_budget
-from server.templates.liquid_engine import check_liquid, render_liquid
+from server.templates.liquid_engine import check_liquid, render_liquid, variables_of_liquid
+from server.templates.variables import VariablePath
 
 DEFAULT_ENGINE: Final = "jinja2"
 _CHECKS: Final[Mapping[str, Callable[[str], None]]] = {DEFAULT_ENGINE: check_jinja, "liquid": check_liquid}
 _RENDERERS: Final[Mapping[str, Callable[[str, Mapping[str, Any], Budget, Escaping], str]]] = {
     DEFAULT_ENGINE: render_jinja,
     "liquid": render_liquid,
+}
+_READERS: Final[Mapping[str, Callable[[str], frozenset[VariablePath]]]] = {
+    DEFAULT_ENGINE: variables_of_jinja,
+    "liquid": variables_of_liquid,
 }
 ENGINES: Final = tuple(_CHECKS)
 _USUAL_LIMITS: Final = RenderLimits()
@@ -30,6 +35,19 @@ def check(source: str, *, engine: str = DEFAULT_ENGINE) -> None:
     """
     _refuse_unknown(engine)
     _CHECKS[engine](source)
+
+
+def required_variables(source: str, *, engine: str = DEFAULT_ENGINE) -> frozenset[VariablePath]:
+    """The variables without which a template can not be rendered, whatever the others hold.
+
+    What is read only where a condition holds, what has a default, and what is asked for with `is defined` is none of
+    them.
+
+    Raises:
+        UnknownEngine, TemplateFault: as `check` says.
+    """
+    _refuse_unknown(engine)
+    return _READERS[engine](source)
 
 
 def render(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, UndefinedError
+from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -16,8 +17,10 @@ from markupsafe import Markup
 from server.templates.errors import MissingVariable, TemplateFault
 from server.templates.escaping import Escaping, escape_markdown
 from server.templates.filters import allowed_filters, concatenate, each, printable, read
+from server.templates.jinja_variables import needed_by_jinja
 from server.templates.limits import Budget
 from server.templates.syntax import CONCATENATE, EACH, READ, make_it_count, refuse_what_is_not_accepted
+from server.templates.variables import VariablePath
 
 _LARGEST_INTEGER: Final = 10**30
 # What Python raises for source that is nested too deeply, or for numbers that are too long.
@@ -30,6 +33,15 @@ def check_jinja(source: str) -> None:
     TemplateFault: the source has a fault, with its line.
     """
     _compiled(source, Escaping.NONE)
+
+
+def variables_of_jinja(source: str) -> frozenset[VariablePath]:
+    """The variables that every rendering reads.
+
+    Raises:
+        TemplateFault: the source has a fault, with its line.
+    """
+    return needed_by_jinja(_tree(source, Escaping.NONE))
 
 
 def render_jinja(source: str, variables: Mapping[str, Any], budget: Budget, escaping: Escaping) -> str:
@@ -56,11 +68,24 @@ def _collect(template: Template, variables: Mapping[str, Any], budget: Budget) -
 @lru_cache(maxsize=1024)
 def _compiled(source: str, escaping: Escaping) -> Template:
     environment = _ENVIRONMENTS[escaping]
-    try:
-        tree = environment.parse(source)
-        refuse_what_is_not_accepted(tree)
+    tree = _tree(source, escaping)
+    with _faults():
         make_it_count(tree)
         return Template.from_code(environment, environment.compile(tree), {})
+
+
+def _tree(source: str, escaping: Escaping) -> nodes.Template:
+    with _faults():
+        tree = _ENVIRONMENTS[escaping].parse(source)
+        refuse_what_is_not_accepted(tree)
+        return tree
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """What jinja2 and Python raise for source that is no template, as a fault of it."""
+    try:
+        yield
     except TemplateSyntaxError as error:
         raise TemplateFault(error.message or "is not a template", error.lineno) from error
     except _CANNOT_COMPILE as error:

@@ -24,6 +24,8 @@ from server.templates.filters import printable
 from server.templates.limits import Budget, current_budget
 from server.templates.liquid_filters import allowed_filters, is_missing
 from server.templates.liquid_source import refuse_what_takes_long
+from server.templates.liquid_variables import needed_by_liquid
+from server.templates.variables import VariablePath
 
 # The last two are the library's names for what is no tag: text, and what it can not read.
 _TAGS: Final = (
@@ -47,6 +49,15 @@ def check_liquid(source: str) -> None:
     TemplateFault: the source has a fault, with its line.
     """
     _parsed(source, Escaping.NONE)
+
+
+def variables_of_liquid(source: str) -> frozenset[VariablePath]:
+    """The variables that every rendering reads.
+
+    Raises:
+        TemplateFault: the source has a fault, with its line.
+    """
+    return needed_by_liquid(_parsed(source, Escaping.NONE))
 
 
 def render_liquid(source: str, variables: Mapping[str, Any], _budget: Budget, escaping: Escaping) -> str:

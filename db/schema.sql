@@ -203,6 +203,51 @@ COMMENT ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_sn
 
 
 --
+-- Name: claim_embedding_jobs(text, integer, interval, text); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text) RETURNS TABLE(tenant_id uuid, entity_id text, attempts integer)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH ready AS MATERIALIZED (
+        SELECT j.ctid AS place
+        FROM public.embedding_job AS j
+        WHERE j.entity_type = p_entity_type
+            AND j.status = 'pending'
+            AND greatest(j.due_at, j.lease_until) <= statement_timestamp()
+        ORDER BY greatest(j.due_at, j.lease_until)
+        LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE public.embedding_job AS claimed
+    SET lease_owner = p_owner,
+        lease_until = statement_timestamp() + p_lease,
+        attempts = claimed.attempts + 1
+    FROM ready
+    WHERE claimed.ctid = ready.place
+    RETURNING claimed.tenant_id, claimed.entity_id, claimed.attempts;
+END
+$$;
+
+
+ALTER FUNCTION public.claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text) OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text) IS 'Leases up to p_limit pending and due jobs of one kind, of any tenant and of none, those that wait longest first';
+
+
+--
 -- Name: claim_market_shards(integer[], bigint); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
 --
 
@@ -873,6 +918,29 @@ COMMENT ON FUNCTION public.leo_mutable(target regclass) IS 'Lets update_timestam
 
 
 --
+-- Name: leo_search_text(text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_search_text(p_text text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT translate(
+        regexp_replace(normalize(p_text, NFKD), '[\u0300-\u036f]', '', 'g'), 'đĐøØłŁħĦıŧŦ', 'dDoOlLhHitT'
+    )
+$$;
+
+
+ALTER FUNCTION public.leo_search_text(p_text text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_search_text(p_text text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_search_text(p_text text) IS 'The text in its compatibility form and without diacritics: what full-text search compares';
+
+
+--
 -- Name: leo_sound_variants(jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -903,6 +971,50 @@ ALTER FUNCTION public.leo_sound_variants(variants jsonb) OWNER TO leo_owner;
 --
 
 COMMENT ON FUNCTION public.leo_sound_variants(variants jsonb) IS 'Whether decisions can draw from these: 1 to 10 variants, names of their own, whole weights that are not all 0';
+
+
+--
+-- Name: leo_symbol_days(text[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_symbol_days(p_symbols text[], p_at timestamp with time zone) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT coalesce(array_agg(symbol || '@' || floor(extract(epoch FROM p_at) / 86400)::bigint), '{}')
+    FROM unnest(p_symbols) AS symbol
+$$;
+
+
+ALTER FUNCTION public.leo_symbol_days(p_symbols text[], p_at timestamp with time zone) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_symbol_days(p_symbols text[], p_at timestamp with time zone); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_symbol_days(p_symbols text[], p_at timestamp with time zone) IS 'Each symbol with the number of the UTC day: what news_feed.symbol_days holds';
+
+
+--
+-- Name: leo_symbol_days_until(text, timestamp with time zone, integer); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_symbol_days_until(p_symbol text, p_at timestamp with time zone, p_days integer) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT array_agg(p_symbol || '@' || (floor(extract(epoch FROM p_at) / 86400)::bigint - back))
+    FROM generate_series(0, p_days - 1) AS back
+$$;
+
+
+ALTER FUNCTION public.leo_symbol_days_until(p_symbol text, p_at timestamp with time zone, p_days integer) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_symbol_days_until(p_symbol text, p_at timestamp with time zone, p_days integer); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_symbol_days_until(p_symbol text, p_at timestamp with time zone, p_days integer) IS 'The symbol on each of p_days UTC days, the last of which holds p_at: for symbol_days && …';
 
 
 --
@@ -1159,6 +1271,65 @@ COMMENT ON FUNCTION public.prevent_snapshot_removal() IS 'Refuses to remove, cha
 
 
 --
+-- Name: queue_changed_profile(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.queue_changed_profile() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO public.embedding_job AS j (tenant_id, entity_type, entity_id)
+    VALUES (NEW.tenant_id, 'profile', NEW.profile_id)
+    ON CONFLICT (tenant_id, entity_type, entity_id) DO UPDATE
+    SET status = 'pending', due_at = now(), attempts = 0, lease_owner = NULL, lease_until = NULL, last_error = NULL
+    WHERE j.status <> 'pending' OR j.lease_until IS NOT NULL;
+    RETURN NULL;
+END
+$$;
+
+
+ALTER FUNCTION public.queue_changed_profile() OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION queue_changed_profile(); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.queue_changed_profile() IS 'Row trigger: a profile whose titles or interests changed waits for a new vector';
+
+
+--
+-- Name: queue_new_profiles(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.queue_new_profiles() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO public.embedding_job AS j (tenant_id, entity_type, entity_id)
+    SELECT n.tenant_id, 'profile', n.profile_id
+    FROM new_rows AS n
+    WHERE n.erased_at IS NULL AND (n.job_titles <> '[]' OR n.interests <> '[]')
+    ORDER BY n.tenant_id, n.profile_id
+    ON CONFLICT (tenant_id, entity_type, entity_id) DO UPDATE
+    SET status = 'pending', due_at = now(), attempts = 0, lease_owner = NULL, lease_until = NULL, last_error = NULL
+    WHERE j.status <> 'pending' OR j.lease_until IS NOT NULL;
+    RETURN NULL;
+END
+$$;
+
+
+ALTER FUNCTION public.queue_new_profiles() OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION queue_new_profiles(); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.queue_new_profiles() IS 'Statement trigger: new profiles with titles or interests wait for a vector';
+
+
+--
 -- Name: record_decisions(timestamp with time zone, bigint, jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -1172,7 +1343,6 @@ CREATE FUNCTION public.record_decisions(recorded_at timestamp with time zone, re
 DECLARE
     batch jsonb;
     sends jsonb;
-    outputs jsonb;
     of_tenant uuid;
     -- What decisions of one output share: told and parsed once, and taken by its number, which counts from 1.
     outcomes text[];
@@ -1197,47 +1367,46 @@ BEGIN
     LOOP
         of_tenant := batch ->> 'tenant_id';
         sends := batch -> 'sends';
-        outputs := batch -> 'outputs';
-        outcomes := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'outcome'));
-        reason_codes := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'reason_code'));
-        reasoning_traces := ARRAY(SELECT jsonb_array_elements(outputs -> 'reasoning_trace'));
-        results := ARRAY(SELECT jsonb_array_elements(outputs -> 'result'));
-        output_hashes := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'output_sha256'));
-        campaign_ids := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'campaign_id'));
-        marketing_event_ids := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'marketing_event_id'));
-        channels := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'channel'));
-        due_times := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'due_at')::timestamptz);
-        experiment_ids := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'experiment_id'));
-        variants := ARRAY(SELECT jsonb_array_elements_text(outputs -> 'variant'));
+        SELECT *
+        INTO
+            outcomes, reason_codes, reasoning_traces, results, output_hashes, campaign_ids, marketing_event_ids,
+            channels, due_times, experiment_ids, variants
+        FROM jsonb_to_record(batch -> 'outputs') AS listed (
+            outcome text[], reason_code text[], reasoning_trace jsonb[], result jsonb[], output_sha256 text[],
+            campaign_id text[], marketing_event_id text[], channel text[], due_at timestamptz[],
+            experiment_id text[], variant text[]
+        );
         PERFORM set_config('app.current_tenant_id', of_tenant::text, true);
 
-        WITH new_snapshot AS (
-            INSERT INTO segment_snapshot (
-                tenant_id, snapshot_id, segment_name, segment_version, snapshot_reason, audience_sha256, member_count
+        IF sends -> 'task_id' <> '[]' THEN
+            WITH new_snapshot AS (
+                INSERT INTO segment_snapshot (
+                    tenant_id, snapshot_id, segment_name, segment_version, snapshot_reason, audience_sha256, member_count
+                )
+                SELECT DISTINCT ON (given.snapshot_id)
+                    of_tenant, given.snapshot_id, given.segment_name, given.segment_version, 'decision for one profile',
+                    given.audience_sha256, 1
+                FROM ROWS FROM (
+                    jsonb_array_elements_text(sends -> 'snapshot_id'),
+                    jsonb_array_elements_text(sends -> 'segment_name'),
+                    jsonb_array_elements_text(sends -> 'segment_version'),
+                    jsonb_array_elements_text(sends -> 'audience_sha256')
+                ) AS given (snapshot_id, segment_name, segment_version, audience_sha256)
+                WHERE given.audience_sha256 IS NOT NULL
+                ORDER BY given.snapshot_id
+                ON CONFLICT (tenant_id, snapshot_id) DO NOTHING
+                RETURNING snapshot_id
             )
-            SELECT DISTINCT ON (given.snapshot_id)
-                of_tenant, given.snapshot_id, given.segment_name, given.segment_version, 'decision for one profile',
-                given.audience_sha256, 1
+            INSERT INTO segment_snapshot_member (tenant_id, snapshot_id, profile_id)
+            SELECT DISTINCT ON (given.snapshot_id) of_tenant, given.snapshot_id, given.profile_id
             FROM ROWS FROM (
                 jsonb_array_elements_text(sends -> 'snapshot_id'),
-                jsonb_array_elements_text(sends -> 'segment_name'),
-                jsonb_array_elements_text(sends -> 'segment_version'),
-                jsonb_array_elements_text(sends -> 'audience_sha256')
-            ) AS given (snapshot_id, segment_name, segment_version, audience_sha256)
-            WHERE given.audience_sha256 IS NOT NULL
+                jsonb_array_elements_text(sends -> 'profile_id')
+            ) AS given (snapshot_id, profile_id)
+            JOIN new_snapshot USING (snapshot_id)
             ORDER BY given.snapshot_id
-            ON CONFLICT (tenant_id, snapshot_id) DO NOTHING
-            RETURNING snapshot_id
-        )
-        INSERT INTO segment_snapshot_member (tenant_id, snapshot_id, profile_id)
-        SELECT DISTINCT ON (given.snapshot_id) of_tenant, given.snapshot_id, given.profile_id
-        FROM ROWS FROM (
-            jsonb_array_elements_text(sends -> 'snapshot_id'),
-            jsonb_array_elements_text(sends -> 'profile_id')
-        ) AS given (snapshot_id, profile_id)
-        JOIN new_snapshot USING (snapshot_id)
-        ORDER BY given.snapshot_id
-        ON CONFLICT (tenant_id, snapshot_id, profile_id) DO NOTHING;
+            ON CONFLICT (tenant_id, snapshot_id, profile_id) DO NOTHING;
+        END IF;
 
         -- Tasks come sorted by their ids: so writers take their locks in one order, and nothing this wide is sorted.
         WITH new_task AS (
@@ -1281,13 +1450,16 @@ BEGIN
             RETURNING task_id
         )
         SELECT array_agg(new_task.task_id) INTO new_tasks FROM new_task;
-        -- Nearly always none: another server, or an earlier try, recorded them meanwhile.
-        known_tasks := ARRAY(
-            SELECT given.task_id FROM jsonb_array_elements_text(batch -> 'task_id') AS given (task_id)
-            WHERE cardinality(new_tasks) IS DISTINCT FROM jsonb_array_length(batch -> 'task_id')
-            EXCEPT
-            SELECT unnest(new_tasks)
-        );
+        known_tasks := '{}';
+        -- Nearly never: another server, or an earlier try, recorded some of them meanwhile.
+        IF cardinality(new_tasks) IS DISTINCT FROM jsonb_array_length(batch -> 'task_id') THEN
+            known_tasks := ARRAY(
+                SELECT jsonb_array_elements_text(batch -> 'task_id')
+                EXCEPT
+                SELECT unnest(new_tasks)
+            );
+            RETURN QUERY SELECT unnest(known_tasks);
+        END IF;
 
         INSERT INTO behavioral_events (
             tenant_id, event_key, profile_id, source_event_id, event_type, attributes, occurred_at
@@ -1308,25 +1480,25 @@ BEGIN
         ORDER BY given.event_key
         ON CONFLICT DO NOTHING;
 
-        INSERT INTO delivery_log (
-            tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id,
-            channel, delivery_status
-        )
-        SELECT
-            of_tenant, given.delivery_key, 0, given.task_id, given.marketing_event_id, given.campaign_id,
-            given.profile_id, given.snapshot_id, given.channel, 'queued'
-        FROM ROWS FROM (
-            jsonb_array_elements_text(sends -> 'delivery_key'),
-            jsonb_array_elements_text(sends -> 'task_id'),
-            jsonb_array_elements_text(sends -> 'marketing_event_id'),
-            jsonb_array_elements_text(sends -> 'campaign_id'),
-            jsonb_array_elements_text(sends -> 'profile_id'),
-            jsonb_array_elements_text(sends -> 'snapshot_id'),
-            jsonb_array_elements_text(sends -> 'channel')
-        ) AS given (delivery_key, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel)
-        WHERE given.task_id <> ALL(known_tasks);
-
-        RETURN QUERY SELECT unnest(known_tasks);
+        IF sends -> 'task_id' <> '[]' THEN
+            INSERT INTO delivery_log (
+                tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id,
+                channel, delivery_status
+            )
+            SELECT
+                of_tenant, given.delivery_key, 0, given.task_id, given.marketing_event_id, given.campaign_id,
+                given.profile_id, given.snapshot_id, given.channel, 'queued'
+            FROM ROWS FROM (
+                jsonb_array_elements_text(sends -> 'delivery_key'),
+                jsonb_array_elements_text(sends -> 'task_id'),
+                jsonb_array_elements_text(sends -> 'marketing_event_id'),
+                jsonb_array_elements_text(sends -> 'campaign_id'),
+                jsonb_array_elements_text(sends -> 'profile_id'),
+                jsonb_array_elements_text(sends -> 'snapshot_id'),
+                jsonb_array_elements_text(sends -> 'channel')
+            ) AS given (delivery_key, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel)
+            WHERE given.task_id <> ALL(known_tasks);
+        END IF;
     END LOOP;
 END
 $$;
@@ -2658,6 +2830,7 @@ CREATE TABLE public.cdp_profiles (
     erased_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    interest_embedding_model text,
     CONSTRAINT cdp_profiles_channel_addresses_check CHECK ((jsonb_typeof(channel_addresses) = 'object'::text)),
     CONSTRAINT cdp_profiles_data_labels_check CHECK ((jsonb_typeof(data_labels) = 'array'::text)),
     CONSTRAINT cdp_profiles_identities_check CHECK ((jsonb_typeof(identities) = 'array'::text)),
@@ -2838,6 +3011,13 @@ COMMENT ON COLUMN public.cdp_profiles.source_updated_at IS 'When the source last
 --
 
 COMMENT ON COLUMN public.cdp_profiles.erased_at IS 'When erase_profile redacted the profile; NULL: it did not';
+
+
+--
+-- Name: COLUMN cdp_profiles.interest_embedding_model; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.interest_embedding_model IS 'Model of interest_embedding: vectors of different models do not compare';
 
 
 --
@@ -3285,7 +3465,7 @@ ALTER TABLE public.delivery_log ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS
 --
 
 CREATE TABLE public.embedding_job (
-    tenant_id uuid NOT NULL,
+    tenant_id uuid,
     entity_type text NOT NULL COLLATE pg_catalog."C",
     entity_id text NOT NULL COLLATE pg_catalog."C",
     input_sha256 text COLLATE pg_catalog."C",
@@ -3314,7 +3494,7 @@ ALTER TABLE public.embedding_job OWNER TO leo_owner;
 -- Name: TABLE embedding_job; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON TABLE public.embedding_job IS 'Queue of texts to embed: one job for each thing that has an embedding';
+COMMENT ON TABLE public.embedding_job IS 'Queue of texts to embed: one job for each thing that has an embedding. Those of global news have no tenant';
 
 
 --
@@ -3349,7 +3529,7 @@ COMMENT ON COLUMN public.embedding_job.model IS 'Model that did it';
 -- Name: COLUMN embedding_job.status; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.embedding_job.status IS 'pending, completed, failed or cancelled';
+COMMENT ON COLUMN public.embedding_job.status IS 'pending, completed, failed (dead until somebody requeues it) or cancelled';
 
 
 --
@@ -3377,7 +3557,7 @@ COMMENT ON COLUMN public.embedding_job.lease_until IS 'When another may claim it
 -- Name: COLUMN embedding_job.attempts; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.embedding_job.attempts IS 'Claims so far';
+COMMENT ON COLUMN public.embedding_job.attempts IS 'Claims so far, less those that an outage of the model cut short';
 
 
 --
@@ -3853,7 +4033,7 @@ COMMENT ON COLUMN public.message_templates.status IS 'draft, active or supersede
 --
 
 CREATE TABLE public.news_feed (
-    tenant_id uuid NOT NULL,
+    tenant_id uuid,
     news_id bigint NOT NULL,
     content_sha256 text NOT NULL COLLATE pg_catalog."C",
     title text NOT NULL,
@@ -3865,10 +4045,12 @@ CREATE TABLE public.news_feed (
     related_symbols text[] DEFAULT '{}'::text[] NOT NULL,
     sentiment_score numeric(3,2),
     content_embedding public.vector(1536),
-    search_document tsvector GENERATED ALWAYS AS ((setweight(to_tsvector('simple'::regconfig, title), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, content), 'B'::"char"))) STORED,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    embedding_model text,
+    symbol_days text[] GENERATED ALWAYS AS (public.leo_symbol_days(related_symbols, published_at)) STORED,
+    search_document tsvector GENERATED ALWAYS AS ((setweight(to_tsvector('simple'::regconfig, public.leo_search_text(title)), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, public.leo_search_text(content)), 'B'::"char"))) STORED,
     CONSTRAINT news_feed_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
     CONSTRAINT news_feed_sentiment_score_check CHECK (((sentiment_score >= (0)::numeric) AND (sentiment_score <= (1)::numeric)))
 );
@@ -3882,7 +4064,7 @@ ALTER TABLE public.news_feed OWNER TO leo_owner;
 -- Name: TABLE news_feed; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON TABLE public.news_feed IS 'Market news, enriched for search and for decisions';
+COMMENT ON TABLE public.news_feed IS 'Market news, enriched for search and for decisions; a row without a tenant is global';
 
 
 --
@@ -3896,7 +4078,7 @@ COMMENT ON COLUMN public.news_feed.news_id IS 'Order of ingestion';
 -- Name: COLUMN news_feed.content_sha256; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.news_feed.content_sha256 IS 'Hash of the content: the same news once';
+COMMENT ON COLUMN public.news_feed.content_sha256 IS 'Hash of source and URL, or of source and text where there is no URL: the same news once';
 
 
 --
@@ -3963,17 +4145,31 @@ COMMENT ON COLUMN public.news_feed.content_embedding IS 'Semantic vector, 1,536 
 
 
 --
--- Name: COLUMN news_feed.search_document; Type: COMMENT; Schema: public; Owner: leo_owner
---
-
-COMMENT ON COLUMN public.news_feed.search_document IS 'For full-text search, any language';
-
-
---
 -- Name: COLUMN news_feed.metadata; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
 COMMENT ON COLUMN public.news_feed.metadata IS 'Other details';
+
+
+--
+-- Name: COLUMN news_feed.embedding_model; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.embedding_model IS 'Model of content_embedding: vectors of different models do not compare';
+
+
+--
+-- Name: COLUMN news_feed.symbol_days; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.symbol_days IS 'Each related symbol with the UTC day, e.g. "AAPL@20778": finds the newest news of a symbol';
+
+
+--
+-- Name: COLUMN news_feed.search_document; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.news_feed.search_document IS 'For full-text search, any language, without diacritics';
 
 
 --
@@ -4288,11 +4484,11 @@ ALTER TABLE ONLY public.delivery_log
 
 
 --
--- Name: embedding_job embedding_job_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+-- Name: embedding_job embedding_job_entity; Type: CONSTRAINT; Schema: public; Owner: leo_owner
 --
 
 ALTER TABLE ONLY public.embedding_job
-    ADD CONSTRAINT embedding_job_pkey PRIMARY KEY (tenant_id, entity_type, entity_id);
+    ADD CONSTRAINT embedding_job_entity UNIQUE NULLS NOT DISTINCT (tenant_id, entity_type, entity_id);
 
 
 --
@@ -4328,11 +4524,11 @@ ALTER TABLE ONLY public.message_templates
 
 
 --
--- Name: news_feed news_feed_pkey; Type: CONSTRAINT; Schema: public; Owner: leo_owner
+-- Name: news_feed news_feed_news; Type: CONSTRAINT; Schema: public; Owner: leo_owner
 --
 
 ALTER TABLE ONLY public.news_feed
-    ADD CONSTRAINT news_feed_pkey PRIMARY KEY (tenant_id, news_id);
+    ADD CONSTRAINT news_feed_news UNIQUE NULLS NOT DISTINCT (tenant_id, news_id);
 
 
 --
@@ -4632,7 +4828,21 @@ CREATE INDEX delivery_log_trouble ON public.delivery_log USING btree (delivery_s
 -- Name: embedding_job_claimable; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE INDEX embedding_job_claimable ON public.embedding_job USING btree (GREATEST(due_at, lease_until), tenant_id) WHERE (status = 'pending'::text);
+CREATE INDEX embedding_job_claimable ON public.embedding_job USING btree (entity_type, GREATEST(due_at, lease_until)) WHERE (status = 'pending'::text);
+
+
+--
+-- Name: embedding_job_failed; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX embedding_job_failed ON public.embedding_job USING btree (entity_id, tenant_id, entity_type) WHERE (status = 'failed'::text);
+
+
+--
+-- Name: INDEX embedding_job_failed; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON INDEX public.embedding_job_failed IS 'Dead jobs: they are few, and people look at them';
 
 
 --
@@ -4667,7 +4877,7 @@ CREATE UNIQUE INDEX message_templates_version ON public.message_templates USING 
 -- Name: news_feed_content; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE UNIQUE INDEX news_feed_content ON public.news_feed USING btree (content_sha256, tenant_id);
+CREATE UNIQUE INDEX news_feed_content ON public.news_feed USING btree (content_sha256, tenant_id) NULLS NOT DISTINCT;
 
 
 --
@@ -4689,6 +4899,13 @@ CREATE INDEX news_feed_published ON public.news_feed USING btree (published_at, 
 --
 
 CREATE INDEX news_feed_search ON public.news_feed USING gin (search_document);
+
+
+--
+-- Name: news_feed_symbol_days; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX news_feed_symbol_days ON public.news_feed USING gin (symbol_days);
 
 
 --
@@ -4885,6 +5102,20 @@ CREATE TRIGGER one_audience_per_name AFTER INSERT OR UPDATE OF status, audience 
 --
 
 CREATE TRIGGER prevent_snapshot_removal BEFORE UPDATE OF segment_snapshots ON public.cdp_profiles FOR EACH ROW WHEN ((old.segment_snapshots IS DISTINCT FROM new.segment_snapshots)) EXECUTE FUNCTION public.prevent_snapshot_removal();
+
+
+--
+-- Name: cdp_profiles queue_changed_profile; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER queue_changed_profile AFTER UPDATE OF job_titles, interests ON public.cdp_profiles FOR EACH ROW WHEN (((new.erased_at IS NULL) AND ((old.job_titles IS DISTINCT FROM new.job_titles) OR (old.interests IS DISTINCT FROM new.interests)))) EXECUTE FUNCTION public.queue_changed_profile();
+
+
+--
+-- Name: cdp_profiles queue_new_profiles; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER queue_new_profiles AFTER INSERT ON public.cdp_profiles REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.queue_new_profiles();
 
 
 --
@@ -5226,6 +5457,20 @@ CREATE POLICY global_admin ON public.instruments TO leo_admin USING ((tenant_id 
 
 
 --
+-- Name: embedding_job global_news; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY global_news ON public.embedding_job TO leo_app, leo_worker USING (((tenant_id IS NULL) AND (( SELECT current_setting('app.global_news'::text, true) AS current_setting) = 'on'::text))) WITH CHECK (((tenant_id IS NULL) AND (( SELECT current_setting('app.global_news'::text, true) AS current_setting) = 'on'::text)));
+
+
+--
+-- Name: news_feed global_news; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY global_news ON public.news_feed TO leo_app, leo_worker USING (((tenant_id IS NULL) AND (( SELECT current_setting('app.global_news'::text, true) AS current_setting) = 'on'::text))) WITH CHECK (((tenant_id IS NULL) AND (( SELECT current_setting('app.global_news'::text, true) AS current_setting) = 'on'::text)));
+
+
+--
 -- Name: instruments global_read; Type: POLICY; Schema: public; Owner: leo_owner
 --
 
@@ -5237,6 +5482,13 @@ CREATE POLICY global_read ON public.instruments FOR SELECT USING (((tenant_id IS
 --
 
 CREATE POLICY global_read ON public.market_snapshot FOR SELECT USING (((tenant_id IS NULL) AND (( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif") IS NOT NULL)));
+
+
+--
+-- Name: news_feed global_read; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY global_read ON public.news_feed FOR SELECT USING (((tenant_id IS NULL) AND (( SELECT (NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text))::uuid AS "nullif") IS NOT NULL)));
 
 
 --
@@ -5294,6 +5546,13 @@ ALTER TABLE public.segment_snapshot ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE public.segment_snapshot_member ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: embedding_job task_claimer_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY task_claimer_policy ON public.embedding_job TO leo_task_claimer USING (true) WITH CHECK (true);
+
 
 --
 -- Name: agent_task task_claimer_select; Type: POLICY; Schema: public; Owner: leo_owner
@@ -5510,6 +5769,14 @@ GRANT ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_
 
 
 --
+-- Name: FUNCTION claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text) TO leo_worker;
+
+
+--
 -- Name: FUNCTION claim_market_shards(p_shards integer[], p_epoch bigint); Type: ACL; Schema: public; Owner: leo_alert_keeper
 --
 
@@ -5607,6 +5874,20 @@ GRANT ALL ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id
 REVOKE ALL ON FUNCTION public.load_decisions(batches jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.load_decisions(batches jsonb) TO leo_app;
 GRANT ALL ON FUNCTION public.load_decisions(batches jsonb) TO leo_worker;
+
+
+--
+-- Name: FUNCTION queue_changed_profile(); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.queue_changed_profile() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION queue_new_profiles(); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.queue_new_profiles() FROM PUBLIC;
 
 
 --
@@ -6236,6 +6517,14 @@ GRANT UPDATE(updated_at) ON TABLE public.cdp_profiles TO leo_worker;
 
 
 --
+-- Name: COLUMN cdp_profiles.interest_embedding_model; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_worker;
+
+
+--
 -- Name: TABLE consent_management; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6369,6 +6658,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.delivery_current TO leo_proof;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.embedding_job TO leo_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.embedding_job TO leo_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.embedding_job TO leo_proof;
+GRANT SELECT ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --
@@ -6376,6 +6666,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.embedding_job TO leo_proof;
 --
 
 GRANT SELECT(tenant_id) ON TABLE public.embedding_job TO leo_eraser;
+GRANT INSERT(tenant_id) ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --
@@ -6383,6 +6674,7 @@ GRANT SELECT(tenant_id) ON TABLE public.embedding_job TO leo_eraser;
 --
 
 GRANT SELECT(entity_type) ON TABLE public.embedding_job TO leo_eraser;
+GRANT INSERT(entity_type) ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --
@@ -6390,6 +6682,7 @@ GRANT SELECT(entity_type) ON TABLE public.embedding_job TO leo_eraser;
 --
 
 GRANT SELECT(entity_id) ON TABLE public.embedding_job TO leo_eraser;
+GRANT INSERT(entity_id) ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --
@@ -6397,6 +6690,35 @@ GRANT SELECT(entity_id) ON TABLE public.embedding_job TO leo_eraser;
 --
 
 GRANT UPDATE(status) ON TABLE public.embedding_job TO leo_eraser;
+GRANT UPDATE(status) ON TABLE public.embedding_job TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN embedding_job.due_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(due_at) ON TABLE public.embedding_job TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN embedding_job.lease_owner; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(lease_owner) ON TABLE public.embedding_job TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN embedding_job.lease_until; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(lease_until) ON TABLE public.embedding_job TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN embedding_job.attempts; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(attempts) ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --
@@ -6404,6 +6726,7 @@ GRANT UPDATE(status) ON TABLE public.embedding_job TO leo_eraser;
 --
 
 GRANT UPDATE(last_error) ON TABLE public.embedding_job TO leo_eraser;
+GRANT UPDATE(last_error) ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --

@@ -51,6 +51,8 @@ _POPULATE = (
     """insert into news_feed (tenant_id, content_sha256, title, content, published_at, related_symbols)
     select $1, 'h' || n, 'word' || n % 900 || ' news', 'of the market', now() - n * interval '1 minute',
         array['S' || n % 900] from generate_series(1, $2::int) as n""",
+    """insert into embedding_job (tenant_id, entity_type, entity_id)
+    select $1, 'news', n::text from generate_series(1, $2::int) as n""",
 )
 
 # What a hot path asks, and the index that answers it.
@@ -86,6 +88,9 @@ _HOT = {
     "alert_rules_profile": "select * from alert_rules where profile_id = 'p77'",
     "news_feed_search": "select * from news_feed where search_document @@ to_tsquery('simple', 'word77')",
     "news_feed_symbols": "select * from news_feed where related_symbols && array['S77']",
+    "news_feed_symbol_days": "select * from news_feed"
+    " where symbol_days && leo_symbol_days_until('S77', now(), 7) and published_at <= now()"
+    " order by published_at desc limit 3",
     "news_feed_published": "select * from news_feed order by published_at desc limit 20",
 }
 
@@ -94,6 +99,9 @@ _NARROW = {
     ("leo_task_claimer", "agent_task_claimable"): "select tenant_id, task_id from agent_task"
     " where queue = 'email' and status = 'pending'"
     " and greatest(due_at, lease_until) between '-infinity' and statement_timestamp()"
+    " order by greatest(due_at, lease_until) limit 100",
+    ("leo_task_claimer", "embedding_job_claimable"): "select ctid from embedding_job where entity_type = 'news'"
+    " and status = 'pending' and greatest(due_at, lease_until) <= statement_timestamp()"
     " order by greatest(due_at, lease_until) limit 100",
     (
         "leo_rule_loader",

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-import aiohttp
 import orjson
+from yarl import URL
 
 from server.dispatch.channels.answers import Answer
 from server.dispatch.channels.channel import ErrorClass, Refused
-from server.dispatch.channels.public_networks import PublicResolver, is_private
+from server.dispatch.channels.http_connection import HttpConnection, RawAnswer
+from server.dispatch.channels.http_connections import HttpConnections, Origin
+from server.dispatch.channels.name_lookup import NameLookup, is_private
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-_LARGEST_ANSWER: Final = 64 * 1024
-_CONNECT_SECONDS: Final = 10.0
-_IDLE_SECONDS: Final = 15.0
+_ALWAYS: Final = "Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: leo-activation\r\n"
 
 
 class ProviderHttp:
@@ -41,7 +37,7 @@ class ProviderHttp:
         self.timeout_seconds = timeout_seconds
         self.private_networks = private_networks
         self._places = asyncio.Semaphore(connections)
-        self._session: aiohttp.ClientSession | None = None
+        self._open = HttpConnections(NameLookup(private_networks=private_networks))
 
     async def post(
         self,
@@ -58,107 +54,101 @@ class ProviderHttp:
             parameters: of the query.
             wait_seconds: for its turn.
         """
-        if not self.private_networks and is_private(url):
-            return Refused(ErrorClass.AUTHENTICATION, "URL_IN_PRIVATE_NETWORK")
-        if not all(value.isprintable() for value in headers.values()):
-            return Refused(ErrorClass.AUTHENTICATION, "REQUEST_NOT_SENDABLE")
-        progress = SimpleNamespace(connected=False)
         try:
-            async with self._turn(wait_seconds), asyncio.timeout(self.timeout_seconds):
-                return await self._post(url, body, headers, parameters, progress)
-        except _NoTurn:
-            return Refused(ErrorClass.TRANSIENT, "NO_CONNECTION_IN_TIME")
-        except TimeoutError:
-            return _broken_off("NO_ANSWER_IN_TIME", progress)
-        except aiohttp.InvalidURL:
+            target = _target(url) if parameters is None else _target(str(URL(url).update_query(parameters)))
+            request = _request(target, headers, body)
+        except ValueError:
             # Its text may hold a secret, so it is not recorded.
             return Refused(ErrorClass.AUTHENTICATION, "REQUEST_NOT_SENDABLE")
-        except (aiohttp.ClientError, OSError, ValueError):
-            return _broken_off("CONNECTION_LOST", progress)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def _post(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        parameters: Mapping[str, str] | None,
-        progress: SimpleNamespace,
-    ) -> Answer:
-        session = self._session = self._session or self._open()
-        async with session.post(
-            url,
-            data=body,
-            headers=headers,
-            params=parameters,
-            allow_redirects=False,
-            trace_request_ctx=progress,
-        ) as response:
-            found = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, found, await _document(response))
-
-    @asynccontextmanager
-    async def _turn(self, wait_seconds: float) -> AsyncIterator[None]:
-        if self._places.locked():
-            try:
-                async with asyncio.timeout(wait_seconds):
-                    await self._places.acquire()
-            except TimeoutError:
-                raise _NoTurn from None
-        else:
-            # A timer for each message costs more than the place, which is free.
-            await self._places.acquire()
+        if not self.private_networks and is_private(target.origin.host):
+            return Refused(ErrorClass.AUTHENTICATION, "URL_IN_PRIVATE_NETWORK")
+        if not await self._turn(wait_seconds):
+            return Refused(ErrorClass.TRANSIENT, "NO_CONNECTION_IN_TIME")
         try:
-            yield
+            return await self._exchange(target.origin, request)
         finally:
             self._places.release()
 
-    def _open(self) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(_connected)
-        trace.on_connection_reuseconn.append(_connected)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self.connections,
-                keepalive_timeout=_IDLE_SECONDS,
-                resolver=None if self.private_networks else PublicResolver(),
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            headers={"Accept-Encoding": "identity", "User-Agent": "leo-activation"},
-            auto_decompress=False,
-            trace_configs=[trace],
-        )
+    async def close(self) -> None:
+        """Close all connections."""
+        self._open.close()
+
+    async def _turn(self, wait_seconds: float) -> bool:
+        """Whether its turn came: a free place is taken at once."""
+        if not self._places.locked():
+            # A timer for each message costs more than the place, which is free.
+            return await self._places.acquire()
+        try:
+            async with asyncio.timeout(wait_seconds):
+                return await self._places.acquire()
+        except TimeoutError:
+            return False
+
+    async def _exchange(self, origin: Origin, request: bytes) -> Answer | Refused:
+        connection: HttpConnection | None = None
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                connection = await self._open.take(origin)
+                return _answer(await connection.exchange(request))
+        except TimeoutError:
+            return _broken_off("NO_ANSWER_IN_TIME", connection)
+        except (OSError, ValueError):
+            return _broken_off("CONNECTION_LOST", connection)
+        finally:
+            if connection is not None:
+                self._open.give_back(origin, connection)
 
 
-class _NoTurn(Exception):
-    """Every connection was in use for as long as the caller could wait."""
+class _Target(NamedTuple):
+    """Where a request goes, and the part of its head that all requests to there have in common."""
+
+    origin: Origin
+    head: str
 
 
-async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _parameters: Any) -> None:
-    context.trace_request_ctx.connected = True
+@lru_cache(maxsize=1024)
+def _target(url: str) -> _Target:
+    """Raises:
+    ValueError: it is no URL of a provider.
+    """
+    parsed = URL(url)
+    if parsed.scheme not in ("http", "https") or parsed.raw_host is None or parsed.port is None:
+        raise ValueError("neither http nor https")
+    if parsed.raw_user is not None or parsed.raw_password is not None:
+        raise ValueError("an account within a URL")
+    origin = Origin(parsed.scheme == "https", parsed.raw_host, parsed.port)
+    host = parsed.host_port_subcomponent
+    return _Target(origin, f"POST {parsed.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n{_ALWAYS}")
 
 
-def _broken_off(reason: str, progress: SimpleNamespace) -> Refused:
-    if progress.connected:
+def _request(target: _Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The request as it is sent.
+
+    Raises:
+        ValueError: a header would end before its end.
+    """
+    values = "".join(headers.values())
+    if not values.isprintable():
+        raise ValueError("a control character in a header")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (target.head.encode(), lines.encode(), len(body), body)
+
+
+def _broken_off(reason: str, connection: HttpConnection | None) -> Refused:
+    if connection is not None:
         return Refused(ErrorClass.AMBIGUOUS, reason)
     return Refused(ErrorClass.TRANSIENT, "PROVIDER_UNREACHABLE")
 
 
-async def _document(response: aiohttp.ClientResponse) -> Any:
+def _answer(raw: RawAnswer) -> Answer:
+    return Answer(raw.status, raw.headers, _document(raw.body))
+
+
+def _document(body: bytes | None) -> Any:
     """The body, parsed. The status is known, so whatever is wrong with the body is no error of its own."""
+    if not body:
+        return None
     try:
-        body = bytearray()
-        async for chunk in response.content.iter_chunked(16 * 1024):
-            body += chunk
-            if len(body) > _LARGEST_ANSWER:
-                response.close()
-                return None
         return orjson.loads(body)
-    except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError):
+    except orjson.JSONDecodeError:
         return None

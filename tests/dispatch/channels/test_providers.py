@@ -18,7 +18,7 @@ from server.dispatch.channels.channel import (
     ErrorClass,
     Refused,
 )
-from server.dispatch.channels.public_networks import PublicResolver
+from server.dispatch.channels.name_lookup import NameLookup
 from server.dispatch.channels.registry import HTTP_CHANNELS, ProviderSetup, http_channels
 from server.dispatch.channels.web_push import WebPush
 from tests.dispatch.channels.conftest import HTTP_NAMES, Adapters
@@ -353,10 +353,8 @@ async def test_an_endpoint_that_a_customer_named_leads_to_no_private_network(
 
 
 async def test_a_name_that_resolves_into_a_private_network_is_no_host() -> None:
-    resolver = PublicResolver()
     with pytest.raises(OSError, match="private"):
-        await resolver.resolve("localhost", 80)
-    await resolver.close()
+        await NameLookup(private_networks=False).addresses("localhost", 80)
 
 
 @only("sendgrid")

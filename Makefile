@@ -17,7 +17,7 @@ RATE ?= 5000
 SECONDS ?= 120
 KILLS ?= 30
 
-.PHONY: help demo faults faults-decisions faults-deliveries run test fuzz bench load lint proto migrate lock clean
+.PHONY: help demo faults faults-decisions faults-deliveries run test smoke fuzz bench load lint proto migrate lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | expand -t 20
@@ -39,8 +39,14 @@ faults-deliveries: $(INSTALLED) ## Play the demo while server, worker, PostgreSQ
 run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 	@exec $(BIN)/python -m server.cli.main run
 
+# What takes minutes by its nature: each benchmark and each drill, played once on a small scale.
+SMOKE := tests/bench tests/faults
+
 test: $(INSTALLED) ## Run the tests against real servers, with coverage
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered $(SMOKE:%=--ignore=%)
+
+smoke: $(INSTALLED) ## Play every benchmark and every drill once in its short form
+	$(BIN)/python -m pytest -n 2 $(SMOKE)
 
 fuzz: $(INSTALLED) ## Search for SECONDS for rules that closure and SQL judge differently; SEED=n repeats one round
 	@LEO_FUZZ_SECONDS=$(SECONDS) LEO_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/conditions/fuzz.py -q -s -p no:cacheprovider

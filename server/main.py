@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, cast
+from typing import cast
 
 import grpc
 import uvloop
@@ -55,6 +54,7 @@ from server.http.listener import monitoring
 from server.http.samples import Samples
 from server.http.webhooks.listener import webhooks
 from server.platform.clock import utc_now
+from server.platform.garbage import spare_what_lives_long
 from server.platform.logging import configure_logging, get_logger
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
@@ -83,10 +83,6 @@ from server.trace.service import TraceService
 from server.trace.store import TraceStore
 from server.workers.broker import celery_app
 from server.workers.wake_ups import SweepOnly, WakeUps
-
-# Objects made, less those that are gone, before the collector looks at them. A batch of 500 decisions makes some
-# 20,000 that live as long as it does, and leaves no cycles: with the default of 700 it is walked through 30 times.
-_COLLECT_AFTER: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +252,7 @@ async def run(
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopped.set)
     async with running_server(settings, share_port=share_port, figures=figures) as address:
-        # What exists now lives as long as the process; the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER)
+        spare_what_lives_long()
         on_ready(address)
         waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(parent_gone())]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -13,6 +13,7 @@ from celery import Celery, signals
 
 from server.config import WorkerSettings
 from server.errors import LeoError
+from server.platform.garbage import spare_what_lives_long
 from server.platform.logging import configure_logging, get_logger
 from server.workers.broker import celery_app
 from server.workers.composition import Worker, running_worker
@@ -87,6 +88,7 @@ def _serve(app: Celery, loop: EventLoopThread, worker: Worker, threads: int) -> 
         loop.tell(worker.dispatch.stop)
 
     def announce(**_: Any) -> None:
+        spare_what_lives_long()
         get_logger().info("working", pid=os.getpid())
 
     # It is about pickled messages; wake-ups are JSON, and carry a queue's name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import phonenumbers
@@ -12,12 +13,24 @@ _HOME_REGION: Final = "VN"
 _LONGEST: Final = 64
 
 
+def _usual() -> re.Pattern[str]:
+    """Mobile numbers of the home region in E.164, by the library's own data: looked up so often that parsing shows."""
+    home = phonenumbers.PhoneMetadata.metadata_for_region(_HOME_REGION)
+    assert home.mobile is not None
+    return re.compile(rf"\+{home.country_code}(?:{home.mobile.national_number_pattern})", re.ASCII)
+
+
+_USUAL: Final = _usual()
+
+
 def e164(address: str) -> str:
     """The number with `+` and country code; national numbers are Vietnamese.
 
     Raises:
         BadAddress: it is no phone number.
     """
+    if _USUAL.fullmatch(address):
+        return address
     if len(address) > _LONGEST:
         raise BadAddress("TOO_LONG")
     try:

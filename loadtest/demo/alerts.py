@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from feeder import Feeder, Position, Tick
+from feeder import Feeder, Position, Recorded, Tick
 from leo.activation.v1 import alert_service_pb2 as alerts
 from leo.activation.v1 import catalog_service_pb2 as catalog
 from leo.activation.v1 import decision_service_pb2 as decisions
@@ -121,7 +121,7 @@ async def stream_prices(
         batch_size=_TICKS_IN_A_MESSAGE,
         patience_seconds=PATIENCE_SECONDS,
     )
-    summary = await feeder.run(ticks, on_ticks)
+    summary = await feeder.run(Recorded(ticks), on_ticks)
     if summary.bad:
         raise Refused(f"{summary.bad} prices were refused")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from feeder import Feeder, Position, Tick, read_bars
+from feeder import Feeder, Position, Recorded, Tick, read_bars
 from leo.activation.v1 import alert_service_pb2 as wire
 from leo_client import LeoApiError, LeoClient
 
@@ -120,7 +120,7 @@ async def test_two_servers_share_the_shards_and_each_rule_fires_once(
         rules = await put_rules(Caller(client), wanted(ticks))
     connected: set[str] = set()
     run = feeder(token, [await second.address()], Position(None, "stocks"), connected)
-    summary = await run.run(ticks, lambda _: None)
+    summary = await run.run(Recorded(ticks), lambda _: None)
     found = await recorded(proof)
     assert set(found) == expected(rules, ticks)
     assert len(found) == len(set(found)) == summary.fired
@@ -176,7 +176,7 @@ async def test_a_server_killed_in_mid_stream_misses_none_and_doubles_none(
             asyncio.get_running_loop().call_later(0.02, processes[0].process.kill)
             servers.start(listen=successor)
 
-    await run.run(ticks, on_progress)
+    await run.run(Recorded(ticks), on_progress)
     assert position.acknowledged == len(ticks)
     assert killed[0].process.wait(30) < 0
     found = await recorded(proof)

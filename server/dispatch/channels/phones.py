@@ -16,6 +16,7 @@ _LONGEST: Final = 64
 def _usual() -> re.Pattern[str]:
     """Mobile numbers of the home region in E.164, by the library's own data: looked up so often that parsing shows."""
     home = phonenumbers.PhoneMetadata.metadata_for_region(_HOME_REGION)
+    assert home is not None
     assert home.mobile is not None
     return re.compile(rf"\+{home.country_code}(?:{home.mobile.national_number_pattern})", re.ASCII)
 

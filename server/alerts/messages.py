@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -55,6 +56,8 @@ _FAULT_OF: Final = {
     TickFault.TIME_RANGE: wire.TICK_FAULT_TIME_RANGE,
     TickFault.TIME_BACKWARDS: wire.TICK_FAULT_TIME_BACKWARDS,
 }
+# A round price may be what a hundred thousand wait for; the answer has to stay one that a client may receive.
+_MOST_FIRINGS: Final = 1_000
 
 
 def to_rule(message: wire.AlertRuleInput) -> AlertRuleInput:
@@ -119,12 +122,13 @@ def to_batch(message: wire.TickBatch, tenant_id: UUID) -> TickBatch:
 
 
 def from_outcome(outcome: BatchOutcome, batch: TickBatch, tenant_id: UUID) -> wire.TickBatchResult:
-    """What the tenant is told: its own firings, and how many there were in all."""
+    """What the tenant is told: its own firings, the first 1,000 of them, and how many there were in all."""
+    own = (firing for firing in outcome.firings if firing.tenant_id == tenant_id)
     return wire.TickBatchResult(
         accepted_count=outcome.accepted_count,
         duplicate_count=outcome.duplicate_count,
         bad_ticks=[wire.BadTick(index=bad.index, fault=_FAULT_OF[bad.fault]) for bad in outcome.bad_ticks],
-        firings=[_from_firing(firing) for firing in outcome.firings if firing.tenant_id == tenant_id],
+        firings=map(_from_firing, islice(own, _MOST_FIRINGS)),
         fired_count=len(outcome.firings),
         acknowledged_sequence=batch.sequences[-1] if batch.sequences else 0,
     )

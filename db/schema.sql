@@ -2831,8 +2831,10 @@ CREATE TABLE public.cdp_profiles (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     interest_embedding_model text,
+    field_times jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT cdp_profiles_channel_addresses_check CHECK ((jsonb_typeof(channel_addresses) = 'object'::text)),
     CONSTRAINT cdp_profiles_data_labels_check CHECK ((jsonb_typeof(data_labels) = 'array'::text)),
+    CONSTRAINT cdp_profiles_field_times_check CHECK ((jsonb_typeof(field_times) = 'object'::text)),
     CONSTRAINT cdp_profiles_identities_check CHECK ((jsonb_typeof(identities) = 'array'::text)),
     CONSTRAINT cdp_profiles_interests_check CHECK ((jsonb_typeof(interests) = 'array'::text)),
     CONSTRAINT cdp_profiles_job_titles_check CHECK ((jsonb_typeof(job_titles) = 'array'::text)),
@@ -3021,6 +3023,13 @@ COMMENT ON COLUMN public.cdp_profiles.interest_embedding_model IS 'Model of inte
 
 
 --
+-- Name: COLUMN cdp_profiles.field_times; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.field_times IS 'Source times of fields, in microseconds since 1970, where they differ from the time of most ("", else source_updated_at)';
+
+
+--
 -- Name: consent_management; Type: TABLE; Schema: public; Owner: leo_owner
 --
 
@@ -3036,6 +3045,7 @@ CREATE TABLE public.consent_management (
     expires_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    stated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT consent_management_channel_check CHECK ((channel <> ''::text)),
     CONSTRAINT consent_management_legal_basis_check CHECK ((legal_basis <> ''::text)),
     CONSTRAINT consent_management_source_check CHECK ((source <> ''::text)),
@@ -3109,6 +3119,13 @@ COMMENT ON COLUMN public.consent_management.withdrawn_at IS 'When it was withdra
 --
 
 COMMENT ON COLUMN public.consent_management.expires_at IS 'Until when it holds; NULL: no end';
+
+
+--
+-- Name: COLUMN consent_management.stated_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.consent_management.stated_at IS 'When the customer last said so: of two statements the later counts';
 
 
 --
@@ -4723,7 +4740,7 @@ CREATE INDEX cdp_profiles_identities ON public.cdp_profiles USING gin (identitie
 -- Name: cdp_profiles_interest; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE INDEX cdp_profiles_interest ON public.cdp_profiles USING hnsw (interest_embedding public.vector_cosine_ops);
+CREATE INDEX cdp_profiles_interest ON public.cdp_profiles USING hnsw (((public.binary_quantize(interest_embedding))::bit(1536)) public.bit_hamming_ops);
 
 
 --
@@ -6522,6 +6539,14 @@ GRANT UPDATE(updated_at) ON TABLE public.cdp_profiles TO leo_worker;
 
 GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_worker;
+
+
+--
+-- Name: COLUMN cdp_profiles.field_times; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_worker;
 
 
 --

@@ -56,8 +56,10 @@ from server.http.webhooks.listener import webhooks
 from server.platform.clock import utc_now
 from server.platform.garbage import spare_what_lives_long
 from server.platform.logging import configure_logging, get_logger
+from server.platform.months import EventMonths
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
+from server.profiles.ingestion import EventIngestion
 from server.profiles.rpc import ProfileServicer
 from server.profiles.service import ProfileService
 from server.profiles.store import ProfileStore
@@ -140,8 +142,14 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     add_DispatchServiceServicer_to_server(
         DispatchServicer(service=dispatch, control=control, credentials=credentials), server
     )
+    profiles = ProfileStore()
     add_ProfileServiceServicer_to_server(
-        ProfileServicer(service=ProfileService(database=database, store=ProfileStore(), clock=utc_now)),
+        ProfileServicer(
+            service=ProfileService(database=database, store=profiles, clock=utc_now),
+            ingestion=EventIngestion(
+                database=database, store=profiles, months=EventMonths(database), clock=utc_now
+            ),
+        ),
         server,
     )
     reports = ReportService(database=database, store=ReportStore(), counters=MetricsCounters(resources.redis))

@@ -1,5 +1,9 @@
 -- What the connection pool itself asks. Nothing here reads a tenant's rows.
 
+-- name: ensure_month
+-- Creates the partition of behavioural events that holds $1, unless it is there.
+select ensure_month($1::date)
+
 -- name: role_powers
 -- Why the role of this session must not serve, one row: may it bypass row-level security by its own attributes,
 -- by a role that it can become, or as the owner of a table? An owner counts when the session's role inherits

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from server.errors import FieldViolation
+from server.profiles.columns import LISTS, paths_of
 from server.profiles.contact_points import (
     is_time_zone,
     looks_personal,
     normal_email,
     normal_number,
 )
+from server.profiles.merge import FieldPatch
 from server.profiles.model import CheckedPatch, Consent, ProfilePatch
 from server.validation import Violations, normal_language
 
@@ -20,12 +23,13 @@ CLEARABLE: Final = (
     *("ext_id", "primary_email", "mobile_number", "living_location", "latitude", "longitude"),
     *("portfolio_risk_score", "language", "time_zone"),
 )
-_LISTS: Final = ("identities", "job_titles", "interests", "data_labels", "segments")
 _LONGEST_ID: Final = 200
 _LONGEST_LIST: Final = 1_000
 _MOST_CHANNELS: Final = 20
 _MOST_ADDRESSES: Final = 20
 _LONGEST_ADDRESS: Final = 4_096
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class PatchCheck:
@@ -46,17 +50,23 @@ class PatchCheck:
         if patch.faults:
             violations.include("", patch.faults)
             return violations.found
-        self._check_profile_id(patch.profile_id, violations)
+        self._check_names(patch, violations)
         document = self._document(patch, violations)
+        consents = self._consents(patch, violations)
         if violations.found:
             return violations.found
-        return CheckedPatch(
-            place=place,
-            profile_id=patch.profile_id,
-            document=document,
-            replace_raw_attributes=patch.replace_raw_attributes,
-            source_updated_at=patch.source_updated_at,
+        fields = FieldPatch(
+            paths_of(document),
+            None if patch.source_updated_at is None else microseconds(patch.source_updated_at),
+            patch.replace_raw_attributes and "raw_attributes" in document,
         )
+        return CheckedPatch(place, patch.profile_id, fields, consents)
+
+    def _check_names(self, patch: ProfilePatch, violations: Violations) -> None:
+        """Which profile is meant: by its id, or by what else names it."""
+        if not patch.profile_id and (patch.ext_id or patch.identities):
+            return
+        self._check_profile_id(patch.profile_id, violations)
 
     def _check_profile_id(self, profile_id: str, violations: Violations) -> None:
         violations.text("profile_id", profile_id, maximum=_LONGEST_ID)
@@ -77,9 +87,24 @@ class PatchCheck:
         _add_addresses(patch, violations, document)
         if patch.source_updated_at is not None:
             violations.moment("source_updated_at", patch.source_updated_at, latest=self._latest)
-            document["source_updated_at"] = patch.source_updated_at.isoformat()
         _add_cleared(patch, violations, document)
         return document
+
+    def _consents(self, patch: ProfilePatch, violations: Violations) -> tuple[Consent, ...]:
+        """The consents alongside, with the patch's time where they have none; their faults are noted."""
+        channels: set[str] = set()
+        for place, consent in enumerate(patch.consents):
+            inner = violations.under(f"consents[{place}]")
+            if consent.profile_id and consent.profile_id != patch.profile_id:
+                inner.add("profile_id", "is another one than the profile's; leave it out")
+            check_terms(consent, inner, self._latest)
+            if consent.channel in channels:
+                inner.add("channel", "is there twice")
+            channels.add(consent.channel)
+        return tuple(
+            replace(consent, stated_at=consent.stated_at or patch.source_updated_at)
+            for consent in patch.consents
+        )
 
     def _add_contact_points(
         self, patch: ProfilePatch, violations: Violations, document: dict[str, Any]
@@ -102,13 +127,28 @@ class PatchCheck:
         return normal_number(number, self._region)
 
 
-def check_consent(place: int, consent: Consent) -> tuple[FieldViolation, ...]:
-    """All faults of a consent, under `consents[place]`."""
+def microseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def check_consent(place: int, consent: Consent, latest: datetime) -> tuple[FieldViolation, ...]:
+    """All faults of a consent, under `consents[place]`.
+
+    Args:
+        latest: nobody can have stated anything after this moment.
+    """
     violations = Violations(f"consents[{place}]")
     if consent.faults:
         violations.include("", consent.faults)
         return violations.found
     violations.text("profile_id", consent.profile_id, maximum=_LONGEST_ID)
+    check_terms(consent, violations, latest)
+    return violations.found
+
+
+def check_terms(consent: Consent, violations: Violations, latest: datetime) -> None:
+    """Note what is wrong with a consent, whosever it is."""
     violations.channel("channel", consent.channel)
     violations.one_of("status", consent.status, ("granted", "withdrawn"))
     violations.text("legal_basis", consent.legal_basis, maximum=100)
@@ -116,7 +156,7 @@ def check_consent(place: int, consent: Consent) -> tuple[FieldViolation, ...]:
     violations.moment("expires_at", consent.expires_at)
     if consent.expires_at is not None and consent.status == "withdrawn":
         violations.add("expires_at", "only a granted consent has an end; leave it out")
-    return violations.found
+    violations.moment("stated_at", consent.stated_at, latest=latest)
 
 
 def _known_zone(name: str) -> str | None:
@@ -143,7 +183,7 @@ def _add_numbers(patch: ProfilePatch, violations: Violations, document: dict[str
 
 
 def _add_lists(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
-    for field in _LISTS:
+    for field in LISTS:
         values: Sequence[str] | None = getattr(patch, field)
         if values is not None:
             _check_list(f"{field}.values", values, violations, most=_LONGEST_LIST, longest=_LONGEST_ID)

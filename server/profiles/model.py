@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from server.errors import FieldViolation
+from server.profiles.merge import FieldPatch, ProfileState
 
 Violations = tuple[FieldViolation, ...]
 
@@ -25,10 +25,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """The answer for one item; faults only where it was refused."""
+    """The answer for one item; faults only where it was refused, and the profile only where it was not."""
 
     outcome: Outcome
     faults: Violations = ()
+    profile_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class ProfilePatch:
         portfolio_snapshot, raw_attributes: JSON objects as the caller sent them.
         channel_addresses: addresses by channel; an empty list removes the channel.
         clear_fields: names of the fields to empty.
+        consents: what the customer agreed to, without profile_id.
     """
 
     profile_id: str
@@ -63,6 +65,7 @@ class ProfilePatch:
     time_zone: str | None = None
     source_updated_at: datetime | None = None
     clear_fields: Sequence[str] = ()
+    consents: Sequence[Consent] = ()
     faults: Violations = ()
 
 
@@ -72,34 +75,36 @@ class CheckedPatch:
 
     Args:
         place: index in the request.
-        document: the columns to change, as JSON values in their normal form.
+        profile_id: empty where `ext_id` and `identities` have to name the profile.
+        fields: what it says of the profile's fields.
+        consents: with their own time each; their profile_id may be empty.
     """
 
     place: int
     profile_id: str
-    document: Mapping[str, Any]
-    replace_raw_attributes: bool
-    source_updated_at: datetime | None
+    fields: FieldPatch
+    consents: Sequence[Consent] = ()
 
     @property
     def ext_id(self) -> str | None:
         """The external id that the profile shall have."""
-        value = self.document.get("ext_id")
+        value = self.fields.values.get("ext_id")
         return value if isinstance(value, str) else None
+
+    @property
+    def identities(self) -> Sequence[str]:
+        """All ids that the profile shall have."""
+        value = self.fields.values.get("identities")
+        return value if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
-class LockedProfile:
-    """What a write needs to know of a stored profile.
-
-    Args:
-        merged_octets: size of its raw_attributes once the patch is merged.
-    """
+class StoredProfile:
+    """A stored profile, locked."""
 
     profile_id: str
     erased: bool
-    source_updated_at: datetime | None
-    merged_octets: int
+    state: ProfileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ class Consent:
 
     Args:
         status: granted or withdrawn; empty when the caller gave none.
+        stated_at: when the customer said so; None means now.
         faults: what the general checks of the item found.
     """
 
@@ -148,4 +154,5 @@ class Consent:
     expires_at: datetime | None = None
     granted_at: datetime | None = None
     withdrawn_at: datetime | None = None
+    stated_at: datetime | None = None
     faults: Violations = ()

@@ -10,16 +10,17 @@ from uuid import UUID
 
 import asyncpg
 
-from server.errors import FieldViolation, InvalidInput, NotFound
+from server.errors import FieldViolation, InvalidInput, NotFound, Unavailable
 from server.platform.postgres import Connection, Database
 from server.profiles.checks import PatchCheck, check_consent
 from server.profiles.contact_points import is_region
 from server.profiles.model import CheckedPatch, Consent, Outcome, Profile, ProfilePatch, WriteResult
 from server.profiles.store import ProfileStore
-from server.profiles.upsert import ProfileUpsert
+from server.profiles.upsert import NamesMoved, ProfileUpsert
 from server.validation import Violations
 
 _MOST_ITEMS: Final = 1_000
+_MOST_IMPORTED: Final = 2_000
 _MOST_TRIES: Final = 3
 _CHECKED_AT_ONCE: Final = 50
 _AHEAD: Final = timedelta(days=1)
@@ -41,9 +42,9 @@ class ProfileService:
     async def upsert_profiles(
         self, tenant_id: UUID, patches: Sequence[ProfilePatch], *, region: str
     ) -> list[WriteResult]:
-        """Write all good patches in one transaction, and answer each.
+        """Write all good patches in one transaction, and answer each; a second one of a profile is refused.
 
-        PostgreSQL: 4 to 7 round trips, whatever the number of patches.
+        PostgreSQL: 4 to 10 round trips, whatever the number of patches.
 
         Args:
             region: ISO 3166 code of the country of national phone numbers; may be empty.
@@ -51,14 +52,19 @@ class ProfileService:
         Raises:
             InvalidInput: the batch itself is not acceptable; nothing was written.
         """
-        _check_batch("profiles", patches)
-        if region and not is_region(region):
-            raise InvalidInput(
-                [FieldViolation("default_region", 'must be an ISO 3166 code in capitals, such as "VN"')]
-            )
-        results, checked = await self._check_patches(patches, region)
-        written = await self._upsert(tenant_id, checked) if checked else {}
-        return [results.get(place) or written[place] for place in range(len(patches))]
+        _check_batch("profiles", patches, _MOST_ITEMS)
+        return await self._write_patches(tenant_id, patches, region, each_once=True)
+
+    async def import_profiles(
+        self, tenant_id: UUID, patches: Sequence[ProfilePatch], *, region: str
+    ) -> list[WriteResult]:
+        """The same for one part of an import, where patches of one profile are written in their order.
+
+        Raises:
+            InvalidInput: the part itself is not acceptable; nothing was written.
+        """
+        _check_batch("profiles", patches, _MOST_IMPORTED)
+        return await self._write_patches(tenant_id, patches, region, each_once=False)
 
     async def set_consents(self, tenant_id: UUID, consents: Sequence[Consent]) -> list[WriteResult]:
         """Write all good consents in one transaction, and answer each. PostgreSQL: 4 round trips.
@@ -66,8 +72,8 @@ class ProfileService:
         Raises:
             InvalidInput: the batch itself is not acceptable; nothing was written.
         """
-        _check_batch("consents", consents)
-        results = _refused_consents(consents)
+        _check_batch("consents", consents, _MOST_ITEMS)
+        results = _refused_consents(consents, self._clock() + _AHEAD)
         good = {place: consent for place, consent in enumerate(consents) if place not in results}
         if good:
             async with self._database.tenant_transaction(tenant_id) as connection:
@@ -90,40 +96,47 @@ class ProfileService:
                 raise NotFound("profile", profile_id)
             return profile, await self._store.list_consents(connection, tenant_id, profile_id)
 
+    async def _write_patches(
+        self, tenant_id: UUID, patches: Sequence[ProfilePatch], region: str, *, each_once: bool
+    ) -> list[WriteResult]:
+        if region and not is_region(region):
+            raise InvalidInput(
+                [FieldViolation("default_region", 'must be an ISO 3166 code in capitals, such as "VN"')]
+            )
+        results, checked = await self._check_patches(patches, region)
+        written = await self._upsert(tenant_id, checked, each_once=each_once) if checked else {}
+        return [results.get(place) or written[place] for place in range(len(patches))]
+
     async def _check_patches(
         self, patches: Sequence[ProfilePatch], region: str
     ) -> tuple[dict[int, WriteResult], list[CheckedPatch]]:
         """The refused ones by place, and the good ones."""
         check = PatchCheck(region=region, latest=self._clock() + _AHEAD)
         refused: dict[int, WriteResult] = {}
-        good: dict[str, CheckedPatch] = {}
+        good: list[CheckedPatch] = []
         for place, patch in enumerate(patches):
             if place % _CHECKED_AT_ONCE == 0:
                 # Addresses and numbers take ~50 µs an item: other calls get their turn in between.
                 await asyncio.sleep(0)
             checked = check.check(place, patch)
-            if not isinstance(checked, CheckedPatch):
-                refused[place] = WriteResult(Outcome.REFUSED, checked)
-            elif checked.profile_id in good:
-                refused[place] = _refused(
-                    f"profiles[{place}].profile_id", "is in the batch twice; merge the two items"
-                )
+            if isinstance(checked, CheckedPatch):
+                good.append(checked)
             else:
-                good[checked.profile_id] = checked
-        return refused, list(good.values())
+                refused[place] = WriteResult(Outcome.REFUSED, checked)
+        return refused, good
 
-    async def _upsert(self, tenant_id: UUID, patches: list[CheckedPatch]) -> dict[int, WriteResult]:
-        """One transaction; again when another writer took an external id between the check and the write."""
-        for _ in range(_MOST_TRIES - 1):
+    async def _upsert(
+        self, tenant_id: UUID, patches: list[CheckedPatch], *, each_once: bool
+    ) -> dict[int, WriteResult]:
+        """One transaction; again when another writer took a name between the check and the write."""
+        for _ in range(_MOST_TRIES):
             try:
-                return await self._upsert_once(tenant_id, patches)
-            except asyncpg.UniqueViolationError:
+                async with self._database.tenant_transaction(tenant_id) as connection:
+                    upsert = ProfileUpsert(self._store, connection, tenant_id, now=self._clock())
+                    return await upsert.write(patches, each_once=each_once)
+            except (asyncpg.UniqueViolationError, NamesMoved):
                 continue
-        return await self._upsert_once(tenant_id, patches)
-
-    async def _upsert_once(self, tenant_id: UUID, patches: list[CheckedPatch]) -> dict[int, WriteResult]:
-        async with self._database.tenant_transaction(tenant_id) as connection:
-            return await ProfileUpsert(self._store, connection, tenant_id).write(patches)
+        raise Unavailable("DATABASE_BUSY", "other calls move the same names; nothing was written")
 
     async def _put_consents(
         self, connection: Connection, tenant_id: UUID, consents: dict[int, Consent]
@@ -135,27 +148,33 @@ class ProfileService:
             for place, consent in consents.items()
             if (fault := _profile_fault(erased.get(consent.profile_id), consent))
         }
-        written = [consent for place, consent in consents.items() if place not in results]
-        created = {}
-        if written:
-            created = await self._store.put_consents(connection, tenant_id, self._clock(), written)
+        stated = {
+            (consent.profile_id, consent.channel): consent
+            for place, consent in consents.items()
+            if place not in results
+        }
+        outcomes = {}
+        if stated:
+            outcomes = await self._store.put_consents(connection, tenant_id, self._clock(), stated)
         for place, consent in consents.items():
-            results.setdefault(place, _outcome(created.get((consent.profile_id, consent.channel))))
+            if place not in results:
+                outcome = outcomes[consent.profile_id, consent.channel]
+                results[place] = WriteResult(outcome, profile_id=consent.profile_id)
         return results
 
 
-def _check_batch(field: str, items: Sequence[object]) -> None:
+def _check_batch(field: str, items: Sequence[object], most: int) -> None:
     violations = Violations()
-    violations.count(field, items, lowest=1, highest=_MOST_ITEMS)
+    violations.count(field, items, lowest=1, highest=most)
     violations.raise_if_any()
 
 
-def _refused_consents(consents: Sequence[Consent]) -> dict[int, WriteResult]:
+def _refused_consents(consents: Sequence[Consent], latest: datetime) -> dict[int, WriteResult]:
     refused: dict[int, WriteResult] = {}
     seen: set[tuple[str, str]] = set()
     for place, consent in enumerate(consents):
         key = (consent.profile_id, consent.channel)
-        if faults := check_consent(place, consent):
+        if faults := check_consent(place, consent, latest):
             refused[place] = WriteResult(Outcome.REFUSED, faults)
         elif key in seen:
             refused[place] = _refused(f"consents[{place}]", "profile and channel are in the batch twice")
@@ -170,12 +189,6 @@ def _profile_fault(erased: bool | None, consent: Consent) -> str | None:
     if erased and consent.status == "granted":
         return "the profile was erased; nothing can be granted for it"
     return None
-
-
-def _outcome(created: bool | None) -> WriteResult:
-    if created is None:
-        return WriteResult(Outcome.UNCHANGED)
-    return WriteResult(Outcome.CREATED if created else Outcome.UPDATED)
 
 
 def _refused(field: str, description: str) -> WriteResult:

@@ -1,117 +1,216 @@
-"""One batch of patches inside one transaction: lock, judge, insert, update."""
+"""One batch of patches inside one transaction: name, lock, merge, insert, update."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from server.errors import FieldViolation
+import orjson
+
 from server.platform.postgres import Connection
-from server.profiles.model import CheckedPatch, LockedProfile, Outcome, WriteResult
-from server.profiles.store import ProfileStore
+from server.profiles.columns import keyed
+from server.profiles.identification import TAKEN, fault_at, named_profiles
+from server.profiles.merge import ATTRIBUTES, EMPTY, ProfileState, merge
+from server.profiles.model import CheckedPatch, Consent, Outcome, StoredProfile, WriteResult
+from server.profiles.store import ProfileChange, ProfileStore
 
 _LARGEST_ATTRIBUTES: Final = 256 * 1024
+
+
+class NamesMoved(Exception):
+    """Another writer gave an external id or an identity to another profile meanwhile: do the batch again."""
+
+
+@dataclass(slots=True)
+class _Target:
+    """A profile that is written to, and what became of it so far."""
+
+    stored: StoredProfile | None
+    state: ProfileState
+    changed: frozenset[str] = frozenset()
+    retimed: bool = False
 
 
 class ProfileUpsert:
     """Writes one batch.
 
-    A profile that is new is inserted; one that another writer inserts at the same moment is locked and
-    updated like the others, so that no writer's fields are lost.
+    Patches of one profile are merged in their order. A profile that is new is inserted; one that another writer
+    inserts at the same moment is locked and updated like the others, so that no writer's fields are lost.
+
+    Args:
+        now: the time of consents that were stated without one.
     """
 
-    def __init__(self, store: ProfileStore, connection: Connection, tenant_id: UUID) -> None:
+    def __init__(
+        self, store: ProfileStore, connection: Connection, tenant_id: UUID, *, now: datetime
+    ) -> None:
         self._store = store
         self._connection = connection
         self._tenant_id = tenant_id
+        self._now = now
         self._results: dict[int, WriteResult] = {}
 
-    async def write(self, patches: list[CheckedPatch]) -> dict[int, WriteResult]:
-        """The result of each patch by its place. 2 to 5 round trips.
+    async def write(self, patches: list[CheckedPatch], *, each_once: bool) -> dict[int, WriteResult]:
+        """The result of each patch by its place. 2 to 8 round trips.
+
+        Args:
+            each_once: whether a second patch of one profile is refused.
 
         Raises:
             asyncpg.UniqueViolationError: another writer took an external id meanwhile; repeat the batch.
+            NamesMoved: the same for names by which a profile was found.
         """
-        stored = await self._lock(patches)
-        await self._refuse_taken_ext_ids(patches)
-        created = await self._insert(patch for patch in self._open(patches) if patch.profile_id not in stored)
-        missed = [
-            patch
-            for patch in self._open(patches)
-            if patch.profile_id not in stored and patch.place not in created
-        ]
+        named = await named_profiles(self._store, self._connection, self._tenant_id, patches)
+        for place, fault in named.refused.items():
+            self._results[place] = WriteResult(Outcome.REFUSED, (fault,))
+        good = self._without_repeats(named.patches) if each_once else named.patches
+        good = await self._without_taken_ext_ids(good)
+        found_by_other_names = {patch.place for patch in patches if not patch.profile_id}
+        stored = await self._lock(good)
+        _require_names(stored, (patch for patch in good if patch.place in found_by_other_names))
+        missed = await self._insert([patch for patch in good if patch.profile_id not in stored])
         if missed:
             stored |= await self._lock(missed)
             self._refuse_absent(missed, stored)
-        await self._update([patch for patch in self._open(patches) if patch.place not in created], stored)
-        return self._results | {place: WriteResult(Outcome.CREATED) for place in created}
+        await self._update(self._open(good), stored)
+        await self._put_consents(good)
+        return self._results
 
     def _open(self, patches: Iterable[CheckedPatch]) -> list[CheckedPatch]:
         """Those without a result yet."""
         return [patch for patch in patches if patch.place not in self._results]
 
-    async def _lock(self, patches: list[CheckedPatch]) -> dict[str, LockedProfile]:
-        return await self._store.lock_profiles(self._connection, self._tenant_id, patches)
+    def _without_repeats(self, patches: Sequence[CheckedPatch]) -> list[CheckedPatch]:
+        first: dict[str, int] = {}
+        for patch in patches:
+            if first.setdefault(patch.profile_id, patch.place) != patch.place:
+                self._refuse(patch, "profile_id", "is in the batch twice; merge the two items")
+        return self._open(patches)
 
-    async def _refuse_taken_ext_ids(self, patches: list[CheckedPatch]) -> None:
+    async def _lock(self, patches: Sequence[CheckedPatch]) -> dict[str, StoredProfile]:
+        profile_ids = sorted({patch.profile_id for patch in patches})
+        return await self._store.lock_profiles(self._connection, self._tenant_id, profile_ids)
+
+    async def _without_taken_ext_ids(self, patches: Sequence[CheckedPatch]) -> list[CheckedPatch]:
         wanted = [patch.ext_id for patch in patches if patch.ext_id is not None]
         if not wanted:
-            return
+            return list(patches)
         holders = await self._store.holders_of_ext_ids(self._connection, self._tenant_id, wanted)
         for patch in patches:
             if patch.ext_id is None:
                 continue
             if holders.setdefault(patch.ext_id, patch.profile_id) != patch.profile_id:
-                self._refuse(patch, "ext_id", "belongs to another profile")
+                self._refuse(patch, "ext_id", TAKEN)
+        return self._open(patches)
 
-    async def _insert(self, patches: Iterable[CheckedPatch]) -> set[int]:
-        """Places of the inserted ones."""
-        new = list(patches)
-        if not new:
-            return set()
-        inserted = await self._store.insert_profiles(self._connection, self._tenant_id, new)
-        return {patch.place for patch in new if patch.profile_id in inserted}
+    async def _insert(self, patches: Sequence[CheckedPatch]) -> list[CheckedPatch]:
+        """Insert profiles; returns the patches of those that could not be, and leaves them without a result."""
+        new: dict[str, _Target] = {}
+        outcomes: dict[int, WriteResult] = {}
+        for patch in patches:
+            target = new.setdefault(patch.profile_id, _Target(None, EMPTY))
+            fresh = target.state is EMPTY
+            outcome = self._merge(patch, target)
+            if outcome is not None:
+                outcomes[patch.place] = WriteResult(
+                    Outcome.CREATED if fresh else outcome, profile_id=patch.profile_id
+                )
+        if not outcomes:
+            return []
+        states = {profile_id: target.state for profile_id, target in new.items() if target.state is not EMPTY}
+        inserted = await self._store.insert_profiles(self._connection, self._tenant_id, states)
+        missed = [patch for patch in self._open(patches) if patch.profile_id not in inserted]
+        for patch in missed:
+            outcomes.pop(patch.place)
+        self._results |= outcomes
+        return missed
 
-    def _refuse_absent(self, missed: list[CheckedPatch], stored: dict[str, LockedProfile]) -> None:
+    def _refuse_absent(self, missed: Sequence[CheckedPatch], stored: dict[str, StoredProfile]) -> None:
         """Neither inserted nor there: what stood in the way was the external id."""
         for patch in missed:
             if patch.profile_id not in stored:
-                self._refuse(patch, "ext_id", "belongs to another profile")
+                self._refuse(patch, "ext_id", TAKEN)
 
-    async def _update(self, patches: list[CheckedPatch], stored: dict[str, LockedProfile]) -> None:
+    async def _update(self, patches: Sequence[CheckedPatch], stored: dict[str, StoredProfile]) -> None:
+        targets: dict[str, _Target] = {}
         for patch in patches:
-            self._judge(patch, stored[patch.profile_id])
-        applied = self._open(patches)
-        if not applied:
-            return
-        changed = await self._store.update_profiles(self._connection, self._tenant_id, applied)
-        for patch in applied:
-            outcome = Outcome.UPDATED if patch.profile_id in changed else Outcome.UNCHANGED
-            self._results[patch.place] = WriteResult(outcome)
+            profile = stored[patch.profile_id]
+            target = targets.setdefault(patch.profile_id, _Target(profile, profile.state))
+            outcome = self._merge(patch, target)
+            if outcome is not None:
+                self._results[patch.place] = WriteResult(outcome, profile_id=patch.profile_id)
+        changes = [
+            ProfileChange(profile_id, target.state, target.changed, target.retimed)
+            for profile_id, target in targets.items()
+            if target.changed or target.retimed
+        ]
+        if changes:
+            await self._store.update_profiles(self._connection, self._tenant_id, changes)
 
-    def _judge(self, patch: CheckedPatch, stored: LockedProfile) -> None:
-        """Give a result to a patch that must not be applied to what is stored."""
-        if stored.erased:
+    def _merge(self, patch: CheckedPatch, target: _Target) -> Outcome | None:
+        """Merge a patch into its profile; None where it was refused."""
+        if target.stored is not None and target.stored.erased:
             self._refuse(patch, "profile_id", "was erased; a new profile needs a new id")
-        elif _is_stale(patch, stored):
-            self._results[patch.place] = WriteResult(Outcome.STALE)
-        elif _grows_too_large(patch, stored):
+            return None
+        merged = merge(target.state, patch.fields)
+        if ATTRIBUTES in merged.changed and _attribute_octets(merged.state) > _LARGEST_ATTRIBUTES:
             self._refuse(
-                patch, "raw_attributes", f"would make the profile's more than {_LARGEST_ATTRIBUTES:,} bytes"
+                patch, ATTRIBUTES, f"would make the profile's more than {_LARGEST_ATTRIBUTES:,} bytes"
             )
+            return None
+        target.state = merged.state
+        target.changed |= merged.changed
+        target.retimed = target.retimed or merged.retimed
+        if merged.changed or merged.retimed:
+            return Outcome.UPDATED
+        return Outcome.STALE if merged.lost else Outcome.UNCHANGED
+
+    async def _put_consents(self, patches: Sequence[CheckedPatch]) -> None:
+        """Consents alongside patches that were not refused; one that changes makes the item changed."""
+        stated = [
+            (patch, consent)
+            for patch in patches
+            if self._results[patch.place].outcome is not Outcome.REFUSED
+            for consent in patch.consents
+        ]
+        latest: dict[tuple[str, str], Consent] = {}
+        for patch, consent in stated:
+            key = (patch.profile_id, consent.channel)
+            if key not in latest or _counts_more(consent, latest[key], self._now):
+                latest[key] = consent
+        if not latest:
+            return
+        written = await self._store.put_consents(self._connection, self._tenant_id, self._now, latest)
+        for patch, consent in stated:
+            outcome = written[patch.profile_id, consent.channel]
+            result = self._results[patch.place]
+            if outcome in (Outcome.CREATED, Outcome.UPDATED) and result.outcome is not Outcome.CREATED:
+                self._results[patch.place] = WriteResult(Outcome.UPDATED, profile_id=patch.profile_id)
 
     def _refuse(self, patch: CheckedPatch, field: str, description: str) -> None:
-        violation = FieldViolation(f"profiles[{patch.place}].{field}", description)
-        self._results[patch.place] = WriteResult(Outcome.REFUSED, (violation,))
+        self._results[patch.place] = WriteResult(Outcome.REFUSED, (fault_at(patch, field, description),))
 
 
-def _grows_too_large(patch: CheckedPatch, stored: LockedProfile) -> bool:
-    merges = "raw_attributes" in patch.document and not patch.replace_raw_attributes
-    return merges and stored.merged_octets > _LARGEST_ATTRIBUTES
+def _require_names(stored: dict[str, StoredProfile], patches: Iterable[CheckedPatch]) -> None:
+    """What was found by other names than its id still has one of them, now that it is locked."""
+    for patch in patches:
+        profile = stored.get(patch.profile_id)
+        if profile is None:
+            continue
+        values = profile.state.values
+        holds = set(patch.identities) & set(values.get("identities", ()))
+        if not holds and (patch.ext_id is None or values.get("ext_id") != patch.ext_id):
+            raise NamesMoved
 
 
-def _is_stale(patch: CheckedPatch, stored: LockedProfile) -> bool:
-    if patch.source_updated_at is None or stored.source_updated_at is None:
-        return False
-    return patch.source_updated_at < stored.source_updated_at
+def _attribute_octets(state: ProfileState) -> int:
+    return len(orjson.dumps(keyed(state, ATTRIBUTES)))
+
+
+def _counts_more(one: Consent, other: Consent, now: datetime) -> bool:
+    """Of two statements the later, and of the same time the withdrawal."""
+    first = (one.stated_at or now, one.status, one.legal_basis, one.source)
+    return first >= (other.stated_at or now, other.status, other.legal_basis, other.source)

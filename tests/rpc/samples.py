@@ -144,6 +144,40 @@ _PROFILES: Final[Mapping[str, Sample]] = {
         ],
         default_region="VN",
     ),
+    "ImportProfiles": lambda _: profile.ImportProfilesRequest(
+        sequence=1,
+        profiles=[
+            profile.ProfilePatch(
+                ext_id=f"{MARK}-imported",
+                identities=profile.TextList(values=[f"{MARK}-identity"]),
+                source_updated_at=Timestamp(seconds=1_700_000_000),
+                consents=[
+                    profile.Consent(
+                        channel="sms",
+                        status=profile.CONSENT_STATUS_GRANTED,
+                        legal_basis="consent",
+                        source="test",
+                        stated_at=Timestamp(seconds=1_700_000_000),
+                    )
+                ],
+            )
+        ],
+        default_region="VN",
+    ),
+    "IngestEvents": lambda _: profile.IngestEventsRequest(
+        events=[
+            profile.BehavioralEvent(
+                source_event_id=f"{MARK}-view",
+                profile_id=f"{MARK}-profile",
+                event_type="view",
+                occurred_at=Timestamp(seconds=1_700_000_000),
+                entity_type="news",
+                entity_id=f"{MARK}-article",
+                sentiment=1,
+                attributes=b'{"seconds": 12}',
+            )
+        ]
+    ),
     "SetConsents": lambda _: profile.SetConsentsRequest(
         consents=[
             profile.Consent(

@@ -35,7 +35,7 @@ class _ProfileWriteOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_P
     PROFILE_WRITE_OUTCOME_UNCHANGED: _ProfileWriteOutcome.ValueType  # 3
     """It was stored like this already; nothing was written."""
     PROFILE_WRITE_OUTCOME_STALE: _ProfileWriteOutcome.ValueType  # 4
-    """What is stored is newer (`source_updated_at`); nothing was written."""
+    """All that differs from what is stored is older than it; no field was changed."""
     PROFILE_WRITE_OUTCOME_REFUSED: _ProfileWriteOutcome.ValueType  # 5
     """It has faults; nothing was written."""
 
@@ -51,7 +51,7 @@ PROFILE_WRITE_OUTCOME_UPDATED: ProfileWriteOutcome.ValueType  # 2
 PROFILE_WRITE_OUTCOME_UNCHANGED: ProfileWriteOutcome.ValueType  # 3
 """It was stored like this already; nothing was written."""
 PROFILE_WRITE_OUTCOME_STALE: ProfileWriteOutcome.ValueType  # 4
-"""What is stored is newer (`source_updated_at`); nothing was written."""
+"""All that differs from what is stored is older than it; no field was changed."""
 PROFILE_WRITE_OUTCOME_REFUSED: ProfileWriteOutcome.ValueType  # 5
 """It has faults; nothing was written."""
 Global___ProfileWriteOutcome: _TypeAlias = ProfileWriteOutcome  # noqa: Y015
@@ -178,9 +178,12 @@ class ProfilePatch(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     SOURCE_UPDATED_AT_FIELD_NUMBER: _builtins.int
     CLEAR_FIELDS_FIELD_NUMBER: _builtins.int
+    CONSENTS_FIELD_NUMBER: _builtins.int
     profile_id: _builtins.str
     """The id in the source system, 1 to 200 characters. It stays in records that are never changed, hence must not be
-    personal data itself: ids that look like an e-mail address or a phone number are refused.
+    personal data itself: ids that look like an e-mail address or a phone number are refused. Empty where the source
+    does not know it: then `ext_id` and `identities` name the profile, and have to name the same one. With none of
+    theirs stored, a profile is created whose id is a hash of `ext_id`.
     """
     ext_id: _builtins.str
     """The id in the CRM or ERP, unique in the tenant, 1 to 200 characters."""
@@ -210,7 +213,7 @@ class ProfilePatch(_message.Message):
     """IANA time zone, e.g. "Asia/Ho_Chi_Minh"."""
     @_builtins.property
     def identities(self) -> Global___TextList:
-        """All known ids, e.g. "crm:123": replaces the list."""
+        """All known ids, e.g. "crm:123": replaces the list. One that two profiles have names neither."""
 
     @_builtins.property
     def job_titles(self) -> Global___TextList:
@@ -236,14 +239,21 @@ class ProfilePatch(_message.Message):
 
     @_builtins.property
     def source_updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When the source last changed the profile, 1990-01-01 up to one day ahead. An older one than the stored is
-        answered STALE and changes nothing; absent always applies.
+        """When the source last changed what is in this patch, 1990-01-01 up to one day ahead. A field, a key of
+        `raw_attributes` and a channel of `channel_addresses` keep a value of a newer time; of two values of the same time
+        the greater counts, by its JSON text. Absent applies always, and leaves times as they are.
         """
 
     @_builtins.property
     def clear_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Fields to empty, by name: "ext_id", "primary_email", "mobile_number", "living_location", "latitude",
         "longitude", "portfolio_risk_score", "language", "time_zone". Not together with a value for the same field.
+        """
+
+    @_builtins.property
+    def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
+        """What the customer agreed to, each channel once; `profile_id` is left out. A statement without a time of its own has
+        that of `source_updated_at`, else the present.
         """
 
     def __init__(
@@ -270,10 +280,11 @@ class ProfilePatch(_message.Message):
         time_zone: _builtins.str | None = ...,
         source_updated_at: _timestamp_pb2.Timestamp | None = ...,
         clear_fields: _abc.Iterable[_builtins.str] | None = ...,
+        consents: _abc.Iterable[Global___Consent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ext_id", b"_ext_id", "_language", b"_language", "_latitude", b"_latitude", "_living_location", b"_living_location", "_longitude", b"_longitude", "_mobile_number", b"_mobile_number", "_portfolio_risk_score", b"_portfolio_risk_score", "_portfolio_snapshot", b"_portfolio_snapshot", "_primary_email", b"_primary_email", "_raw_attributes", b"_raw_attributes", "_time_zone", b"_time_zone", "data_labels", b"data_labels", "ext_id", b"ext_id", "identities", b"identities", "interests", b"interests", "job_titles", b"job_titles", "language", b"language", "latitude", b"latitude", "living_location", b"living_location", "longitude", b"longitude", "mobile_number", b"mobile_number", "portfolio_risk_score", b"portfolio_risk_score", "portfolio_snapshot", b"portfolio_snapshot", "primary_email", b"primary_email", "raw_attributes", b"raw_attributes", "segments", b"segments", "source_updated_at", b"source_updated_at", "time_zone", b"time_zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ext_id", b"_ext_id", "_language", b"_language", "_latitude", b"_latitude", "_living_location", b"_living_location", "_longitude", b"_longitude", "_mobile_number", b"_mobile_number", "_portfolio_risk_score", b"_portfolio_risk_score", "_portfolio_snapshot", b"_portfolio_snapshot", "_primary_email", b"_primary_email", "_raw_attributes", b"_raw_attributes", "_time_zone", b"_time_zone", "channel_addresses", b"channel_addresses", "clear_fields", b"clear_fields", "data_labels", b"data_labels", "ext_id", b"ext_id", "identities", b"identities", "interests", b"interests", "job_titles", b"job_titles", "language", b"language", "latitude", b"latitude", "living_location", b"living_location", "longitude", b"longitude", "mobile_number", b"mobile_number", "portfolio_risk_score", b"portfolio_risk_score", "portfolio_snapshot", b"portfolio_snapshot", "primary_email", b"primary_email", "profile_id", b"profile_id", "raw_attributes", b"raw_attributes", "replace_raw_attributes", b"replace_raw_attributes", "segments", b"segments", "source_updated_at", b"source_updated_at", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ext_id", b"_ext_id", "_language", b"_language", "_latitude", b"_latitude", "_living_location", b"_living_location", "_longitude", b"_longitude", "_mobile_number", b"_mobile_number", "_portfolio_risk_score", b"_portfolio_risk_score", "_portfolio_snapshot", b"_portfolio_snapshot", "_primary_email", b"_primary_email", "_raw_attributes", b"_raw_attributes", "_time_zone", b"_time_zone", "channel_addresses", b"channel_addresses", "clear_fields", b"clear_fields", "consents", b"consents", "data_labels", b"data_labels", "ext_id", b"ext_id", "identities", b"identities", "interests", b"interests", "job_titles", b"job_titles", "language", b"language", "latitude", b"latitude", "living_location", b"living_location", "longitude", b"longitude", "mobile_number", b"mobile_number", "portfolio_risk_score", b"portfolio_risk_score", "portfolio_snapshot", b"portfolio_snapshot", "primary_email", b"primary_email", "profile_id", b"profile_id", "raw_attributes", b"raw_attributes", "replace_raw_attributes", b"replace_raw_attributes", "segments", b"segments", "source_updated_at", b"source_updated_at", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ext_id: _TypeAlias = _typing.Literal["ext_id"]  # noqa: Y015
     _WhichOneofArgType__ext_id: _TypeAlias = _typing.Literal["_ext_id", b"_ext_id"]  # noqa: Y015
@@ -386,8 +397,11 @@ class ProfileWriteResult(_message.Message):
 
     OUTCOME_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
     outcome: Global___ProfileWriteOutcome.ValueType
     """What became of it."""
+    profile_id: _builtins.str
+    """The profile that it was written to, also where the item did not name it; empty where it was refused."""
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemFault]:
         """Its faults; empty unless refused."""
@@ -397,10 +411,11 @@ class ProfileWriteResult(_message.Message):
         *,
         outcome: Global___ProfileWriteOutcome.ValueType = ...,
         faults: _abc.Iterable[Global___ItemFault] | None = ...,
+        profile_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "outcome", b"outcome", "profile_id", b"profile_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -431,6 +446,248 @@ class UpsertProfilesResponse(_message.Message):
 Global___UpsertProfilesResponse: _TypeAlias = UpsertProfilesResponse  # noqa: Y015
 
 @_typing.final
+class ImportProfilesRequest(_message.Message):
+    """One part of an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    PROFILES_FIELD_NUMBER: _builtins.int
+    DEFAULT_REGION_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Number of the message, 1 or more; each has a greater one than the message before."""
+    default_region: _builtins.str
+    """As in UpsertProfiles."""
+    @_builtins.property
+    def profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfilePatch]:
+        """1 to 2,000 profiles; one that is there twice is written in the order of the list."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        profiles: _abc.Iterable[Global___ProfilePatch] | None = ...,
+        default_region: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region", b"default_region", "profiles", b"profiles", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportProfilesRequest: _TypeAlias = ImportProfilesRequest  # noqa: Y015
+
+@_typing.final
+class RefusedProfile(_message.Message):
+    """A profile of an import that was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its place in the message, from 0."""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemFault]:
+        """Its faults; paths begin at "profiles[<index>]"."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        faults: _abc.Iterable[Global___ItemFault] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedProfile: _TypeAlias = RefusedProfile  # noqa: Y015
+
+@_typing.final
+class ImportProfilesResponse(_message.Message):
+    """One part of an import was committed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    UPDATED_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """That of the request."""
+    created: _builtins.int
+    """How many profiles were new."""
+    updated: _builtins.int
+    """How many were changed."""
+    unchanged: _builtins.int
+    """How many were stored like this already."""
+    stale: _builtins.int
+    """How many were older than what is stored."""
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedProfile]:
+        """Those with faults, in the order of the request; nothing was written of them."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        created: _builtins.int = ...,
+        updated: _builtins.int = ...,
+        unchanged: _builtins.int = ...,
+        stale: _builtins.int = ...,
+        refused: _abc.Iterable[Global___RefusedProfile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "refused", b"refused", "sequence", b"sequence", "stale", b"stale", "unchanged", b"unchanged", "updated", b"updated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportProfilesResponse: _TypeAlias = ImportProfilesResponse  # noqa: Y015
+
+@_typing.final
+class BehavioralEvent(_message.Message):
+    """What a customer did, as a fact: no decision is made on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_EVENT_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    ENTITY_TYPE_FIELD_NUMBER: _builtins.int
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    SENTIMENT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    source_event_id: _builtins.str
+    """The caller's id of the event, 1 to 200 characters."""
+    profile_id: _builtins.str
+    """The profile, 1 to 200 characters; events of profiles that do not exist are kept as well."""
+    event_type: _builtins.str
+    """What happened, e.g. "view", "click" or "convert", 1 to 100 characters."""
+    entity_type: _builtins.str
+    """What kind of thing it was done to, e.g. "news", at most 100 characters; may be empty."""
+    entity_id: _builtins.str
+    """Which thing, at most 200 characters; may be empty."""
+    sentiment: _builtins.int
+    """Feeling: -1 negative, 0 neutral, 1 positive; absent where nothing is known."""
+    attributes: _builtins.bytes
+    """Details: a JSON object in UTF-8, at most 16 KiB."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """When it happened, 1990-01-01 up to one day ahead. Required. The same event has the same time whenever it is sent."""
+
+    def __init__(
+        self,
+        *,
+        source_event_id: _builtins.str = ...,
+        profile_id: _builtins.str = ...,
+        event_type: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        entity_type: _builtins.str = ...,
+        entity_id: _builtins.str = ...,
+        sentiment: _builtins.int | None = ...,
+        attributes: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sentiment", b"_sentiment", "occurred_at", b"occurred_at", "sentiment", b"sentiment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sentiment", b"_sentiment", "attributes", b"attributes", "entity_id", b"entity_id", "entity_type", b"entity_type", "event_type", b"event_type", "occurred_at", b"occurred_at", "profile_id", b"profile_id", "sentiment", b"sentiment", "source_event_id", b"source_event_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__sentiment: _TypeAlias = _typing.Literal["sentiment"]  # noqa: Y015
+    _WhichOneofArgType__sentiment: _TypeAlias = _typing.Literal["_sentiment", b"_sentiment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sentiment) -> _WhichOneofReturnType__sentiment | None: ...
+
+Global___BehavioralEvent: _TypeAlias = BehavioralEvent  # noqa: Y015
+
+@_typing.final
+class IngestEventsRequest(_message.Message):
+    """Request of IngestEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___BehavioralEvent]:
+        """1 to 10,000 events, each `source_event_id` once (a repeated one is refused)."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___BehavioralEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IngestEventsRequest: _TypeAlias = IngestEventsRequest  # noqa: Y015
+
+@_typing.final
+class RefusedEvent(_message.Message):
+    """An event that was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its place in the request, from 0."""
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemFault]:
+        """Its faults; paths begin at "events[<index>]"."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        faults: _abc.Iterable[Global___ItemFault] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedEvent: _TypeAlias = RefusedEvent  # noqa: Y015
+
+@_typing.final
+class IngestEventsResponse(_message.Message):
+    """Response of IngestEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    recorded: _builtins.int
+    """How many events were written."""
+    known: _builtins.int
+    """How many were known already; nothing was written of them."""
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedEvent]:
+        """Those with faults, in the order of the request; nothing was written of them."""
+
+    def __init__(
+        self,
+        *,
+        recorded: _builtins.int = ...,
+        known: _builtins.int = ...,
+        refused: _abc.Iterable[Global___RefusedEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known", "recorded", b"recorded", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IngestEventsResponse: _TypeAlias = IngestEventsResponse  # noqa: Y015
+
+@_typing.final
 class Consent(_message.Message):
     """What a customer agreed to, for one channel."""
 
@@ -444,8 +701,9 @@ class Consent(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     GRANTED_AT_FIELD_NUMBER: _builtins.int
     WITHDRAWN_AT_FIELD_NUMBER: _builtins.int
+    STATED_AT_FIELD_NUMBER: _builtins.int
     profile_id: _builtins.str
-    """The profile. Required; must exist."""
+    """The profile. Required in SetConsents; must exist."""
     channel: _builtins.str
     """The channel, e.g. "email". Required."""
     status: Global___ConsentStatus.ValueType
@@ -466,6 +724,12 @@ class Consent(_message.Message):
     def withdrawn_at(self) -> _timestamp_pb2.Timestamp:
         """When it was withdrawn. Set by the server; ignored in requests."""
 
+    @_builtins.property
+    def stated_at(self) -> _timestamp_pb2.Timestamp:
+        """When the customer said so, 1990-01-01 up to one day ahead; absent means now. A statement that is older than the
+        stored one changes nothing; of two of the same time a withdrawal counts.
+        """
+
     def __init__(
         self,
         *,
@@ -477,10 +741,11 @@ class Consent(_message.Message):
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         granted_at: _timestamp_pb2.Timestamp | None = ...,
         withdrawn_at: _timestamp_pb2.Timestamp | None = ...,
+        stated_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "granted_at", b"granted_at", "withdrawn_at", b"withdrawn_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "granted_at", b"granted_at", "stated_at", b"stated_at", "withdrawn_at", b"withdrawn_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "expires_at", b"expires_at", "granted_at", b"granted_at", "legal_basis", b"legal_basis", "profile_id", b"profile_id", "source", b"source", "status", b"status", "withdrawn_at", b"withdrawn_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "expires_at", b"expires_at", "granted_at", b"granted_at", "legal_basis", b"legal_basis", "profile_id", b"profile_id", "source", b"source", "stated_at", b"stated_at", "status", b"status", "withdrawn_at", b"withdrawn_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,16 @@ class ProfileServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.UpsertProfilesRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.UpsertProfilesResponse.FromString,
                 _registered_method=True)
+        self.ImportProfiles = channel.stream_stream(
+                '/leo.activation.v1.ProfileService/ImportProfiles',
+                request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ImportProfilesRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ImportProfilesResponse.FromString,
+                _registered_method=True)
+        self.IngestEvents = channel.unary_unary(
+                '/leo.activation.v1.ProfileService/IngestEvents',
+                request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.IngestEventsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.IngestEventsResponse.FromString,
+                _registered_method=True)
         self.SetConsents = channel.unary_unary(
                 '/leo.activation.v1.ProfileService/SetConsents',
                 request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SetConsentsRequest.SerializeToString,
@@ -57,15 +67,33 @@ class ProfileServiceServicer:
     """
 
     def UpsertProfiles(self, request, context):
-        """Creates profiles or changes the fields that are present, by `profile_id`; all good items are written in one
-        transaction, bad ones are answered with their faults. The same request again writes nothing.
+        """Creates profiles or changes the fields that are present; all good items are written in one transaction, bad ones
+        are answered with their faults. Of each field the value with the newest source time counts, whatever the order of
+        arrival. The same request again writes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportProfiles(self, request_iterator, context):
+        """The same for streams of any length: each message is written in one transaction and answered with its sequence once
+        that is committed, in order, one at a time; the sender may run ahead as far as the transport lets it. After a break,
+        go on with the first message that was not answered: one that was written after all changes nothing again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IngestEvents(self, request, context):
+        """Records what customers did, without deciding on it; all good events are written in one transaction, bad ones are
+        answered with their faults. An event that is known, by `source_event_id` and `occurred_at`, is not written again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetConsents(self, request, context):
-        """Grants or withdraws consents, one for each profile and channel; the last word counts. All good items are written
+        """Grants or withdraws consents, one for each profile and channel; the latest word counts. All good items are written
         in one transaction, bad ones are answered with their faults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -86,6 +114,16 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.UpsertProfiles,
                     request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.UpsertProfilesRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.UpsertProfilesResponse.SerializeToString,
+            ),
+            'ImportProfiles': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportProfiles,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ImportProfilesRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ImportProfilesResponse.SerializeToString,
+            ),
+            'IngestEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.IngestEvents,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.IngestEventsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.IngestEventsResponse.SerializeToString,
             ),
             'SetConsents': grpc.unary_unary_rpc_method_handler(
                     servicer.SetConsents,
@@ -126,6 +164,60 @@ class ProfileService:
             '/leo.activation.v1.ProfileService/UpsertProfiles',
             leo_dot_activation_dot_v1_dot_profile__service__pb2.UpsertProfilesRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_profile__service__pb2.UpsertProfilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportProfiles(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/leo.activation.v1.ProfileService/ImportProfiles',
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.ImportProfilesRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.ImportProfilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IngestEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.ProfileService/IngestEvents',
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.IngestEventsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.IngestEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

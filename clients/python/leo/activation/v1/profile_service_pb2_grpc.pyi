@@ -34,11 +34,21 @@ class ProfileServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProfileServiceAsyncStub: ...
     UpsertProfiles: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.UpsertProfilesRequest, _profile_service_pb2.UpsertProfilesResponse]
-    """Creates profiles or changes the fields that are present, by `profile_id`; all good items are written in one
-    transaction, bad ones are answered with their faults. The same request again writes nothing.
+    """Creates profiles or changes the fields that are present; all good items are written in one transaction, bad ones
+    are answered with their faults. Of each field the value with the newest source time counts, whatever the order of
+    arrival. The same request again writes nothing.
+    """
+    ImportProfiles: _grpc.StreamStreamMultiCallable[_profile_service_pb2.ImportProfilesRequest, _profile_service_pb2.ImportProfilesResponse]
+    """The same for streams of any length: each message is written in one transaction and answered with its sequence once
+    that is committed, in order, one at a time; the sender may run ahead as far as the transport lets it. After a break,
+    go on with the first message that was not answered: one that was written after all changes nothing again.
+    """
+    IngestEvents: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.IngestEventsRequest, _profile_service_pb2.IngestEventsResponse]
+    """Records what customers did, without deciding on it; all good events are written in one transaction, bad ones are
+    answered with their faults. An event that is known, by `source_event_id` and `occurred_at`, is not written again.
     """
     SetConsents: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.SetConsentsRequest, _profile_service_pb2.SetConsentsResponse]
-    """Grants or withdraws consents, one for each profile and channel; the last word counts. All good items are written
+    """Grants or withdraws consents, one for each profile and channel; the latest word counts. All good items are written
     in one transaction, bad ones are answered with their faults.
     """
     GetProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]
@@ -50,11 +60,21 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UpsertProfiles: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.UpsertProfilesRequest, _profile_service_pb2.UpsertProfilesResponse]  # type: ignore[assignment]
-    """Creates profiles or changes the fields that are present, by `profile_id`; all good items are written in one
-    transaction, bad ones are answered with their faults. The same request again writes nothing.
+    """Creates profiles or changes the fields that are present; all good items are written in one transaction, bad ones
+    are answered with their faults. Of each field the value with the newest source time counts, whatever the order of
+    arrival. The same request again writes nothing.
+    """
+    ImportProfiles: _aio.StreamStreamMultiCallable[_profile_service_pb2.ImportProfilesRequest, _profile_service_pb2.ImportProfilesResponse]  # type: ignore[assignment]
+    """The same for streams of any length: each message is written in one transaction and answered with its sequence once
+    that is committed, in order, one at a time; the sender may run ahead as far as the transport lets it. After a break,
+    go on with the first message that was not answered: one that was written after all changes nothing again.
+    """
+    IngestEvents: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.IngestEventsRequest, _profile_service_pb2.IngestEventsResponse]  # type: ignore[assignment]
+    """Records what customers did, without deciding on it; all good events are written in one transaction, bad ones are
+    answered with their faults. An event that is known, by `source_event_id` and `occurred_at`, is not written again.
     """
     SetConsents: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.SetConsentsRequest, _profile_service_pb2.SetConsentsResponse]  # type: ignore[assignment]
-    """Grants or withdraws consents, one for each profile and channel; the last word counts. All good items are written
+    """Grants or withdraws consents, one for each profile and channel; the latest word counts. All good items are written
     in one transaction, bad ones are answered with their faults.
     """
     GetProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]  # type: ignore[assignment]
@@ -69,8 +89,30 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _profile_service_pb2.UpsertProfilesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_profile_service_pb2.UpsertProfilesResponse, _abc.Awaitable[_profile_service_pb2.UpsertProfilesResponse]]:
-        """Creates profiles or changes the fields that are present, by `profile_id`; all good items are written in one
-        transaction, bad ones are answered with their faults. The same request again writes nothing.
+        """Creates profiles or changes the fields that are present; all good items are written in one transaction, bad ones
+        are answered with their faults. Of each field the value with the newest source time counts, whatever the order of
+        arrival. The same request again writes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportProfiles(
+        self,
+        request_iterator: _MaybeAsyncIterator[_profile_service_pb2.ImportProfilesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_profile_service_pb2.ImportProfilesResponse], _abc.AsyncIterator[_profile_service_pb2.ImportProfilesResponse]]:
+        """The same for streams of any length: each message is written in one transaction and answered with its sequence once
+        that is committed, in order, one at a time; the sender may run ahead as far as the transport lets it. After a break,
+        go on with the first message that was not answered: one that was written after all changes nothing again.
+        """
+
+    @_abc_1.abstractmethod
+    def IngestEvents(
+        self,
+        request: _profile_service_pb2.IngestEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.IngestEventsResponse, _abc.Awaitable[_profile_service_pb2.IngestEventsResponse]]:
+        """Records what customers did, without deciding on it; all good events are written in one transaction, bad ones are
+        answered with their faults. An event that is known, by `source_event_id` and `occurred_at`, is not written again.
         """
 
     @_abc_1.abstractmethod
@@ -79,7 +121,7 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _profile_service_pb2.SetConsentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_profile_service_pb2.SetConsentsResponse, _abc.Awaitable[_profile_service_pb2.SetConsentsResponse]]:
-        """Grants or withdraws consents, one for each profile and channel; the last word counts. All good items are written
+        """Grants or withdraws consents, one for each profile and channel; the latest word counts. All good items are written
         in one transaction, bad ones are answered with their faults.
         """
 

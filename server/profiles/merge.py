@@ -1,0 +1,191 @@
+"""One profile out of patches that arrive in any order: of each field the value of the newest source time. Pure.
+
+A field is named by its path: a column, or `raw_attributes.<key>` and `channel_addresses.<channel>`, which have a time
+each. `position` is latitude and longitude together. Of two values of one time the greater counts, by its JSON text,
+and any value counts more than none: so merging is the same in every order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from server.platform.ids import canonical_json
+
+ATTRIBUTES: Final = "raw_attributes"
+ADDRESSES: Final = "channel_addresses"
+POSITION: Final = "position"
+_ATTRIBUTE: Final = f"{ATTRIBUTES}."
+_MOST: Final = ""
+
+Times: TypeAlias = Mapping[str, int | None]
+
+
+class Absent(Enum):
+    """The value of a field that has none."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPatch:
+    """What a source says of one profile.
+
+    Args:
+        values: by path; ABSENT empties the field.
+        at: microseconds since 1970 at which the source knew this; None for a patch without a time, which applies
+            always and leaves times as they are.
+        replaces_attributes: whether keys of raw_attributes that are not named are removed.
+    """
+
+    values: Mapping[str, Any]
+    at: int | None = None
+    replaces_attributes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileState:
+    """A profile's fields and their times.
+
+    Args:
+        values: by path; fields without a value are not there.
+        times: of every field with a value, None where no source told one; of emptied fields; and, at "raw_attributes",
+            of the last replacement of all attributes.
+        newest: the newest time of any patch.
+    """
+
+    values: Mapping[str, Any]
+    times: Times
+    newest: int | None = None
+
+
+EMPTY: Final = ProfileState({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of a state.
+
+    Args:
+        changed: columns whose value is another one now.
+        retimed: whether a time changed.
+        lost: whether something differed from the state and was older.
+    """
+
+    state: ProfileState
+    changed: frozenset[str]
+    retimed: bool
+    lost: bool
+
+
+def merge(state: ProfileState, patch: FieldPatch) -> Merged:
+    """The state once the patch is merged into it."""
+    values, times = dict(state.values), dict(state.times)
+    changed: set[str] = set()
+    lost = False
+    floor = times.get(ATTRIBUTES)
+    for path, value in _named(state, patch):
+        stored = values.get(path, ABSENT)
+        known = times[path] if path in times else floor if path.startswith(_ATTRIBUTE) else None
+        alike = same(value, stored)
+        if not _wins(value, patch.at, stored, known, alike):
+            lost = lost or not alike
+            continue
+        if not alike:
+            changed.add(column_of(path))
+        if value is ABSENT:
+            values.pop(path, None)
+        else:
+            values[path] = value
+        _set(times, path, known if patch.at is None else patch.at, kept=value is not ABSENT)
+    if patch.replaces_attributes:
+        _raise_floor(values, times, patch.at)
+    newest = max((at for at in (state.newest, patch.at) if at is not None), default=None)
+    merged = ProfileState(values, times, newest)
+    return Merged(merged, frozenset(changed), times != state.times or newest != state.newest, lost)
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two JSON values are equal; true is not 1, and 1 is 1.0."""
+    if one is other:
+        return True
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def column_of(path: str) -> str:
+    """The column that a path belongs to."""
+    return path.partition(".")[0]
+
+
+def decode_times(values: Mapping[str, Any], stored: Times, newest: int | None) -> dict[str, int | None]:
+    """The times of a state from those that are stored (see `encode_times`)."""
+    most = stored.get(_MOST, newest)
+    times: dict[str, int | None] = dict.fromkeys(values, most)
+    times.update((path, at) for path, at in stored.items() if path != _MOST)
+    return times
+
+
+def encode_times(state: ProfileState) -> dict[str, int | None]:
+    """What is stored: times other than that of most fields, and that one, at "", where it is not the newest.
+
+    A profile whose fields all come from one patch has none.
+    """
+    counts = Counter(state.times[path] for path in state.values)
+    most = max(counts, key=lambda at: (counts[at], at is not None, at or 0)) if counts else state.newest
+    stored: dict[str, int | None] = {} if most == state.newest else {_MOST: most}
+    for path, at in state.times.items():
+        if at != most if path in state.values else at is not None:
+            stored[path] = at
+    return stored
+
+
+def _named(state: ProfileState, patch: FieldPatch) -> Iterator[tuple[str, Any]]:
+    """What the patch says, also of attributes that a replacement leaves out."""
+    yield from patch.values.items()
+    if patch.replaces_attributes:
+        for path in state.values:
+            if path.startswith(_ATTRIBUTE) and path not in patch.values:
+                yield path, ABSENT
+
+
+def _wins(value: object, at: int | None, stored: object, known: int | None, alike: bool) -> bool:
+    if at is None or known is None or at > known:
+        return True
+    return at == known and not alike and _is_greater(value, stored)
+
+
+def _set(times: dict[str, int | None], path: str, at: int | None, *, kept: bool) -> None:
+    """A field without a value has a time only where a source told when it was emptied."""
+    if kept or at is not None:
+        times[path] = at
+    else:
+        times.pop(path, None)
+
+
+def _is_greater(value: object, stored: object) -> bool:
+    if value is ABSENT or stored is ABSENT:
+        return stored is ABSENT
+    return canonical_json(value) > canonical_json(stored)
+
+
+def _raise_floor(values: Mapping[str, Any], times: dict[str, int | None], at: int | None) -> None:
+    """From now on an older attribute is refused without a time of its own."""
+    if at is None:
+        return
+    floor = max(at, times.get(ATTRIBUTES) or at)
+    times[ATTRIBUTES] = floor
+    for path in [path for path in times if path.startswith(_ATTRIBUTE) and path not in values]:
+        if (times[path] or floor) <= floor:
+            del times[path]

@@ -1,0 +1,173 @@
+"""Messages of ProfileService to models, and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from leo.activation.v1 import profile_service_pb2 as wire
+
+from server.errors import FieldViolation
+from server.profiles.columns import LISTS
+from server.profiles.events import IncomingEvent
+from server.profiles.ingestion import Ingested
+from server.profiles.model import Consent, Outcome, Profile, ProfilePatch, WriteResult
+from server.rpc.checks import violations_in
+from server.wire import to_datetime, to_timestamp
+
+_OUTCOMES: Final = {
+    Outcome.CREATED: wire.PROFILE_WRITE_OUTCOME_CREATED,
+    Outcome.UPDATED: wire.PROFILE_WRITE_OUTCOME_UPDATED,
+    Outcome.UNCHANGED: wire.PROFILE_WRITE_OUTCOME_UNCHANGED,
+    Outcome.STALE: wire.PROFILE_WRITE_OUTCOME_STALE,
+    Outcome.REFUSED: wire.PROFILE_WRITE_OUTCOME_REFUSED,
+}
+_STATUSES: Final = {"granted": wire.CONSENT_STATUS_GRANTED, "withdrawn": wire.CONSENT_STATUS_WITHDRAWN}
+_STATUS_NAMES: Final = {number: name for name, number in _STATUSES.items()}
+_OPTIONAL: Final = (
+    *("ext_id", "primary_email", "mobile_number", "living_location", "latitude", "longitude"),
+    *("portfolio_snapshot", "portfolio_risk_score", "raw_attributes", "language", "time_zone"),
+)
+
+
+def to_patch(message: wire.ProfilePatch) -> ProfilePatch:
+    """The patch, with what the general checks found."""
+    present: dict[str, Any] = {
+        field: getattr(message, field) for field in _OPTIONAL if message.HasField(field)
+    }
+    present |= {field: tuple(getattr(message, field).values) for field in LISTS if message.HasField(field)}
+    return ProfilePatch(
+        profile_id=message.profile_id,
+        **present,
+        replace_raw_attributes=message.replace_raw_attributes,
+        channel_addresses={
+            channel: tuple(entry.addresses) for channel, entry in message.channel_addresses.items()
+        },
+        source_updated_at=to_datetime(message.source_updated_at)
+        if message.HasField("source_updated_at")
+        else None,
+        clear_fields=tuple(message.clear_fields),
+        consents=[to_consent(consent) for consent in message.consents],
+        faults=tuple(violations_in(message)),
+    )
+
+
+def to_consent(message: wire.Consent) -> Consent:
+    """The consent, with what the general checks found."""
+    return Consent(
+        profile_id=message.profile_id,
+        channel=message.channel,
+        status=_STATUS_NAMES.get(message.status, ""),
+        legal_basis=message.legal_basis,
+        source=message.source,
+        expires_at=to_datetime(message.expires_at) if message.HasField("expires_at") else None,
+        stated_at=to_datetime(message.stated_at) if message.HasField("stated_at") else None,
+        faults=tuple(violations_in(message)),
+    )
+
+
+def from_results(results: Sequence[WriteResult]) -> list[wire.ProfileWriteResult]:
+    """One message for each."""
+    return [
+        wire.ProfileWriteResult(
+            outcome=_OUTCOMES[result.outcome],
+            faults=_from_faults(result.faults),
+            profile_id=result.profile_id,
+        )
+        for result in results
+    ]
+
+
+def from_imported(sequence: int, results: Sequence[WriteResult]) -> wire.ImportProfilesResponse:
+    """How many profiles of a part became what, and those that were refused."""
+    counts = Counter(result.outcome for result in results)
+    return wire.ImportProfilesResponse(
+        sequence=sequence,
+        created=counts[Outcome.CREATED],
+        updated=counts[Outcome.UPDATED],
+        unchanged=counts[Outcome.UNCHANGED],
+        stale=counts[Outcome.STALE],
+        refused=[
+            wire.RefusedProfile(index=index, faults=_from_faults(result.faults))
+            for index, result in enumerate(results)
+            if result.outcome is Outcome.REFUSED
+        ],
+    )
+
+
+def to_event(message: wire.BehavioralEvent) -> IncomingEvent:
+    """The event; its checks look at all that a message can hold."""
+    return IncomingEvent(
+        message.source_event_id,
+        message.profile_id,
+        message.event_type,
+        to_datetime(message.occurred_at) if message.HasField("occurred_at") else None,
+        message.entity_type,
+        message.entity_id,
+        message.sentiment if message.HasField("sentiment") else None,
+        message.attributes,
+    )
+
+
+def from_ingested(ingested: Ingested) -> wire.IngestEventsResponse:
+    """What became of a batch of events."""
+    return wire.IngestEventsResponse(
+        recorded=ingested.recorded,
+        known=ingested.known,
+        refused=[
+            wire.RefusedEvent(index=index, faults=_from_faults(faults))
+            for index, faults in ingested.refused.items()
+        ],
+    )
+
+
+def _from_faults(faults: Sequence[FieldViolation]) -> list[wire.ItemFault]:
+    return [wire.ItemFault(field=fault.field, description=fault.description) for fault in faults]
+
+
+def from_profile(profile: Profile) -> wire.Profile:
+    """The stored profile."""
+    return wire.Profile(
+        profile_id=profile.profile_id,
+        ext_id=profile.ext_id or "",
+        identities=profile.identities,
+        primary_email=profile.primary_email or "",
+        mobile_number=profile.mobile_number or "",
+        living_location=profile.living_location or "",
+        latitude=profile.latitude,
+        longitude=profile.longitude,
+        job_titles=profile.job_titles,
+        interests=profile.interests,
+        data_labels=profile.data_labels,
+        segments=profile.segments,
+        segment_snapshots=profile.segment_snapshots,
+        portfolio_snapshot=profile.portfolio_snapshot,
+        portfolio_risk_score=profile.portfolio_risk_score,
+        raw_attributes=profile.raw_attributes,
+        channel_addresses={
+            channel: wire.ChannelAddresses(addresses=addresses)
+            for channel, addresses in profile.channel_addresses.items()
+        },
+        language=profile.language or "",
+        time_zone=profile.time_zone or "",
+        source_updated_at=to_timestamp(profile.source_updated_at),
+        created_at=to_timestamp(profile.created_at),
+        updated_at=to_timestamp(profile.updated_at),
+        erased_at=to_timestamp(profile.erased_at),
+    )
+
+
+def from_consent(consent: Consent) -> wire.Consent:
+    """The stored consent."""
+    return wire.Consent(
+        profile_id=consent.profile_id,
+        channel=consent.channel,
+        status=_STATUSES[consent.status],
+        legal_basis=consent.legal_basis,
+        source=consent.source,
+        expires_at=to_timestamp(consent.expires_at),
+        granted_at=to_timestamp(consent.granted_at),
+        withdrawn_at=to_timestamp(consent.withdrawn_at),
+        stated_at=to_timestamp(consent.stated_at),
+    )

@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.fixtures.run",
     "tests.fixtures.database",
     "tests.fixtures.redis",
+    "tests.fixtures.rabbitmq",
     "tests.fixtures.mail",
     "tests.fixtures.tenants",
     "tests.fixtures.tokens",

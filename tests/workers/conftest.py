@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -43,10 +44,14 @@ class WorkerProcess:
     def pid(self) -> int:
         return self.process.pid
 
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged."""
+        lines = self.log_path.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
     def events(self) -> list[str]:
         """The names of the events that it logged."""
-        lines = self.log_path.read_text().splitlines()
-        return [json.loads(line)["event"] for line in lines if line.startswith("{")]
+        return [line["event"] for line in self.lines()]
 
     async def ready(self) -> None:
         """Wait until it takes wake-ups."""

@@ -39,8 +39,9 @@ faults-deliveries: $(INSTALLED) ## Play the demo while server, worker, PostgreSQ
 run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 	@exec $(BIN)/python -m server.cli.main run
 
-# What takes minutes by its nature: each benchmark and each drill, played once on a small scale.
-SMOKE := tests/bench tests/faults
+# What takes minutes by its nature: each benchmark and each drill, played once on a small scale, and RabbitMQ, which is
+# slow to start.
+SMOKE := tests/bench tests/faults tests/workers/test_rabbitmq.py
 
 test: $(INSTALLED) ## Run the tests against real servers, with coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered $(SMOKE:%=--ignore=%)

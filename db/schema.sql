@@ -3954,9 +3954,11 @@ CREATE TABLE public.message_templates (
     status text DEFAULT 'draft'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    required_variables jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT message_templates_channel_check CHECK ((channel <> ''::text)),
     CONSTRAINT message_templates_language_check CHECK ((language <> ''::text)),
     CONSTRAINT message_templates_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT message_templates_required_variables_check CHECK ((jsonb_typeof(required_variables) = 'array'::text)),
     CONSTRAINT message_templates_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'active'::text, 'superseded'::text]))),
     CONSTRAINT message_templates_template_engine_check CHECK ((template_engine = ANY (ARRAY['jinja2'::text, 'liquid'::text]))),
     CONSTRAINT message_templates_template_name_check CHECK ((template_name <> ''::text)),
@@ -4043,6 +4045,13 @@ COMMENT ON COLUMN public.message_templates.version IS 'Counts up from 1';
 --
 
 COMMENT ON COLUMN public.message_templates.status IS 'draft, active or superseded; one active per name, channel and language';
+
+
+--
+-- Name: COLUMN message_templates.required_variables; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.message_templates.required_variables IS 'Paths of the variables that every message needs, e.g. ["event", "amount"]; derived from the texts when it is put';
 
 
 --

@@ -127,25 +127,26 @@ where tenant_id = $1 and template_name = $2 and channel = $3 and language = $4
 
 -- name: put_message_template
 -- Inserts a content as the next version, or brings its row to the given status; an active one does not go back to
--- draft. No row when nothing changes.
+-- draft. What its texts need is read anew each time ($11). No row when nothing changes.
 insert into message_templates as stored (
     tenant_id, template_id, template_name, channel, language, subject_template, body_template,
-    template_engine, metadata, status, version
+    template_engine, metadata, status, required_variables, version
 )
-select $1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10,
+select $1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11::jsonb,
        1 + coalesce(max(earlier.version), 0)
 from message_templates as earlier
 where earlier.tenant_id = $1 and earlier.template_name = $3 and earlier.channel = $4 and earlier.language = $5
 on conflict (tenant_id, template_id) do update
-set status = excluded.status
-where stored.status not in (excluded.status, 'active')
+set status = case when stored.status = 'active' then 'active' else excluded.status end,
+    required_variables = excluded.required_variables
+where stored.status not in (excluded.status, 'active') or stored.required_variables <> excluded.required_variables
 returning template_id, template_name, channel, language, subject_template, body_template, template_engine,
-          metadata, version, status, created_at, updated_at
+          metadata, required_variables, version, status, created_at, updated_at
 
 -- name: get_message_template
 -- One template version by tenant ($1) and id ($2).
 select template_id, template_name, channel, language, subject_template, body_template, template_engine,
-       metadata, version, status, created_at, updated_at
+       metadata, required_variables, version, status, created_at, updated_at
 from message_templates
 where tenant_id = $1 and template_id = $2
 
@@ -153,7 +154,7 @@ where tenant_id = $1 and template_id = $2
 -- Template versions of a tenant ($1) after a key ($2 name, $3 channel, $4 language, $5 version), of one name ($6),
 -- channel ($7) and status ($8) where given, at most $9.
 select template_id, template_name, channel, language, subject_template, body_template, template_engine,
-       metadata, version, status, created_at, updated_at
+       metadata, required_variables, version, status, created_at, updated_at
 from message_templates
 where tenant_id = $1
   and (template_name, channel, language, version) > ($2, $3, $4, $5)

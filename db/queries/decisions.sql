@@ -60,6 +60,13 @@ WHERE tenant_id = $1 AND experiment_id = ANY($2::text[]);
 WITH active_event AS (
     SELECT * FROM marketing_event WHERE tenant_id = $1 AND status = 'active'
 ),
+sent_template AS (
+    SELECT template_name FROM active_event
+    UNION
+    SELECT variant ->> 'template_name'
+    FROM activation_experiments AS experiment, jsonb_array_elements(experiment.variants) AS variant
+    WHERE experiment.tenant_id = $1 AND experiment.status = 'running'
+),
 document AS (
     SELECT jsonb_build_object(
         'tenant', (
@@ -117,6 +124,31 @@ document AS (
             FROM activation_experiments AS experiment
             JOIN active_event USING (campaign_id, event_name)
             WHERE experiment.tenant_id = $1 AND experiment.status = 'running'
+        ),
+        -- Of every name and channel with a template that needs anything, all languages: which one a profile gets
+        -- depends on which there are.
+        'templates', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'template_name', template.template_name,
+                'channel', template.channel,
+                'language', template.language,
+                'required', template.required_variables
+            ) ORDER BY template.template_name, template.channel, template.language), '[]')
+            FROM message_templates AS template
+            WHERE
+                template.tenant_id = $1
+                AND template.status = 'active'
+                AND template.template_name IN (SELECT template_name FROM sent_template)
+                AND EXISTS (
+                    SELECT
+                    FROM message_templates AS needing
+                    WHERE
+                        needing.tenant_id = $1
+                        AND needing.template_name = template.template_name
+                        AND needing.channel = template.channel
+                        AND needing.status = 'active'
+                        AND needing.required_variables <> '[]'
+                )
         )
     ) AS content
 )

@@ -17,7 +17,7 @@ from server.catalog.model import (
     Variant,
 )
 from server.catalog.model.experiment import DEFAULT_WINDOW_SECONDS
-from server.templates import DEFAULT_ENGINE
+from server.templates import DEFAULT_ENGINE, name_of
 from server.wire import (
     from_frequency_caps,
     from_quiet_hours,
@@ -211,6 +211,7 @@ def from_message_template(template: MessageTemplate) -> wire.MessageTemplate:
         body_template=template.body_template,
         template_engine=template.template_engine,
         metadata=template.metadata,
+        required_variables=[name_of(path) for path in template.required_variables],
         version=template.version,
         status=_TEMPLATE_STATUS_NUMBERS[template.status],
         created_at=to_timestamp(template.created_at),

@@ -19,6 +19,7 @@ from server.decisions.explanation import rule_explanations
 from server.decisions.model import Bundle, CandidateView, Reason, Rule, view_document
 from server.decisions.reservation.definition_limits import limits_of, scopes_of
 from server.decisions.reservation.limits import hold_request
+from server.decisions.template_needs import TemplateNeeds
 
 _IN_PROFILE = (Source.COLUMN, Source.DOCUMENT)
 
@@ -44,7 +45,7 @@ def compile_bundle(bundle_id: str, version: int, document: str) -> Bundle:
         ),
         key=lambda rule: (-rule.priority, rule.marketing_event_id),
     )
-    # Bundles of before there were experiments and holdouts lack them.
+    # Bundles of before there were experiments and holdouts, and of before templates were asked, lack them.
     experiments = compile_experiments(content.get("experiments", ()), content["marketing_events"])
     conditions = [tree for rule in rules for tree in (rule.condition_tree, rule.audience_tree) if tree]
     return Bundle(
@@ -57,6 +58,7 @@ def compile_bundle(bundle_id: str, version: int, document: str) -> Bundle:
         profile_columns=_profile_columns(conditions),
         raw_attributes=_raw_attributes(conditions),
         windows=frozenset(window for tree in conditions for window in tree.aggregates),
+        templates=TemplateNeeds(content.get("templates", ())),
         symbols=frozenset(symbol for tree in conditions for symbol in tree.symbols),
         longest_window_us=max(
             (limit.window_us for rule in rules for limits in rule.limits.values() for limit in limits),
@@ -147,6 +149,7 @@ def _compile_rule(
         event_name=definition["event_name"],
         trigger_event_type=definition["trigger_event_type"],
         topic=definition.get("topic"),
+        template_name=definition.get("template_name", ""),
         priority=definition["priority"],
         channels=channels,
         active=campaign["status"] == "active",

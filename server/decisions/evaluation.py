@@ -68,6 +68,8 @@ def screen(
     held: _Held = {}
     at = event.occurred_at
     screened = [_screen_rule(rule, at, profile, facts, held) for rule in bundle.candidates(event)]
+    if bundle.templates.any:
+        screened = [_screen_template(bundle, candidate, event, profile, arms) for candidate in screened]
     if not arms and holdout is None:
         return screened
     everything = holdout is not None and holdout.held_out
@@ -104,6 +106,25 @@ def _holds(predicate: Predicate, facts: Facts, held: _Held) -> bool:
     if answer is None:
         answer = held[predicate] = predicate(facts)
     return answer
+
+
+def _screen_template(
+    bundle: Bundle, candidate: Screened, event: Event, profile: ProfileState, arms: Mapping[str, Arm]
+) -> Screened:
+    """Without the channels whose template needs what is missing: what can not be written is not chosen."""
+    if candidate.reason is not None:
+        return candidate
+    arm = arms.get(candidate.rule.marketing_event_id)
+    name = (arm and arm.view.template_name) or candidate.rule.template_name
+    lacking = {
+        channel: bundle.templates.of(name, channel, profile.language).lacking(event.attributes, profile.lacks)
+        for channel in candidate.channels
+    }
+    written = tuple(channel for channel, missing in lacking.items() if not missing)
+    if written:
+        return candidate if written == candidate.channels else candidate._replace(channels=written)
+    missing = tuple(sorted(frozenset().union(*lacking.values())))
+    return Screened(candidate.rule, Reason.TEMPLATE_VARIABLE_MISSING, (), missing)
 
 
 def _screen_holdout(candidate: Screened, arms: Mapping[str, Arm], everything: bool) -> Screened:
@@ -177,7 +198,11 @@ def _outline(
     if inputs.arms:  # a profile's own, so nothing to share
         return _draw_outline(inputs, screened, reasons, selected, due)
     event = inputs.event
-    key = (event.event_type, event.dispatch, inputs.profile is None, selected and selected[2], due, *reasons)
+    missing = tuple(candidate.missing for candidate in screened if candidate.missing)
+    key = (
+        *(event.event_type, event.dispatch, inputs.profile is None, selected and selected[2], due, missing),
+        *reasons,
+    )
     outline = outlines.get(key)
     if outline is None:
         outline = outlines[key] = _draw_outline(inputs, screened, reasons, selected, due)
@@ -192,7 +217,8 @@ def _draw_outline(
     due: datetime | None,
 ) -> Outline:
     candidates = tuple(
-        CandidateResult(candidate.rule, reason) for candidate, reason in zip(screened, reasons, strict=True)
+        CandidateResult(candidate.rule, reason, missing=candidate.missing)
+        for candidate, reason in zip(screened, reasons, strict=True)
     )
     if inputs.arms:
         candidates = tuple(_with_arm(candidate, inputs.arms) for candidate in candidates)
@@ -263,6 +289,11 @@ def _output_sha256(
 
 
 def _output_of(candidate: CandidateResult) -> list[object]:
-    """Id and reason, and only where an experiment took part what it drew: the others hash as they always did."""
+    """Id and reason, and only where an experiment took part what it drew, and where variables are missing their names:
+    the others hash as they always did."""
     output: list[object] = [candidate.rule.marketing_event_id, candidate.reason]
-    return output if candidate.arm is None else [*output, tuple(candidate.arm)]
+    if candidate.arm is not None:
+        output.append(tuple(candidate.arm))
+    if candidate.missing:
+        output.append({"missing": candidate.missing})
+    return output

@@ -35,6 +35,7 @@ def rule_explanations(
         Reason.CONDITION_MISS: f"{event_name}: it does not hold that {_condition(condition)}",
         Reason.NO_ADDRESS: f"{event_name}: the profile has no address for {over}",
         Reason.NO_CONSENT: f"{event_name}: the profile has given no current consent for {over}",
+        Reason.TEMPLATE_VARIABLE_MISSING: f"{event_name}: its template needs what neither event nor profile holds",
         Reason.HOLDOUT: f"{event_name}: the profile is in the tenant's holdout, which gets no messages",
         Reason.COOLDOWN: f"{event_name}: it was sent within its cooldown of {_cooldown(limits)}",
         Reason.CAPPED: f"{event_name}: a frequency cap is used up ({_caps(limits)})",
@@ -51,16 +52,19 @@ def summarise(reason: Reason, furthest: CandidateResult | None, inputs: Decision
     if rule.explain is None or inputs.facts is None or reason not in _VERBS:
         return explain(furthest)
     _, why = rule.explain(inputs.facts)
-    return _with_arm(f"{rule.event_name}: {_VERBS[reason]} because {why}", furthest)
+    return _with_details(f"{rule.event_name}: {_VERBS[reason]} because {why}", furthest)
 
 
 def explain(candidate: CandidateResult) -> str:
-    """The words for one candidate, with the arm that it drew where an experiment decides what it says."""
-    return _with_arm(candidate.rule.views[candidate.reason].explanation, candidate)
+    """The words for one candidate, with the arm that it drew where an experiment decides what it says, and with the
+    names of the variables that are missing."""
+    return _with_details(candidate.rule.views[candidate.reason].explanation, candidate)
 
 
-def _with_arm(words: str, candidate: CandidateResult) -> str:
+def _with_details(words: str, candidate: CandidateResult) -> str:
     arm = candidate.arm
+    if candidate.missing:
+        return f"{words}: {', '.join(candidate.missing)}"
     if arm is None:
         return words
     if candidate.reason is Reason.SELECTED:

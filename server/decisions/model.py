@@ -15,6 +15,7 @@ from server.conditions import Condition, Explainer, Facts
 from server.conditions import Window as PastWindow
 from server.contact_policy import QuietHours
 from server.decisions.arms.model import NO_ARMS, Arm, ArmView, Experiment, Holdout, HoldoutShare, Window
+from server.decisions.template_needs import TemplateNeeds
 
 
 class Columns(Protocol):
@@ -40,6 +41,7 @@ class Reason(StrEnum):
     CONDITION_MISS = "CONDITION_MISS"
     NO_ADDRESS = "NO_ADDRESS"
     NO_CONSENT = "NO_CONSENT"
+    TEMPLATE_VARIABLE_MISSING = "TEMPLATE_VARIABLE_MISSING"
     HOLDOUT = "HOLDOUT"
     COOLDOWN = "COOLDOWN"
     CAPPED = "CAPPED"
@@ -88,6 +90,8 @@ class ProfileState(NamedTuple):
         reachable: channels for which the profile has an address.
         consented: channels with a current consent.
         time_zone: IANA name for quiet hours, None where unknown.
+        language: chooses among templates; known only where some template needs anything.
+        lacks: names of the variables that templates in force need and the profile does not hold.
     """
 
     profile_id: str
@@ -96,6 +100,8 @@ class ProfileState(NamedTuple):
     reachable: frozenset[str]
     consented: frozenset[str]
     time_zone: str | None = None
+    language: str | None = None
+    lacks: frozenset[str] = frozenset()
 
 
 class LimitKind(StrEnum):
@@ -163,6 +169,7 @@ class Rule:
         views: for each reason that this candidate may get, how it is told, made once.
         fragments: the same as JSON, for the trace of a decision.
         open_ended: whether neither campaign nor marketing event has a bound in time: nothing to compare.
+        template_name: what it sends; empty for a draft.
     """
 
     marketing_event_id: str
@@ -189,6 +196,7 @@ class Rule:
     views: Mapping[Reason, CandidateView]
     fragments: Mapping[Reason, bytes]
     open_ended: bool = False
+    template_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +209,7 @@ class Bundle:
         by_event_type: candidates by the type of the event that triggers them, best first.
         always: candidates of events of any other type.
         profile_columns, raw_attributes, windows, symbols: what the conditions read.
+        templates: what the templates need.
         longest_window_us: the longest cooldown or cap window, in microseconds.
         experiments: those that run, by the marketing event that they are on.
         adaptive: ids of those whose shares follow their counters.
@@ -217,10 +226,16 @@ class Bundle:
     raw_attributes: frozenset[str]
     windows: frozenset[PastWindow]
     symbols: frozenset[str]
+    templates: TemplateNeeds
     longest_window_us: int
     experiments: Mapping[str, Experiment]
     adaptive: frozenset[str]
     holdout: HoldoutShare | None
+
+    @property
+    def loaded_columns(self) -> frozenset[str]:
+        """The columns of a profile that have to be loaded beside those that always are."""
+        return self.profile_columns | (self.templates.columns if self.templates.any else frozenset())
 
     @property
     def draws(self) -> bool:
@@ -241,11 +256,13 @@ class Screened(NamedTuple):
     Args:
         reason: the hurdle that it did not take, or None when it may be reserved.
         channels: the channels that the message may travel over, in order; empty when it lost.
+        missing: names of the variables that kept it from being written, in order.
     """
 
     rule: Rule
     reason: Reason | None
     channels: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class Verdict(StrEnum):
@@ -277,11 +294,16 @@ class DecisionInputs(NamedTuple):
 
 
 class CandidateResult(NamedTuple):
-    """One candidate with the reason that it got, and the arm that an experiment drew for it."""
+    """One candidate with the reason that it got, and the arm that an experiment drew for it.
+
+    Args:
+        missing: names of the variables that kept it from being written.
+    """
 
     rule: Rule
     reason: Reason
     arm: ArmView | None = None
+    missing: tuple[str, ...] = ()
 
 
 class Decision(NamedTuple):

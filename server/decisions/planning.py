@@ -131,7 +131,7 @@ def _wanted(tenant_id: UUID, batch: Batch, bundles: Mapping[UUID, Bundle | None]
     return Wanted(
         tenant_id,
         batch[tenant_id],
-        bundle.profile_columns,
+        bundle.loaded_columns,
         reach=timedelta(microseconds=bundle.longest_window_us),
     )
 

@@ -21,7 +21,7 @@ from server.decisions.model import Columns, DecisionInputs, DispatchTarget, Even
 from server.decisions.state import facts_of
 from server.errors import PreconditionFailed
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _FIRST_FORMAT: Final = 1
 _DISPATCH_EVENT_TYPE: Final = "leo.dispatch"
 _TIME_COLUMNS: Final = tuple(name for name, kind in COLUMNS.items() if kind is Kind.TIME)
@@ -56,6 +56,10 @@ def encode_inputs(inputs: DecisionInputs) -> str:
             "consented": sorted(profile.consented),
             "time_zone": profile.time_zone,
         }
+        if profile.language is not None:
+            document["profile"]["language"] = profile.language
+        if profile.lacks:
+            document["profile"]["lacks"] = sorted(profile.lacks)
     if inputs.arms:
         document["arms"] = {identity: _arm_document(arm) for identity, arm in inputs.arms.items()}
     if inputs.holdout is not None:
@@ -158,6 +162,8 @@ def _profile(document: Mapping[str, Any] | None, profile_id: str) -> ProfileStat
         reachable=frozenset(document["reachable"]),
         consented=frozenset(document["consented"]),
         time_zone=document["time_zone"],
+        language=document.get("language"),
+        lacks=frozenset(document.get("lacks", ())),
     )
 
 

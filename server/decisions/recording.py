@@ -146,14 +146,14 @@ def _trace_json(decision: Decision) -> bytes:
 
 
 def _fragment(candidate: CandidateResult) -> bytes:
-    if candidate.arm is None:
+    if candidate.arm is None and not candidate.missing:
         return candidate.rule.fragments[candidate.reason]
     return orjson.dumps(view_document(_view(candidate)))
 
 
 def _view(candidate: CandidateResult) -> CandidateView:
     view = candidate.rule.views[candidate.reason]
-    if candidate.arm is None:
+    if candidate.arm is None and not candidate.missing:
         return view
     return replace(view, explanation=explain(candidate), arm=candidate.arm)
 

@@ -26,6 +26,12 @@ from server.decisions.model import (
 _JSON_COLUMNS: Final = frozenset(
     {"identities", "job_titles", "interests", "data_labels", "portfolio_snapshot"}
 )
+_TEMPLATE_LISTS: Final = frozenset({"job_titles", "interests", "segments"})
+_TEMPLATE_COLUMNS: Final = _TEMPLATE_LISTS | {
+    *("ext_id", "primary_email", "mobile_number", "living_location", "language", "time_zone")
+}
+# Of these it is loaded only whether they are there.
+_PRESENCE: Final = {"primary_email": "has_email", "mobile_number": "has_mobile_number"}
 # Channels whose address is a column of the profile unless `channel_addresses` names another.
 _EMAIL_CHANNELS: Final = frozenset({"email"})
 _PHONE_CHANNELS: Final = frozenset({"sms", "whatsapp", "zalo"})
@@ -74,7 +80,24 @@ def profile_state(row: Columns, bundle: Bundle) -> ProfileState | None:
         reachable=_reachable(row),
         consented=frozenset(row["consented"] or ()),
         time_zone=row["time_zone"],
+        language=row["language"] if bundle.templates.any else None,
+        lacks=bundle.templates.lacks(_seen_by_templates(row, bundle))
+        if bundle.templates.any
+        else frozenset(),
     )
+
+
+def _seen_by_templates(row: Columns, bundle: Bundle) -> dict[str, Any]:
+    """What templates need of the profile: raw attributes under the columns, as whoever sends sees them."""
+    names = bundle.templates.profile_names
+    raw = orjson.loads(row["raw_attributes"]) if names - _TEMPLATE_COLUMNS else {}
+    seen = {name: raw.get(name) for name in names - _TEMPLATE_COLUMNS}
+    for name in names & _TEMPLATE_COLUMNS:
+        present = _PRESENCE.get(name)
+        seen[name] = row[name] if present is None else (name if row[present] else None)
+        if name in _TEMPLATE_LISTS:
+            seen[name] = orjson.loads(row[name] or "[]")
+    return seen
 
 
 @lru_cache(maxsize=16_384)

@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
     """What `load_decisions` is to load for one tenant.
 
     Args:
-        profile_columns: what conditions read of the profile beside its segments and raw attributes.
+        profile_columns: what conditions and templates read of the profile beside its segments and raw attributes.
         reach: how far before an event its sends are needed; None for no sends.
     """
 

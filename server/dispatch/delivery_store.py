@@ -25,6 +25,7 @@ from server.dispatch.claims import (
 )
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
+from server.templates import without_nulls
 
 BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
 """Before every due time."""
@@ -228,14 +229,16 @@ def _profile(row: asyncpg.Record) -> dict[str, Any]:
     profile["profile_id"] = row["profile_id"]
     profile.update({name: row[name] for name in _PROFILE_TEXT})
     profile.update({name: orjson.loads(row[name] or b"[]") for name in _PROFILE_LISTS})
-    return {name: value for name, value in profile.items() if value is not None}
+    known: dict[str, Any] = without_nulls(profile)
+    return known
 
 
 def _event(document: str | None) -> dict[str, Any]:
     """The event's own attributes, with `type` and `occurred_at` as in conditions."""
     event = orjson.loads(document or b"{}")
     known = {"type": event.get("event_type"), "occurred_at": event.get("occurred_at")}
-    return {**event.get("attributes", {}), **{name: value for name, value in known.items() if value}}
+    attributes: dict[str, Any] = without_nulls({**event.get("attributes", {}), **known})
+    return attributes
 
 
 def _definitions(row: asyncpg.Record) -> dict[str, dict[str, Any]]:

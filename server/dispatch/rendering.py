@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from server.dispatch.channels.channel import MetadataField, MetadataKind
 from server.dispatch.claims import ClaimedTask, Template
-from server.templates import MissingVariable, TemplateFault, escaping_of, render
+from server.templates import MissingVariable, TemplateFault, escaping_of, languages, render
 
-DEFAULT_LANGUAGE: Final = "default"
 _LONGEST_SUBJECT: Final = 900
 
 
@@ -49,15 +48,6 @@ class TemplateShelf:
             if template is not None:
                 return template
         return None
-
-
-def languages(language: str | None) -> Iterator[str]:
-    """What to look for, in this order: the language tag, less and less of it, and the default."""
-    parts = (language or "").lower().replace("_", "-").split("-")
-    for length in range(len(parts), 0, -1):
-        if parts[length - 1]:
-            yield "-".join(parts[:length])
-    yield DEFAULT_LANGUAGE
 
 
 def render_message(

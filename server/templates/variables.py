@@ -34,7 +34,7 @@ def holds(value: Any, path: Sequence[Part]) -> bool:
     for place, part in enumerate(path):
         if part is None:
             rest = path[place + 1 :]
-            return isinstance(value, (list, tuple)) and all(holds(item, rest) for item in value)
+            return isinstance(value, (list, tuple, str, Mapping)) and all(holds(item, rest) for item in value)
         if isinstance(value, Mapping):
             value = value.get(part)
         elif isinstance(part, int) and isinstance(value, (list, tuple, str)):

@@ -43,7 +43,7 @@ def test_the_hurdle_that_was_not_taken_is_where_the_last_check_fails(
     asked = data.draw(decided_inputs(content))
     decision = decide(compiled(content), asked)
     for candidate in decision.candidates:
-        checks = candidate_checks(candidate, asked, decision.selected, [])
+        checks = candidate_checks(candidate, compiled(content), asked, decision.selected, [])
         assert all(made.words for made in checks)
         failed = [made.path for made in checks if not made.holds]
         if candidate.reason is Reason.SELECTED:

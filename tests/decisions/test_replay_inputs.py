@@ -189,7 +189,7 @@ async def test_a_condition_reads_the_same_from_what_postgresql_kept(
     ("spoilt", "reason"),
     [
         ("{}", "INPUTS_REDACTED"),
-        ('{"format": 3}', "INPUTS_INCOMPLETE"),
+        ('{"format": 4}', "INPUTS_INCOMPLETE"),
         ('{"event": {"event_type": "leo.dispatch"}}', "INPUTS_INCOMPLETE"),
     ],
 )

@@ -15,7 +15,8 @@ from server.dispatch.channels.channel import BadAddress, ErrorClass, Message
 from server.dispatch.channels.email_smtp import classify
 from server.dispatch.channels.mime import compose, parse_address
 from server.dispatch.channels.smtp_pool import Relay
-from server.dispatch.rendering import languages, one_line
+from server.dispatch.rendering import one_line
+from server.templates import languages
 
 SENDER = Address(display_name="Cửa hàng", addr_spec="shop@leo.example")
 DATE = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)

@@ -8,13 +8,22 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from server.templates import DEFAULT_ENGINE, TemplateFault, UnknownEngine, check
+from server.templates import (
+    DEFAULT_ENGINE,
+    DEFAULT_LANGUAGE,
+    TemplateFault,
+    UnknownEngine,
+    VariablePath,
+    check,
+    name_of,
+    required_variables,
+)
 from server.validation import Violations, normal_language
 
-DEFAULT_LANGUAGE: Final = "default"
 _CONTENT_TYPES: Final = ("text/plain", "text/html", "text/markdown")
 _LONGEST_SUBJECT: Final = 1_000
 _LONGEST_BODY: Final = 200_000
+_MOST_VARIABLES: Final = 200
 
 
 class TemplateRules(Protocol):
@@ -37,6 +46,7 @@ class MessageTemplate:
         language: BCP 47 tag, or "default".
         subject_template: empty where the channel has no subject.
         metadata: JSON object for the channel; `content_type` says whether values are escaped.
+        required_variables: what every message needs, of all its texts; known once it was checked.
     """
 
     template_name: str
@@ -51,6 +61,7 @@ class MessageTemplate:
     version: int = 0
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    required_variables: tuple[VariablePath, ...] = ()
 
     def normal_language(self) -> str | None:
         """The language in its one spelling, so that "EN-gb" and "en-GB" are one; None where it is none."""
@@ -90,6 +101,15 @@ class MessageTemplate:
             "metadata": metadata,
         }
 
+    def needed_variables(self, rules: TemplateRules, metadata: Mapping[str, Any]) -> tuple[VariablePath, ...]:
+        """What every message needs, in the order of the names. The texts were checked."""
+        texts = (source for _, source in rules.texts(self.channel, metadata))
+        sources = (self.subject_template, self.body_template, *texts)
+        found = {
+            path for source in sources for path in required_variables(source, engine=self.template_engine)
+        }
+        return tuple(sorted(found, key=name_of))
+
     def _check_metadata(self, rules: TemplateRules, metadata: dict[str, Any], violations: Violations) -> None:
         before = len(violations.found)
         rules.check(self.channel, metadata, violations)
@@ -107,11 +127,15 @@ class MessageTemplate:
     def _check_template(self, field: str, source: str, violations: Violations) -> None:
         try:
             check(source, engine=self.template_engine)
+            needed = required_variables(source, engine=self.template_engine)
         except UnknownEngine as fault:
             if field == "body_template":
                 violations.add("template_engine", str(fault))
         except TemplateFault as fault:
             violations.add(field, str(fault))
+        else:
+            if len(needed) > _MOST_VARIABLES:
+                violations.add(field, f"needs more than {_MOST_VARIABLES} variables")
 
 
 @dataclass(frozen=True, slots=True)

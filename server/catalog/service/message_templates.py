@@ -119,6 +119,7 @@ def _identified(tenant_id: UUID, template: MessageTemplate, rules: TemplateRules
         template,
         language=template.normal_language() or template.language,
         metadata=canonical_json(metadata).encode(),
+        required_variables=template.needed_variables(rules, metadata),
     )
     key = content_id("template", tenant_id, spelled.content(metadata))
     return replace(spelled, template_id=UUID(key[:32]))

@@ -53,6 +53,7 @@ class MessageTemplateStore:
             template.template_engine,
             template.metadata,
             template.status,
+            orjson.dumps(template.required_variables).decode(),
         )
         return _message_template(row) if row else None
 
@@ -93,6 +94,7 @@ def _message_template(row: asyncpg.Record) -> MessageTemplate:
         metadata=row["metadata"].encode(),
         version=row["version"],
         status=row["status"],
+        required_variables=tuple(map(tuple, orjson.loads(row["required_variables"]))),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

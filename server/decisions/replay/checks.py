@@ -3,7 +3,7 @@ recorded: deciding does not pay for it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +13,7 @@ from server.decisions.arms.model import Window
 from server.decisions.model import (
     ANY,
     HURDLE,
+    Bundle,
     CandidateResult,
     DecisionInputs,
     Limit,
@@ -28,11 +29,16 @@ _MOST_SENDS: Final = 10
 
 
 def candidate_checks(
-    candidate: CandidateResult, inputs: DecisionInputs, selected: Rule | None, holders: Sequence[Holder]
+    candidate: CandidateResult,
+    bundle: Bundle,
+    inputs: DecisionInputs,
+    selected: Rule | None,
+    holders: Sequence[Holder],
 ) -> list[Check]:
     """What the candidate was held against, up to the hurdle that it did not take.
 
     Args:
+        bundle: the rules that it was decided with.
         selected: who won.
         holders: the other sends to the profile that were known then.
     """
@@ -44,9 +50,10 @@ def candidate_checks(
         (Reason.CONDITION_MISS, lambda: _condition(candidate.rule.condition_tree, inputs, "condition")),
         (Reason.NO_ADDRESS, lambda: _channels(candidate.rule, inputs, "address")),
         (Reason.NO_CONSENT, lambda: _channels(candidate.rule, inputs, "consent")),
+        (Reason.TEMPLATE_VARIABLE_MISSING, lambda: _templates(candidate, bundle, inputs)),
         (Reason.HOLDOUT, lambda: _holdout(candidate, inputs)),
         # Cooldown and caps are one hurdle: whoever met either was held against all of them.
-        (Reason.COOLDOWN, lambda: _limits(candidate, inputs, holders)),
+        (Reason.COOLDOWN, lambda: _limits(candidate, bundle, inputs, holders)),
         (Reason.LOST_TO, lambda: _rank(candidate, selected)),
     )
     reached = HURDLE[candidate.reason]
@@ -104,13 +111,43 @@ def _holdout(candidate: CandidateResult, inputs: DecisionInputs) -> list[Check]:
     return checks
 
 
-def _limits(candidate: CandidateResult, inputs: DecisionInputs, holders: Sequence[Holder]) -> list[Check]:
+def _lacking(
+    candidate: CandidateResult, bundle: Bundle, inputs: DecisionInputs
+) -> Mapping[str, frozenset[str]]:
+    """What the template of each channel that could be used lacks, in the order of the channels."""
+    assert inputs.profile is not None
+    profile = inputs.profile
+    name = (candidate.arm and candidate.arm.template_name) or candidate.rule.template_name
+    return {
+        channel: bundle.templates.of(name, channel, profile.language).lacking(
+            inputs.event.attributes, profile.lacks
+        )
+        for channel in candidate.rule.channels
+        if channel in profile.reachable and channel in profile.consented
+    }
+
+
+def _templates(candidate: CandidateResult, bundle: Bundle, inputs: DecisionInputs) -> list[Check]:
+    """Each variable that is missing; of templates that lack nothing there is nothing to say."""
+    return [
+        Check(
+            f"channels[{candidate.rule.channels.index(channel)}].template", name, "exists", True, False, False,
+            f"the template for {channel} needs {name}, which is missing",
+        )
+        for channel, missing in _lacking(candidate, bundle, inputs).items()
+        for name in sorted(missing)
+    ]  # fmt: skip
+
+
+def _limits(
+    candidate: CandidateResult, bundle: Bundle, inputs: DecisionInputs, holders: Sequence[Holder]
+) -> list[Check]:
     """Each limit with the sends that counted. A send that was under way then may never have been recorded."""
     verdict = inputs.verdicts.get(candidate.rule.marketing_event_id)
     if verdict is None or inputs.profile is None:
         return []
-    usable = inputs.profile.reachable & inputs.profile.consented
-    channel = next(channel for channel in candidate.rule.channels if channel in usable)
+    lacking = _lacking(candidate, bundle, inputs)
+    channel = next(channel for channel, missing in lacking.items() if not missing)
     occurred_us = microseconds(inputs.event.occurred_at)
     limits = candidate.rule.limits[channel]
     checks = [_limit(f"limits[{place}]", limit, occurred_us, holders) for place, limit in enumerate(limits)]

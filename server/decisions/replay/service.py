@@ -81,7 +81,9 @@ class ReplayService:
         except PreconditionFailed:
             return {}
         return {
-            candidate.rule.marketing_event_id: candidate_checks(candidate, inputs, decision.selected, holders)
+            candidate.rule.marketing_event_id: candidate_checks(
+                candidate, bundle, inputs, decision.selected, holders
+            )
             for candidate in decision.candidates
         }
 

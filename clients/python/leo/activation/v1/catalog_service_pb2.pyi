@@ -868,6 +868,7 @@ class MessageTemplate(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    REQUIRED_VARIABLES_FIELD_NUMBER: _builtins.int
     template_id: _builtins.str
     """UUID derived from the content. Set by the server; ignored in requests."""
     template_name: _builtins.str
@@ -900,6 +901,13 @@ class MessageTemplate(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed. Set by the server; ignored in requests."""
 
+    @_builtins.property
+    def required_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The variables that every message needs, e.g. "event.amount": a profile or event without one of them is not sent this
+        template. Those with a default, and those that are read only in a branch, are none. Set by the server; ignored in
+        requests.
+        """
+
     def __init__(
         self,
         *,
@@ -915,10 +923,11 @@ class MessageTemplate(_message.Message):
         status: Global___MessageTemplateStatus.ValueType = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        required_variables: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_template", b"body_template", "channel", b"channel", "created_at", b"created_at", "language", b"language", "metadata", b"metadata", "status", b"status", "subject_template", b"subject_template", "template_engine", b"template_engine", "template_id", b"template_id", "template_name", b"template_name", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_template", b"body_template", "channel", b"channel", "created_at", b"created_at", "language", b"language", "metadata", b"metadata", "required_variables", b"required_variables", "status", b"status", "subject_template", b"subject_template", "template_engine", b"template_engine", "template_id", b"template_id", "template_name", b"template_name", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,8 @@ class _DecisionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decisi
     """The profile has no address for any of the marketing event's channels."""
     DECISION_REASON_NO_CONSENT: _DecisionReason.ValueType  # 8
     """The profile has an address, but no current consent for any channel that it could be reached over."""
+    DECISION_REASON_TEMPLATE_VARIABLE_MISSING: _DecisionReason.ValueType  # 13
+    """Every channel that is left has a template that needs a variable which neither event nor profile holds."""
     DECISION_REASON_HOLDOUT: _DecisionReason.ValueType  # 12
     """The profile belongs to a holdout, of the tenant or of the experiment on the marketing event: it is kept from
     messages, so that what they bring can be measured.
@@ -104,6 +106,8 @@ DECISION_REASON_NO_ADDRESS: DecisionReason.ValueType  # 7
 """The profile has no address for any of the marketing event's channels."""
 DECISION_REASON_NO_CONSENT: DecisionReason.ValueType  # 8
 """The profile has an address, but no current consent for any channel that it could be reached over."""
+DECISION_REASON_TEMPLATE_VARIABLE_MISSING: DecisionReason.ValueType  # 13
+"""Every channel that is left has a template that needs a variable which neither event nor profile holds."""
 DECISION_REASON_HOLDOUT: DecisionReason.ValueType  # 12
 """The profile belongs to a holdout, of the tenant or of the experiment on the marketing event: it is kept from
 messages, so that what they bring can be measured.

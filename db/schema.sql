@@ -176,7 +176,7 @@ COMMENT ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolean)
 -- Name: changed_alert_rules(integer[], pg_snapshot); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
 --
 
-CREATE FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean)
+CREATE FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean, details jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -185,7 +185,18 @@ CREATE FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapsh
     SELECT
         r.tenant_id, r.rule_id, r.symbol, r.own_instrument, r.condition_logic ->> 'operator',
         r.condition_logic ->> 'direction', (r.condition_logic ->> 'price_nanos')::bigint, r.generation,
-        r.status = 'ACTIVE'
+        r.status = 'ACTIVE',
+        CASE
+            WHEN r.rearm OR r.expires_at IS NOT NULL OR r.runtime IS NOT NULL
+                OR r.condition_logic - '{operator,direction,price_nanos}'::text[] <> '{}'
+            THEN jsonb_build_object(
+                'logic', r.condition_logic,
+                'rearm', r.rearm,
+                'cooldown_seconds', r.cooldown_seconds,
+                'expires_at_us', (extract(epoch FROM r.expires_at) * 1000000)::bigint,
+                'runtime', r.runtime
+            )
+        END
     FROM public.alert_rules AS r
     WHERE r.changed_xid >= pg_snapshot_xmin(p_since)
         AND NOT pg_visible_in_snapshot(r.changed_xid, p_since)
@@ -200,6 +211,31 @@ ALTER FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapsho
 --
 
 COMMENT ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) IS 'The rules of these shards, of every tenant, that were changed by transactions which p_since did not see';
+
+
+--
+-- Name: changed_instruments(integer[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
+--
+
+CREATE FUNCTION public.changed_instruments(p_shards integer[], p_since timestamp with time zone) RETURNS TABLE(tenant_id uuid, symbol text, active boolean, calendar jsonb, updated_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    SELECT i.tenant_id, i.symbol, i.status = 'active', i.metadata -> 'calendar', i.updated_at
+    FROM public.instruments AS i
+    WHERE i.updated_at >= p_since AND public.leo_symbol_shard(i.symbol) = ANY (p_shards)
+    ORDER BY i.updated_at
+$$;
+
+
+ALTER FUNCTION public.changed_instruments(p_shards integer[], p_since timestamp with time zone) OWNER TO leo_rule_loader;
+
+--
+-- Name: FUNCTION changed_instruments(p_shards integer[], p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: leo_rule_loader
+--
+
+COMMENT ON FUNCTION public.changed_instruments(p_shards integer[], p_since timestamp with time zone) IS 'Instruments of these shards, of every tenant, that were changed since then';
 
 
 --
@@ -251,7 +287,7 @@ COMMENT ON FUNCTION public.claim_embedding_jobs(p_entity_type text, p_limit inte
 -- Name: claim_market_shards(integer[], bigint); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
 --
 
-CREATE FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) RETURNS TABLE(tenant_id uuid, symbol text, price_nanos bigint, observed_at timestamp with time zone, state jsonb)
+CREATE FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) RETURNS TABLE(tenant_id uuid, symbol text, price_nanos bigint, observed_at timestamp with time zone, state jsonb, history jsonb)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -265,7 +301,7 @@ CREATE FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) R
         FOR UPDATE
     ) AS held
     WHERE m.symbol = held.symbol AND m.tenant_id IS NOT DISTINCT FROM held.tenant_id
-    RETURNING m.tenant_id, m.symbol, m.price_nanos, m.observed_at, m.state
+    RETURNING m.tenant_id, m.symbol, m.price_nanos, m.observed_at, m.state, m.history
 $$;
 
 
@@ -494,82 +530,190 @@ COMMENT ON FUNCTION public.erase_profile(p_profile_id text) IS 'Redacts what is 
 
 
 --
--- Name: fire_alert_rules(uuid[], text[], bigint[], bigint[], bigint[], timestamp with time zone[], interval); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
+-- Name: expire_alert_rules(integer); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
 --
 
-CREATE FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) RETURNS TABLE(tenant_id uuid, rule_id text, generation bigint, profile_id text, task_id text, source_event_id text, fired_at timestamp with time zone, attributes jsonb)
+CREATE FUNCTION public.expire_alert_rules(p_limit integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    WITH due AS MATERIALIZED (
+        SELECT r.tenant_id, r.rule_id
+        FROM public.alert_rules AS r
+        WHERE r.status = 'ACTIVE' AND r.expires_at <= statement_timestamp()
+        ORDER BY r.expires_at
+        LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ),
+    expired AS (
+        UPDATE public.alert_rules AS r
+        SET status = 'EXPIRED', runtime = NULL
+        FROM due AS d
+        WHERE r.tenant_id = d.tenant_id AND r.rule_id = d.rule_id
+        RETURNING 1
+    )
+    SELECT count(*) FROM expired
+$$;
+
+
+ALTER FUNCTION public.expire_alert_rules(p_limit integer) OWNER TO leo_alert_keeper;
+
+--
+-- Name: FUNCTION expire_alert_rules(p_limit integer); Type: COMMENT; Schema: public; Owner: leo_alert_keeper
+--
+
+COMMENT ON FUNCTION public.expire_alert_rules(p_limit integer) IS 'Ends up to p_limit active rules, of every tenant, whose expires_at is past; answers how many';
+
+
+--
+-- Name: fire_alert_rules(uuid[], text[], bigint[], bigint[], bigint[], timestamp with time zone[], boolean[], jsonb[], interval); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
+--
+
+CREATE FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) RETURNS TABLE(tenant_id uuid, rule_id text, generation bigint, profile_id text, task_id text, source_event_id text, fired_at timestamp with time zone, attributes jsonb, silence_id text)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     AS $$
     WITH wanted AS MATERIALIZED (
-        SELECT * FROM unnest(p_tenant_ids, p_rule_ids, p_generations, p_prices, p_previous, p_fired_at)
-            AS w(tenant_id, rule_id, generation, price_nanos, previous_price_nanos, fired_at)
+        SELECT * FROM unnest(
+            p_tenant_ids, p_rule_ids, p_generations, p_prices, p_previous, p_fired_at, p_after_restart, p_evidence
+        ) AS w(
+            tenant_id, rule_id, generation, price_nanos, previous_price_nanos, fired_at, after_restart, evidence
+        )
+    ),
+    earliest AS MATERIALIZED (
+        SELECT w.tenant_id, w.rule_id, min(w.generation) AS generation
+        FROM wanted AS w
+        GROUP BY w.tenant_id, w.rule_id
     ),
     held AS MATERIALIZED (
-        SELECT r.tenant_id, r.rule_id, w.price_nanos, w.previous_price_nanos, w.fired_at
-        FROM wanted AS w
-        JOIN public.alert_rules AS r ON r.tenant_id = w.tenant_id AND r.rule_id = w.rule_id
-        WHERE r.status = 'ACTIVE' AND r.generation = w.generation
+        SELECT r.tenant_id, r.rule_id, r.generation, r.rearm, r.expires_at
+        FROM earliest AS e
+        JOIN public.alert_rules AS r ON r.tenant_id = e.tenant_id AND r.rule_id = e.rule_id
+        WHERE r.status = 'ACTIVE' AND r.generation = e.generation
         ORDER BY r.tenant_id, r.rule_id
         FOR UPDATE OF r
     ),
+    claimed AS MATERIALIZED (
+        SELECT w.*
+        FROM wanted AS w
+        JOIN held AS h ON h.tenant_id = w.tenant_id AND h.rule_id = w.rule_id
+        WHERE (w.generation = h.generation OR h.rearm) AND (h.expires_at IS NULL OR w.fired_at < h.expires_at)
+    ),
+    latest AS (
+        SELECT DISTINCT ON (c.tenant_id, c.rule_id) c.*
+        FROM claimed AS c
+        ORDER BY c.tenant_id, c.rule_id, c.generation DESC
+    ),
     fired AS (
         UPDATE public.alert_rules AS r
-        SET status = 'TRIGGERED', last_triggered_at = h.fired_at, last_fired_price_nanos = h.price_nanos
-        FROM held AS h
-        WHERE r.tenant_id = h.tenant_id AND r.rule_id = h.rule_id
-        RETURNING r.*, h.previous_price_nanos
+        SET
+            status = CASE WHEN r.rearm THEN 'ACTIVE' ELSE 'TRIGGERED' END,
+            generation = l.generation + r.rearm::integer,
+            last_triggered_at = l.fired_at,
+            last_fired_price_nanos = l.price_nanos,
+            runtime = NULL
+        FROM latest AS l
+        WHERE r.tenant_id = l.tenant_id AND r.rule_id = l.rule_id
+        RETURNING r.*
+    ),
+    -- One look for each instrument and moment of a tenant, however many of its rules fire there.
+    news AS MATERIALIZED (
+        SELECT asked.tenant_id, asked.symbol, asked.fired_at, found.first_id, coalesce(found.items, '[]') AS items
+        FROM (
+            SELECT DISTINCT c.tenant_id, f.symbol, c.fired_at
+            FROM claimed AS c
+            JOIN fired AS f ON f.tenant_id = c.tenant_id AND f.rule_id = c.rule_id
+        ) AS asked
+        CROSS JOIN LATERAL (
+            SELECT
+                (array_agg(n.news_id ORDER BY n.published_at DESC, n.news_id DESC))[1] AS first_id,
+                jsonb_agg(
+                    jsonb_build_object(
+                        'news_id', n.news_id,
+                        'title', left(n.title, 200),
+                        'source_name', n.source_name,
+                        'source_url', CASE WHEN length(n.source_url) <= 500 THEN n.source_url END,
+                        'published_at', to_char(n.published_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                        'sentiment_score', n.sentiment_score
+                    ) ORDER BY n.published_at DESC, n.news_id DESC
+                ) AS items
+            FROM public.leo_relevant_news(asked.tenant_id, asked.symbol, asked.fired_at, 3) AS n
+        ) AS found
     ),
     described AS MATERIALIZED (
         SELECT
-            f.tenant_id, f.rule_id, f.generation, f.profile_id,
-            public.leo_key_id('alert_firing', f.tenant_id, f.rule_id, f.generation::text) AS task_id,
-            'alert:' || f.rule_id || ':' || f.generation AS source_event_id,
-            f.last_triggered_at AS fired_at,
-            f.symbol || ' is ' || trim_scale(f.last_fired_price_nanos * 0.000000001) AS summary,
+            c.tenant_id, c.rule_id, c.generation, f.profile_id, c.fired_at,
+            public.leo_key_id('alert_firing', c.tenant_id, c.rule_id, c.generation::text) AS task_id,
+            'alert:' || c.rule_id || ':' || c.generation AS source_event_id,
+            f.symbol || ' is ' || trim_scale(c.price_nanos * 0.000000001) AS summary,
             jsonb_build_object(
-                'rule_id', f.rule_id,
-                'generation', f.generation,
+                'rule_id', c.rule_id,
+                'generation', c.generation,
                 'symbol', f.symbol,
                 'operator', f.condition_logic ->> 'operator',
                 'direction', f.condition_logic ->> 'direction',
                 'threshold', trim_scale((f.condition_logic ->> 'price_nanos')::bigint * 0.000000001),
                 'threshold_nanos', (f.condition_logic ->> 'price_nanos')::bigint,
-                'price', trim_scale(f.last_fired_price_nanos * 0.000000001),
-                'price_nanos', f.last_fired_price_nanos,
-                'previous_price', trim_scale(f.previous_price_nanos * 0.000000001),
-                'previous_price_nanos', f.previous_price_nanos,
+                'price', trim_scale(c.price_nanos * 0.000000001),
+                'price_nanos', c.price_nanos,
+                'previous_price', trim_scale(c.previous_price_nanos * 0.000000001),
+                'previous_price_nanos', c.previous_price_nanos,
+                'reference_price', trim_scale((c.evidence ->> 'reference_price_nanos')::bigint * 0.000000001),
+                'after_restart', c.after_restart,
                 'note', f.note,
-                'source', f.source
-            ) AS attributes
-        FROM fired AS f
+                'source', f.source,
+                'news', n.items
+            ) || (f.condition_logic - '{operator,direction,price_nanos}'::text[]) || coalesce(c.evidence, '{}')
+                AS attributes,
+            n.first_id AS related_news_id,
+            silence.task_id AS silence_id
+        FROM claimed AS c
+        JOIN fired AS f ON f.tenant_id = c.tenant_id AND f.rule_id = c.rule_id
+        JOIN news AS n ON n.tenant_id = c.tenant_id AND n.symbol = f.symbol AND n.fired_at = c.fired_at
+        LEFT JOIN LATERAL (
+            SELECT s.task_id
+            FROM public.agent_task AS s
+            WHERE s.tenant_id = c.tenant_id
+                AND s.queue = 'silences'
+                AND s.status = 'pending'
+                AND s.source_event_id IN ('rule:' || c.rule_id, 'symbol:' || f.symbol, 'profile:' || f.profile_id)
+                AND s.due_at > statement_timestamp()
+            ORDER BY s.due_at DESC, s.task_id
+            LIMIT 1
+        ) AS silence ON true
     ),
     intent AS (
         INSERT INTO public.agent_task (
             tenant_id, task_id, agent_name, task_type, profile_id, source_event_id, event_type, occurred_at,
-            reasoning_summary, inputs, status, queue, due_at
+            reasoning_summary, inputs, status, queue, due_at, reason_code, result, related_news_id, recorded_xid
         )
         SELECT
             d.tenant_id, d.task_id, 'alerts', 'evaluate', d.profile_id, d.source_event_id, 'alert.fired', d.fired_at,
-            d.summary, d.attributes, 'pending', 'alerts', statement_timestamp() + p_grace
+            d.summary, d.attributes, CASE WHEN d.silence_id IS NULL THEN 'pending' ELSE 'completed' END, 'alerts',
+            CASE WHEN d.silence_id IS NULL THEN statement_timestamp() + p_grace END,
+            CASE WHEN d.silence_id IS NOT NULL THEN 'SILENCED' END,
+            CASE WHEN d.silence_id IS NOT NULL THEN jsonb_build_object('silence_id', d.silence_id) END,
+            d.related_news_id, pg_current_xact_id()
         FROM described AS d
         ORDER BY d.tenant_id, d.task_id
         ON CONFLICT (tenant_id, task_id) DO NOTHING
     )
     SELECT
-        d.tenant_id, d.rule_id, d.generation, d.profile_id, d.task_id, d.source_event_id, d.fired_at, d.attributes
+        d.tenant_id, d.rule_id, d.generation, d.profile_id, d.task_id, d.source_event_id, d.fired_at, d.attributes,
+        d.silence_id
     FROM described AS d
 $$;
 
 
-ALTER FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) OWNER TO leo_alert_keeper;
+ALTER FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) OWNER TO leo_alert_keeper;
 
 --
--- Name: FUNCTION fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval); Type: COMMENT; Schema: public; Owner: leo_alert_keeper
+-- Name: FUNCTION fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval); Type: COMMENT; Schema: public; Owner: leo_alert_keeper
 --
 
-COMMENT ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) IS 'Claims firings: each rule that is active in the named generation becomes TRIGGERED, and a pending task of queue ''alerts'', due after p_grace, asks for its decision. Answers those that were claimed';
+COMMENT ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) IS 'Claims firings: each rule that is active in the earliest generation named for it becomes TRIGGERED, or, where it re-arms, goes on after the latest one; a task of queue ''alerts'' records each firing with the news beside it. The task is pending, due after p_grace, and asks for a decision, or, where a silence is in force, it is SILENCED. Answers those that were claimed';
 
 
 --
@@ -690,6 +834,24 @@ COMMENT ON FUNCTION public.leo_append_only(target regclass) IS 'Makes a table or
 
 
 --
+-- Name: leo_audience_block(bigint); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_audience_block(place bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((place - 1) / 10000);
+
+
+ALTER FUNCTION public.leo_audience_block(place bigint) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_audience_block(place bigint); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_audience_block(place bigint) IS 'Which block of an audience the member at this place is in, counted from 1 in code-point order: 10,000 each';
+
+
+--
 -- Name: leo_audience_digest(text); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -713,7 +875,7 @@ COMMENT ON FUNCTION public.leo_audience_digest(members text) IS 'Lower-case hex 
 
 CREATE FUNCTION public.leo_audience_member(profile_id text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((octet_length(profile_id) || ':'::text) || profile_id);
+    RETURN (((octet_length(profile_id))::text || ':'::text) || profile_id);
 
 
 ALTER FUNCTION public.leo_audience_member(profile_id text) OWNER TO leo_owner;
@@ -726,6 +888,24 @@ COMMENT ON FUNCTION public.leo_audience_member(profile_id text) IS 'What one mem
 
 
 --
+-- Name: leo_audience_of_blocks(text[]); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_audience_of_blocks(digests text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE COALESCE(cardinality(digests), 0) WHEN 0 THEN public.leo_audience_digest(''::text) WHEN 1 THEN (digests)[1] ELSE public.leo_audience_digest(('blocks:'::text || array_to_string(digests, ''::text))) END;
+
+
+ALTER FUNCTION public.leo_audience_of_blocks(digests text[]) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_audience_of_blocks(digests text[]); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_audience_of_blocks(digests text[]) IS 'The hash of an audience from those of its blocks: that of a single one, else over "blocks:" and all of them';
+
+
+--
 -- Name: leo_audience_sha256(text[]); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -733,8 +913,21 @@ CREATE FUNCTION public.leo_audience_sha256(profile_ids text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT public.leo_audience_digest(string_agg(public.leo_audience_member(profile_id), '' ORDER BY profile_id))
-    FROM (SELECT DISTINCT member COLLATE "C" AS profile_id FROM unnest(profile_ids) AS member) AS audience
+    SELECT public.leo_audience_of_blocks(array_agg(digest ORDER BY block))
+    FROM (
+        SELECT
+            block,
+            public.leo_audience_digest(
+                string_agg(public.leo_audience_member(profile_id), '' ORDER BY profile_id)
+            ) AS digest
+        FROM (
+            SELECT
+                profile_id,
+                public.leo_audience_block(row_number() OVER (ORDER BY profile_id)) AS block
+            FROM (SELECT DISTINCT member COLLATE "C" AS profile_id FROM unnest(profile_ids) AS member) AS audience
+        ) AS placed
+        GROUP BY block
+    ) AS blocks
 $$;
 
 
@@ -744,7 +937,7 @@ ALTER FUNCTION public.leo_audience_sha256(profile_ids text[]) OWNER TO leo_owner
 -- Name: FUNCTION leo_audience_sha256(profile_ids text[]); Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON FUNCTION public.leo_audience_sha256(profile_ids text[]) IS 'Lower-case hex SHA-256 over the distinct members in code-point order, each as <length in bytes>:<UTF-8 bytes>';
+COMMENT ON FUNCTION public.leo_audience_sha256(profile_ids text[]) IS 'Hash of the distinct members in code-point order, in blocks of 10,000: lower-case hex SHA-256';
 
 
 --
@@ -824,6 +1017,34 @@ ALTER FUNCTION public.leo_delivery_standing(series integer, delivery_status text
 --
 
 COMMENT ON FUNCTION public.leo_delivery_standing(series integer, delivery_status text) IS 'How far a delivery has come over its series of attempts: the row of the highest standing is its status';
+
+
+--
+-- Name: leo_freeze_members(uuid, text, text[]); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_freeze_members(p_tenant_id uuid, p_snapshot_id text, p_profile_ids text[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    written bigint;
+BEGIN
+    INSERT INTO segment_snapshot_member (tenant_id, snapshot_id, profile_id)
+    SELECT p_tenant_id, p_snapshot_id, unnest(p_profile_ids);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written;
+END
+$$;
+
+
+ALTER FUNCTION public.leo_freeze_members(p_tenant_id uuid, p_snapshot_id text, p_profile_ids text[]) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_freeze_members(p_tenant_id uuid, p_snapshot_id text, p_profile_ids text[]); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_freeze_members(p_tenant_id uuid, p_snapshot_id text, p_profile_ids text[]) IS 'Writes members of a snapshot with the caller''s rights; how many';
 
 
 --
@@ -915,6 +1136,34 @@ ALTER FUNCTION public.leo_mutable(target regclass) OWNER TO leo_owner;
 --
 
 COMMENT ON FUNCTION public.leo_mutable(target regclass) IS 'Lets update_timestamp() keep updated_at of a table and its partitions';
+
+
+--
+-- Name: leo_relevant_news(uuid, text, timestamp with time zone, integer); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer) RETURNS TABLE(news_id bigint, title text, source_name text, source_url text, published_at timestamp with time zone, sentiment_score numeric)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    SELECT n.news_id, n.title, n.source_name, n.source_url, n.published_at, n.sentiment_score
+    FROM public.news_feed AS n
+    WHERE n.symbol_days && public.leo_symbol_days_until(p_symbol, p_at, 7)
+        AND n.published_at <= p_at
+        AND (n.tenant_id = p_tenant_id OR n.tenant_id IS NULL)
+    ORDER BY n.published_at DESC, n.news_id DESC
+    LIMIT p_limit
+$$;
+
+
+ALTER FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer) IS 'The newest news about a symbol that a tenant may see, its own and global ones, of the 7 UTC days that end with p_at';
 
 
 --
@@ -1065,7 +1314,7 @@ COMMENT ON FUNCTION public.list_tenants() IS 'The ids of all active tenants, for
 -- Name: load_alert_rules(integer, uuid, text, integer); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
 --
 
-CREATE FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid, p_after_rule_id text DEFAULT ''::text, p_limit integer DEFAULT 10000) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean)
+CREATE FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid, p_after_rule_id text DEFAULT ''::text, p_limit integer DEFAULT 10000) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean, details jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1073,7 +1322,18 @@ CREATE FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id uuid 
     AS $$
     SELECT
         r.tenant_id, r.rule_id, r.symbol, r.own_instrument, r.condition_logic ->> 'operator',
-        r.condition_logic ->> 'direction', (r.condition_logic ->> 'price_nanos')::bigint, r.generation, true
+        r.condition_logic ->> 'direction', (r.condition_logic ->> 'price_nanos')::bigint, r.generation, true,
+        CASE
+            WHEN r.rearm OR r.expires_at IS NOT NULL OR r.runtime IS NOT NULL
+                OR r.condition_logic - '{operator,direction,price_nanos}'::text[] <> '{}'
+            THEN jsonb_build_object(
+                'logic', r.condition_logic,
+                'rearm', r.rearm,
+                'cooldown_seconds', r.cooldown_seconds,
+                'expires_at_us', (extract(epoch FROM r.expires_at) * 1000000)::bigint,
+                'runtime', r.runtime
+            )
+        END
     FROM public.alert_rules AS r
     WHERE r.shard = p_shard
         AND r.status = 'ACTIVE'
@@ -1234,6 +1494,43 @@ ALTER FUNCTION public.note_rule_change() OWNER TO leo_owner;
 --
 
 COMMENT ON FUNCTION public.note_rule_change() IS 'Keeps changed_xid of alert_rules';
+
+
+--
+-- Name: note_rule_runtimes(uuid[], text[], bigint[], jsonb[]); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
+--
+
+CREATE FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_runtimes jsonb[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    WITH given AS MATERIALIZED (
+        SELECT * FROM unnest(p_tenant_ids, p_rule_ids, p_generations, p_runtimes)
+            AS g(tenant_id, rule_id, generation, runtime)
+    ),
+    held AS MATERIALIZED (
+        SELECT r.tenant_id, r.rule_id, g.runtime
+        FROM given AS g
+        JOIN public.alert_rules AS r ON r.tenant_id = g.tenant_id AND r.rule_id = g.rule_id
+        WHERE r.status = 'ACTIVE' AND r.generation = g.generation
+        ORDER BY r.tenant_id, r.rule_id
+        FOR UPDATE OF r
+    )
+    UPDATE public.alert_rules AS r
+    SET runtime = h.runtime
+    FROM held AS h
+    WHERE r.tenant_id = h.tenant_id AND r.rule_id = h.rule_id
+$$;
+
+
+ALTER FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_runtimes jsonb[]) OWNER TO leo_alert_keeper;
+
+--
+-- Name: FUNCTION note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_runtimes jsonb[]); Type: COMMENT; Schema: public; Owner: leo_alert_keeper
+--
+
+COMMENT ON FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_runtimes jsonb[]) IS 'Writes what rules remember until the next tick, where they are active in the named generation';
 
 
 --
@@ -1756,6 +2053,37 @@ COMMENT ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_
 
 
 --
+-- Name: tenants_with_firings(uuid[], pg_snapshot); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
+--
+
+CREATE FUNCTION public.tenants_with_firings(p_tenant_ids uuid[], p_since pg_snapshot) RETURNS TABLE(tenant_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+    SELECT asked.tenant_id
+    FROM unnest(p_tenant_ids) AS asked (tenant_id)
+    WHERE EXISTS (
+        SELECT
+        FROM public.agent_task AS t
+        WHERE t.tenant_id = asked.tenant_id
+            AND t.recorded_xid >= pg_snapshot_xmin(p_since)
+            AND NOT pg_visible_in_snapshot(t.recorded_xid, p_since)
+    )
+$$;
+
+
+ALTER FUNCTION public.tenants_with_firings(p_tenant_ids uuid[], p_since pg_snapshot) OWNER TO leo_alert_keeper;
+
+--
+-- Name: FUNCTION tenants_with_firings(p_tenant_ids uuid[], p_since pg_snapshot); Type: COMMENT; Schema: public; Owner: leo_alert_keeper
+--
+
+COMMENT ON FUNCTION public.tenants_with_firings(p_tenant_ids uuid[], p_since pg_snapshot) IS 'Which of these tenants have firings of transactions that p_since did not see';
+
+
+--
 -- Name: update_timestamp(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -2162,6 +2490,7 @@ CREATE TABLE public.agent_task (
     experiment_id text COLLATE pg_catalog."C",
     variant text COLLATE pg_catalog."C",
     held_by text,
+    recorded_xid xid8,
     CONSTRAINT agent_task_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT agent_task_held_by_check CHECK ((held_by = ANY (ARRAY['campaign'::text, 'dispatch'::text, 'tenant'::text]))),
     CONSTRAINT agent_task_occurred_at CHECK (((occurred_at >= '1990-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at <= (now() + '1 day'::interval)))),
@@ -2405,6 +2734,13 @@ COMMENT ON COLUMN public.agent_task.held_by IS 'What holds the delivery back tha
 
 
 --
+-- Name: COLUMN agent_task.recorded_xid; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.agent_task.recorded_xid IS 'Transaction that recorded a firing: whoever watches asks for those that it has not seen; NULL for other tasks';
+
+
+--
 -- Name: alert_rules; Type: TABLE; Schema: public; Owner: leo_owner
 --
 
@@ -2429,10 +2765,12 @@ CREATE TABLE public.alert_rules (
     note text DEFAULT ''::text NOT NULL,
     last_fired_price_nanos bigint,
     changed_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    runtime jsonb,
     CONSTRAINT alert_rules_condition_logic_check CHECK ((jsonb_typeof(condition_logic) = 'object'::text)),
     CONSTRAINT alert_rules_cooldown_seconds_check CHECK ((cooldown_seconds >= 0)),
     CONSTRAINT alert_rules_generation_check CHECK ((generation > 0)),
     CONSTRAINT alert_rules_rule_id_check CHECK ((rule_id <> ''::text)),
+    CONSTRAINT alert_rules_runtime_check CHECK ((jsonb_typeof(runtime) = 'object'::text)),
     CONSTRAINT alert_rules_source_check CHECK ((source = ANY (ARRAY['USER_MANUAL'::text, 'AI_AGENT'::text]))),
     CONSTRAINT alert_rules_status_check CHECK ((status = ANY (ARRAY['ACTIVE'::text, 'TRIGGERED'::text, 'EXPIRED'::text, 'DISABLED'::text]))),
     CONSTRAINT alert_rules_symbol_check CHECK ((symbol <> ''::text))
@@ -2504,21 +2842,21 @@ COMMENT ON COLUMN public.alert_rules.marketing_event_id IS 'What is sent when it
 -- Name: COLUMN alert_rules.cooldown_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.alert_rules.cooldown_seconds IS 'Least seconds between two firings';
+COMMENT ON COLUMN public.alert_rules.cooldown_seconds IS 'Least seconds between a firing and the next time that it is armed, by the times of ticks';
 
 
 --
 -- Name: COLUMN alert_rules.rearm; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.alert_rules.rearm IS 'Whether it may fire again';
+COMMENT ON COLUMN public.alert_rules.rearm IS 'Whether it goes on, as its next generation, after it has fired';
 
 
 --
 -- Name: COLUMN alert_rules.expires_at; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.alert_rules.expires_at IS 'Not from then on; NULL: no end';
+COMMENT ON COLUMN public.alert_rules.expires_at IS 'It does not fire from then on; NULL: no end';
 
 
 --
@@ -2568,6 +2906,13 @@ COMMENT ON COLUMN public.alert_rules.last_fired_price_nanos IS 'Price of the tic
 --
 
 COMMENT ON COLUMN public.alert_rules.changed_xid IS 'Transaction that changed it last: an owner asks for what it has not seen';
+
+
+--
+-- Name: COLUMN alert_rules.runtime; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.alert_rules.runtime IS 'Where it is on its way to the next firing: since when it holds, or that it has fired; NULL: armed';
 
 
 --
@@ -3681,6 +4026,8 @@ CREATE TABLE public.market_snapshot (
     observed_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    history jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT market_snapshot_history_check CHECK ((jsonb_typeof(history) = 'object'::text)),
     CONSTRAINT market_snapshot_price_nanos_check CHECK ((price_nanos >= 0)),
     CONSTRAINT market_snapshot_state_check CHECK ((jsonb_typeof(state) = 'object'::text)),
     CONSTRAINT market_snapshot_symbol_check CHECK ((symbol <> ''::text))
@@ -3731,7 +4078,7 @@ COMMENT ON COLUMN public.market_snapshot.change_percent IS 'Change over 24 h, pe
 -- Name: COLUMN market_snapshot.state; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.market_snapshot.state IS 'The alert engine''s previous prices and windows';
+COMMENT ON COLUMN public.market_snapshot.state IS 'What the alert engine writes at every commit: previous price, place in the feed';
 
 
 --
@@ -3746,6 +4093,13 @@ COMMENT ON COLUMN public.market_snapshot.epoch IS 'Epoch of the shard owner that
 --
 
 COMMENT ON COLUMN public.market_snapshot.observed_at IS 'Time of the last tick';
+
+
+--
+-- Name: COLUMN market_snapshot.history; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.history IS 'What it writes where it changed: high and low of the day, those of days before, the last 24 hours, windows';
 
 
 --
@@ -4554,7 +4908,7 @@ ALTER TABLE ONLY public.message_templates
 --
 
 ALTER TABLE ONLY public.news_feed
-    ADD CONSTRAINT news_feed_news UNIQUE NULLS NOT DISTINCT (tenant_id, news_id);
+    ADD CONSTRAINT news_feed_news UNIQUE NULLS NOT DISTINCT (news_id, tenant_id);
 
 
 --
@@ -4655,6 +5009,13 @@ CREATE INDEX agent_task_experiment ON public.agent_task USING btree (experiment_
 
 
 --
+-- Name: agent_task_firings; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_firings ON public.agent_task USING btree (tenant_id, recorded_xid, task_id) WHERE (recorded_xid IS NOT NULL);
+
+
+--
 -- Name: agent_task_held; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -4683,10 +5044,31 @@ CREATE INDEX agent_task_sends ON public.agent_task USING btree (profile_id, tena
 
 
 --
+-- Name: agent_task_silence_log; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_silence_log ON public.agent_task USING btree (tenant_id, created_at, task_id) WHERE (queue = 'silences'::text);
+
+
+--
+-- Name: agent_task_silences; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_silences ON public.agent_task USING btree (tenant_id, source_event_id, due_at) WHERE ((queue = 'silences'::text) AND (status = 'pending'::text));
+
+
+--
 -- Name: alert_rules_changed; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
 CREATE INDEX alert_rules_changed ON public.alert_rules USING btree (changed_xid);
+
+
+--
+-- Name: alert_rules_expiring; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX alert_rules_expiring ON public.alert_rules USING btree (expires_at) WHERE ((status = 'ACTIVE'::text) AND (expires_at IS NOT NULL));
 
 
 --
@@ -4872,6 +5254,13 @@ COMMENT ON INDEX public.embedding_job_failed IS 'Dead jobs: they are few, and pe
 
 
 --
+-- Name: instruments_updated; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX instruments_updated ON public.instruments USING btree (updated_at);
+
+
+--
 -- Name: marketing_event_current; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -4931,7 +5320,7 @@ CREATE INDEX news_feed_search ON public.news_feed USING gin (search_document);
 -- Name: news_feed_symbol_days; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE INDEX news_feed_symbol_days ON public.news_feed USING gin (symbol_days);
+CREATE INDEX news_feed_symbol_days ON public.news_feed USING gin (symbol_days) WITH (fastupdate=off);
 
 
 --
@@ -4939,6 +5328,13 @@ CREATE INDEX news_feed_symbol_days ON public.news_feed USING gin (symbol_days);
 --
 
 CREATE INDEX news_feed_symbols ON public.news_feed USING gin (related_symbols);
+
+
+--
+-- Name: news_feed_tenant; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX news_feed_tenant ON public.news_feed USING btree (tenant_id, published_at);
 
 
 --
@@ -5113,7 +5509,7 @@ CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON public.agent_task FOR EAC
 -- Name: alert_rules note_change; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
-CREATE TRIGGER note_change BEFORE INSERT OR UPDATE ON public.alert_rules FOR EACH ROW EXECUTE FUNCTION public.note_rule_change();
+CREATE TRIGGER note_change BEFORE INSERT OR UPDATE OF status, generation, condition_logic, symbol, own_instrument, rearm, cooldown_seconds, expires_at ON public.alert_rules FOR EACH ROW EXECUTE FUNCTION public.note_rule_change();
 
 
 --
@@ -5410,7 +5806,14 @@ CREATE POLICY alert_keeper_policy ON public.market_snapshot TO leo_alert_keeper 
 -- Name: agent_task alert_keeper_select; Type: POLICY; Schema: public; Owner: leo_owner
 --
 
-CREATE POLICY alert_keeper_select ON public.agent_task FOR SELECT TO leo_alert_keeper USING ((queue = 'alerts'::text));
+CREATE POLICY alert_keeper_select ON public.agent_task FOR SELECT TO leo_alert_keeper USING ((queue = ANY (ARRAY['alerts'::text, 'silences'::text])));
+
+
+--
+-- Name: news_feed alert_keeper_select; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY alert_keeper_select ON public.news_feed FOR SELECT TO leo_alert_keeper USING (true);
 
 
 --
@@ -5559,6 +5962,13 @@ ALTER TABLE public.news_feed ENABLE ROW LEVEL SECURITY;
 --
 
 CREATE POLICY rule_loader_policy ON public.alert_rules FOR SELECT TO leo_rule_loader USING (true);
+
+
+--
+-- Name: instruments rule_loader_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY rule_loader_policy ON public.instruments FOR SELECT TO leo_rule_loader USING (true);
 
 
 --
@@ -5795,6 +6205,14 @@ GRANT ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_
 
 
 --
+-- Name: FUNCTION changed_instruments(p_shards integer[], p_since timestamp with time zone); Type: ACL; Schema: public; Owner: leo_rule_loader
+--
+
+REVOKE ALL ON FUNCTION public.changed_instruments(p_shards integer[], p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.changed_instruments(p_shards integer[], p_since timestamp with time zone) TO leo_app;
+
+
+--
 -- Name: FUNCTION claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text); Type: ACL; Schema: public; Owner: leo_task_claimer
 --
 
@@ -5846,11 +6264,19 @@ GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text) TO leo_worker;
 
 
 --
--- Name: FUNCTION fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval); Type: ACL; Schema: public; Owner: leo_alert_keeper
+-- Name: FUNCTION expire_alert_rules(p_limit integer); Type: ACL; Schema: public; Owner: leo_alert_keeper
 --
 
-REVOKE ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_grace interval) TO leo_app;
+REVOKE ALL ON FUNCTION public.expire_alert_rules(p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.expire_alert_rules(p_limit integer) TO leo_worker;
+
+
+--
+-- Name: FUNCTION fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval); Type: ACL; Schema: public; Owner: leo_alert_keeper
+--
+
+REVOKE ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) TO leo_app;
 
 
 --
@@ -5877,6 +6303,16 @@ REVOKE ALL ON FUNCTION public.leo_mutable(target regclass) FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer) TO leo_app;
+GRANT ALL ON FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer) TO leo_worker;
+GRANT ALL ON FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at timestamp with time zone, p_limit integer) TO leo_alert_keeper;
+
+
+--
 -- Name: FUNCTION list_tenants(); Type: ACL; Schema: public; Owner: leo_tenant_lister
 --
 
@@ -5900,6 +6336,14 @@ GRANT ALL ON FUNCTION public.load_alert_rules(p_shard integer, p_after_tenant_id
 REVOKE ALL ON FUNCTION public.load_decisions(batches jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.load_decisions(batches jsonb) TO leo_app;
 GRANT ALL ON FUNCTION public.load_decisions(batches jsonb) TO leo_worker;
+
+
+--
+-- Name: FUNCTION note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_runtimes jsonb[]); Type: ACL; Schema: public; Owner: leo_alert_keeper
+--
+
+REVOKE ALL ON FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_runtimes jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_runtimes jsonb[]) TO leo_app;
 
 
 --
@@ -5948,6 +6392,14 @@ REVOKE ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text,
 GRANT ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) TO leo_app;
 GRANT ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) TO leo_worker;
 GRANT ALL ON FUNCTION public.store_credential(p_tenant_id uuid, p_channel text, p_ciphertext jsonb) TO leo_admin;
+
+
+--
+-- Name: FUNCTION tenants_with_firings(p_tenant_ids uuid[], p_since pg_snapshot); Type: ACL; Schema: public; Owner: leo_alert_keeper
+--
+
+REVOKE ALL ON FUNCTION public.tenants_with_firings(p_tenant_ids uuid[], p_since pg_snapshot) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.tenants_with_firings(p_tenant_ids uuid[], p_since pg_snapshot) TO leo_app;
 
 
 --
@@ -6099,7 +6551,7 @@ GRANT INSERT(profile_id) ON TABLE public.agent_task TO leo_alert_keeper;
 -- Name: COLUMN agent_task.source_event_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT INSERT(source_event_id) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT SELECT(source_event_id),INSERT(source_event_id) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -6114,6 +6566,13 @@ GRANT INSERT(event_type) ON TABLE public.agent_task TO leo_alert_keeper;
 --
 
 GRANT INSERT(occurred_at) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN agent_task.reason_code; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(reason_code) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -6150,6 +6609,7 @@ GRANT INSERT(inputs) ON TABLE public.agent_task TO leo_alert_keeper;
 GRANT UPDATE(result) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(result) ON TABLE public.agent_task TO leo_worker;
 GRANT UPDATE(result) ON TABLE public.agent_task TO leo_eraser;
+GRANT INSERT(result) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -6161,6 +6621,13 @@ GRANT UPDATE(output_sha256) ON TABLE public.agent_task TO leo_worker;
 
 
 --
+-- Name: COLUMN agent_task.related_news_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(related_news_id) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
 -- Name: COLUMN agent_task.status; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6168,7 +6635,7 @@ GRANT UPDATE(status) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(status) ON TABLE public.agent_task TO leo_worker;
 GRANT SELECT(status) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT SELECT(status),UPDATE(status) ON TABLE public.agent_task TO leo_eraser;
-GRANT INSERT(status) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT SELECT(status),INSERT(status) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -6186,7 +6653,7 @@ GRANT SELECT(queue),INSERT(queue) ON TABLE public.agent_task TO leo_alert_keeper
 GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_worker;
 GRANT SELECT(due_at),UPDATE(due_at) ON TABLE public.agent_task TO leo_task_claimer;
-GRANT INSERT(due_at) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT SELECT(due_at),INSERT(due_at) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
@@ -6234,6 +6701,13 @@ GRANT SELECT(held_by),UPDATE(held_by) ON TABLE public.agent_task TO leo_task_cla
 
 
 --
+-- Name: COLUMN agent_task.recorded_xid; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(recorded_xid),INSERT(recorded_xid) ON TABLE public.agent_task TO leo_alert_keeper;
+
+
+--
 -- Name: TABLE alert_rules; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6259,6 +6733,13 @@ GRANT SELECT(profile_id) ON TABLE public.alert_rules TO leo_eraser;
 
 
 --
+-- Name: COLUMN alert_rules.generation; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(generation) ON TABLE public.alert_rules TO leo_alert_keeper;
+
+
+--
 -- Name: COLUMN alert_rules.last_triggered_at; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6278,6 +6759,13 @@ GRANT UPDATE(status) ON TABLE public.alert_rules TO leo_alert_keeper;
 --
 
 GRANT UPDATE(last_fired_price_nanos) ON TABLE public.alert_rules TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN alert_rules.runtime; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(runtime) ON TABLE public.alert_rules TO leo_alert_keeper;
 
 
 --
@@ -6774,6 +7262,41 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.instruments TO leo_proof;
 
 
 --
+-- Name: COLUMN instruments.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.instruments TO leo_rule_loader;
+
+
+--
+-- Name: COLUMN instruments.symbol; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(symbol) ON TABLE public.instruments TO leo_rule_loader;
+
+
+--
+-- Name: COLUMN instruments.metadata; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(metadata) ON TABLE public.instruments TO leo_rule_loader;
+
+
+--
+-- Name: COLUMN instruments.status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(status) ON TABLE public.instruments TO leo_rule_loader;
+
+
+--
+-- Name: COLUMN instruments.updated_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(updated_at) ON TABLE public.instruments TO leo_rule_loader;
+
+
+--
 -- Name: TABLE market_snapshot; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6825,6 +7348,13 @@ GRANT SELECT(observed_at) ON TABLE public.market_snapshot TO leo_alert_keeper;
 
 
 --
+-- Name: COLUMN market_snapshot.history; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(history) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
 -- Name: TABLE marketing_event; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6863,6 +7393,62 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.message_templates TO leo_proof
 GRANT SELECT,INSERT,UPDATE ON TABLE public.news_feed TO leo_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.news_feed TO leo_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.news_feed TO leo_proof;
+
+
+--
+-- Name: COLUMN news_feed.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.news_feed TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN news_feed.news_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(news_id) ON TABLE public.news_feed TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN news_feed.title; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(title) ON TABLE public.news_feed TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN news_feed.source_name; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(source_name) ON TABLE public.news_feed TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN news_feed.source_url; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(source_url) ON TABLE public.news_feed TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN news_feed.published_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(published_at) ON TABLE public.news_feed TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN news_feed.sentiment_score; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(sentiment_score) ON TABLE public.news_feed TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN news_feed.symbol_days; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(symbol_days) ON TABLE public.news_feed TO leo_alert_keeper;
 
 
 --

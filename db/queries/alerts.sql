@@ -1,50 +1,66 @@
 -- Alert rules, the prices that they wait for, and what fired.
 
 -- name: find_instruments
--- Which of these symbols are active instruments, the tenant's own or global ones. $1 tenant, $2 symbols.
-SELECT DISTINCT symbol, tenant_id IS NOT NULL AS own_instrument
+-- Which of these symbols are active instruments, the tenant's own or global ones, with their calendars. $1 tenant, $2
+-- symbols.
+SELECT symbol, tenant_id IS NOT NULL AS own_instrument, metadata -> 'calendar' AS calendar
 FROM instruments
 WHERE symbol = ANY ($2::text[]) AND status = 'active' AND (tenant_id = $1 OR tenant_id IS NULL);
 
 -- name: lock_alert_rules
 -- Holds the rules of these ids that exist, in the order of their ids. $1 tenant, $2 rule ids.
-SELECT rule_id, status, generation, note, source
+SELECT rule_id, status, generation, note, source, rearm, cooldown_seconds, expires_at
 FROM alert_rules
 WHERE tenant_id = $1 AND rule_id = ANY ($2::text[])
 ORDER BY rule_id
 FOR UPDATE;
 
 -- name: put_alert_rules
--- Makes rules active; one that was not so gets its next generation. $1 tenant, then as columns, by rule id: $2 rule
--- ids, $3 profiles, $4 symbols, $5 whether own instruments, $6 logic, $7 sources, $8 notes.
+-- Makes rules active; one that was not so gets its next generation, and remembers nothing. $1 tenant, then as columns,
+-- by rule id: $2 rule ids, $3 profiles, $4 symbols, $5 whether own instruments, $6 logic, $7 sources, $8 notes,
+-- $9 whether they re-arm, $10 seconds of their cooldown, $11 when they end.
 INSERT INTO alert_rules AS r (
-    tenant_id, rule_id, profile_id, symbol, own_instrument, condition_logic, source, note
+    tenant_id, rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, rearm, cooldown_seconds,
+    expires_at
 )
-SELECT $1, rule_id, profile_id, symbol, own_instrument, condition_logic, source, note
-FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[], $6::jsonb[], $7::text[], $8::text[])
-    AS given (rule_id, profile_id, symbol, own_instrument, condition_logic, source, note)
+SELECT
+    $1, rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, rearm, cooldown_seconds, expires_at
+FROM unnest(
+    $2::text[], $3::text[], $4::text[], $5::boolean[], $6::jsonb[], $7::text[], $8::text[], $9::boolean[],
+    $10::bigint[], $11::timestamptz[]
+) AS given (
+    rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, rearm, cooldown_seconds, expires_at
+)
 ORDER BY rule_id
 ON CONFLICT (tenant_id, rule_id) DO UPDATE
 SET
     status = 'ACTIVE',
     generation = r.generation + (r.status <> 'ACTIVE')::integer,
+    runtime = CASE WHEN r.status = 'ACTIVE' THEN r.runtime END,
     source = excluded.source,
-    note = excluded.note
+    note = excluded.note,
+    rearm = excluded.rearm,
+    cooldown_seconds = excluded.cooldown_seconds,
+    expires_at = excluded.expires_at
 RETURNING r.rule_id, r.generation;
 
 -- name: list_alert_rules
--- Rules by id. $1 tenant, $2 the id to go on after, $3 profile or null, $4 symbol or null, $5 status or null,
+-- Rules by id; one whose time is over is EXPIRED also before a worker has noted it. $1 tenant, $2 the id to go on after, $3 profile or null, $4 symbol or null, $5 status or null,
 -- $6 how many.
 SELECT
-    rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, status, generation,
-    last_triggered_at, last_fired_price_nanos, created_at
+    rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, rearm, cooldown_seconds, expires_at,
+    CASE WHEN status = 'ACTIVE' AND expires_at <= statement_timestamp() THEN 'EXPIRED' ELSE status END AS status,
+    generation, runtime, last_triggered_at, last_fired_price_nanos, created_at
 FROM alert_rules
 WHERE
     tenant_id = $1
     AND rule_id > $2
     AND ($3::text IS NULL OR profile_id = $3)
     AND ($4::text IS NULL OR symbol = $4)
-    AND ($5::text IS NULL OR status = $5)
+    AND (
+        $5::text IS NULL
+        OR $5 = CASE WHEN status = 'ACTIVE' AND expires_at <= statement_timestamp() THEN 'EXPIRED' ELSE status END
+    )
 ORDER BY rule_id
 LIMIT $6;
 
@@ -52,7 +68,7 @@ LIMIT $6;
 -- Stops a rule and answers it; one that is stopped already stays as it is. $1 tenant, $2 rule id.
 WITH stopped AS (
     UPDATE alert_rules
-    SET status = 'DISABLED'
+    SET status = 'DISABLED', runtime = NULL
     WHERE tenant_id = $1 AND rule_id = $2 AND status <> 'DISABLED'
     RETURNING *
 ),
@@ -63,8 +79,8 @@ found AS (
     WHERE tenant_id = $1 AND rule_id = $2 AND status = 'DISABLED' AND NOT EXISTS (SELECT FROM stopped)
 )
 SELECT
-    rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, status, generation,
-    last_triggered_at, last_fired_price_nanos, created_at
+    rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, rearm, cooldown_seconds, expires_at,
+    status, generation, runtime, last_triggered_at, last_fired_price_nanos, created_at
 FROM found;
 
 -- name: allow_global_ticks
@@ -78,7 +94,7 @@ SELECT pg_current_snapshot()::text;
 -- name: load_rules
 -- One page of the active rules of a shard, of every tenant. $1 shard, $2 tenant and $3 rule id to go on after, $4 how
 -- many.
-SELECT tenant_id, rule_id, symbol, own_instrument, operator, direction, price_nanos, generation, active
+SELECT tenant_id, rule_id, symbol, own_instrument, operator, direction, price_nanos, generation, active, details
 FROM load_alert_rules($1, $2, $3, $4);
 
 -- name: changed_rules
@@ -86,9 +102,15 @@ FROM load_alert_rules($1, $2, $3, $4);
 -- rule where nothing changed. $1 shards, $2 the snapshot.
 SELECT
     now_seen.snapshot::text AS snapshot,
-    c.tenant_id, c.rule_id, c.symbol, c.own_instrument, c.operator, c.direction, c.price_nanos, c.generation, c.active
+    c.tenant_id, c.rule_id, c.symbol, c.own_instrument, c.operator, c.direction, c.price_nanos, c.generation, c.active,
+    c.details
 FROM (SELECT pg_current_snapshot() AS snapshot) AS now_seen
 LEFT JOIN LATERAL changed_alert_rules($1::integer[], $2::text::pg_snapshot) AS c ON TRUE;
+
+-- name: changed_instruments
+-- Instruments of these shards, of every tenant, that were changed since then, the latest last. $1 shards, $2 time.
+SELECT tenant_id, symbol, active, calendar, updated_at
+FROM changed_instruments($1::integer[], $2);
 
 -- name: next_epoch
 -- The number of a new taking of shards.
@@ -96,29 +118,50 @@ SELECT nextval('alert_shard_epoch');
 
 -- name: claim_prices
 -- Takes the prices of these shards over, of every tenant. $1 shards, $2 epoch.
-SELECT tenant_id, symbol, price_nanos, observed_at, state
+SELECT tenant_id, symbol, price_nanos, observed_at, state, history
 FROM claim_market_shards($1::integer[], $2);
 
 -- name: put_prices
 -- Writes the last price of each symbol; rows that another epoch wrote are left alone and not counted.
--- $1 tenant or null, $2 epochs, then as columns: $3 symbols, $4 prices, $5 states, $6 times.
-INSERT INTO market_snapshot AS m (tenant_id, symbol, epoch, price_nanos, state, observed_at)
-SELECT $1::uuid, symbol, epoch, price_nanos, state, observed_at
-FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::jsonb[], $6::timestamptz[])
-    AS given (epoch, symbol, price_nanos, state, observed_at)
+-- $1 tenant or null, $2 epochs, then as columns: $3 symbols, $4 prices, $5 states, $6 times, $7 prices of 24 hours ago
+-- or null, $8 histories, null where they are as they were.
+INSERT INTO market_snapshot AS m (
+    tenant_id, symbol, epoch, price_nanos, state, observed_at, change_percent, history
+)
+SELECT
+    $1::uuid, symbol, epoch, price_nanos, state, observed_at,
+    round((price_nanos - day_ago_nanos) * 100.0 / day_ago_nanos, 6), coalesce(history, '{}')
+FROM unnest(
+    $2::bigint[], $3::text[], $4::bigint[], $5::jsonb[], $6::timestamptz[], $7::bigint[], $8::jsonb[]
+) AS given (epoch, symbol, price_nanos, state, observed_at, day_ago_nanos, history)
 ORDER BY symbol
 ON CONFLICT (tenant_id, symbol) DO UPDATE
-SET price_nanos = excluded.price_nanos, state = excluded.state, observed_at = excluded.observed_at
+SET
+    price_nanos = excluded.price_nanos,
+    state = excluded.state,
+    observed_at = excluded.observed_at,
+    change_percent = excluded.change_percent,
+    history = CASE WHEN excluded.history = '{}' THEN m.history ELSE excluded.history END
 WHERE m.epoch = excluded.epoch
 RETURNING 1;
 
 -- name: fire_rules
 -- Claims firings, of every tenant, and leaves a task for each. As columns: $1 tenants, $2 rule ids, $3 generations,
--- $4 prices, $5 previous prices, $6 times; $7 how long the server has before a worker takes up the tasks.
+-- $4 prices, $5 previous prices, $6 times, $7 whether first after a restart, $8 further evidence or null; $9 how long
+-- the server has before a worker takes up the tasks.
 SELECT tenant_id, rule_id, generation, profile_id, task_id, source_event_id, fired_at, attributes
 FROM fire_alert_rules(
-    $1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7
+    $1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::boolean[], $8::jsonb[], $9
 );
+
+-- name: note_runtimes
+-- Writes what rules, of every tenant, remember until the next tick. As columns: $1 tenants, $2 rule ids, $3 generations,
+-- $4 runtimes.
+SELECT note_rule_runtimes($1::uuid[], $2::text[], $3::bigint[], $4::jsonb[]);
+
+-- name: expire_rules
+-- Ends active rules, of every tenant, whose time is over. $1 how many at most.
+SELECT expire_alert_rules($1);
 
 -- name: list_members
 -- The processes that share the shards, the first to come first, each with its address, the shards that it holds, and

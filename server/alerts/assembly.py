@@ -49,7 +49,13 @@ async def running_alerts(*, database: Database, url: str, decider: Decider) -> A
     await queue.start()
     await lane.start()
     try:
-        service = AlertService(database=database, store=store, lane=lane, own_address=lambda: keeper.address)
+        service = AlertService(
+            database=database,
+            store=store,
+            lane=lane,
+            own_address=lambda: keeper.address,
+            clock=utc_now,
+        )
         yield Alerts(service, keeper)
     finally:
         await lane.stop()

@@ -15,7 +15,8 @@ from uuid import UUID
 import orjson
 
 from server.alerts.model import Firing
-from server.alerts.store import AlertStore, PendingFiring
+from server.alerts.rows import PendingFiring
+from server.alerts.store import AlertStore
 from server.errors import LeoError, Overloaded, Unavailable
 from server.platform.background import BackgroundTask
 from server.platform.logging import get_logger

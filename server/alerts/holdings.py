@@ -10,9 +10,10 @@ from typing import Final
 from uuid import UUID
 
 from server.alerts.model import Book
-from server.alerts.model.engine import fill
-from server.alerts.store import RuleChange, StoredPrice
+from server.alerts.model.stored import fill
+from server.alerts.rows import InstrumentChange, RuleChange, StoredPrice
 from server.platform.ids import symbol_shard
+from server.trading_calendar import Calendar
 
 _shard_of: Final = lru_cache(maxsize=100_000)(symbol_shard)
 
@@ -62,9 +63,20 @@ class Holdings:
         book = self._shards[_shard_of(symbol)].books.get((owner, symbol))
         return book if book is not None and book.known else None
 
-    def learn(self, owner: UUID | None, symbol: str) -> None:
+    def learn(self, owner: UUID | None, symbol: str, calendar: Calendar) -> None:
         """An instrument of an owned shard exists."""
-        self._shards[_shard_of(symbol)].book(owner, symbol).known = True
+        book = self._shards[_shard_of(symbol)].book(owner, symbol)
+        book.known = True
+        book.follow(calendar)
+
+    def renew(self, changes: Iterable[InstrumentChange]) -> None:
+        """Take over instruments as they are now; those that no tick came for yet are passed over."""
+        for change in changes:
+            shard = self._shards.get(_shard_of(change.symbol))
+            book = None if shard is None else shard.books.get((change.owner, change.symbol))
+            if book is not None and book.known:
+                book.known = change.active
+                book.follow(change.calendar)
 
     def epoch(self, symbol: str) -> int:
         """What the price of a symbol is written with."""
@@ -100,5 +112,5 @@ def loaded_shard(epoch: int, prices: Iterable[StoredPrice], changes: Sequence[Ru
         shard.book(change.owner, change.symbol)
     fill(shard.books, (((change.owner, change.symbol), change.rule) for change in changes))
     for price in prices:
-        shard.book(price.owner, price.symbol).state = price.state
+        shard.book(price.owner, price.symbol).resume(price.state, price.past)
     return shard

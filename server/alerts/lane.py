@@ -1,7 +1,8 @@
 """Where ticks meet rules: while one transaction commits, the next batches gather.
 
 A transaction takes what waits for one tenant's own instruments, or for the global ones. Round trips: BEGIN, changed
-rules, prices, COMMIT; further ones where there are firings, instruments not met before, or global ticks.
+rules, prices, COMMIT; further ones where there are firings, rules that begin to hold or clear, instruments not met
+before, or global ticks.
 """
 
 from __future__ import annotations
@@ -178,6 +179,9 @@ class TickLane:
         except CommitOutcomeUnknown:
             self._lose()
             raise
+        except BaseException:
+            evaluation.abandon()
+            raise
         evaluation.settle()
         self._on_fired([firing for _, outcome in outcomes for firing in outcome.firings])
         return outcomes
@@ -196,6 +200,8 @@ class TickLane:
         evaluated = [(job, *evaluation.run(job.batch, self._books(job.batch))) for job in jobs]
         await self._put_prices(connection, owner, evaluation)
         await self._fire(connection, [(outcome, hits) for _, outcome, hits in evaluated])
+        if remembered := evaluation.remembered():
+            await self._store.note_runtimes(connection, remembered)
         return [(job, outcome) for job, outcome, _ in evaluated]
 
     def _books(self, batch: TickBatch) -> list[Book | None]:
@@ -208,9 +214,9 @@ class TickLane:
         if not strange:
             return
         found = await self._store.find_instruments(connection, jobs[0].tenant_id, strange)
-        for symbol, own in found:
+        for (symbol, own), calendar in found.items():
             if own == (owner is not None):
-                self._holdings.learn(owner, symbol)
+                self._holdings.learn(owner, symbol, calendar)
 
     async def _put_prices(self, connection: Connection, owner: UUID | None, evaluation: Evaluation) -> None:
         """Raises:
@@ -219,8 +225,8 @@ class TickLane:
         moved = evaluation.moved()
         if not moved:
             return
-        prices = {symbol: (self._holdings.epoch(symbol), state) for symbol, state in moved.items()}
-        written = await self._store.put_prices(connection, owner, prices)
+        epochs = {symbol: self._holdings.epoch(symbol) for symbol in moved}
+        written = await self._store.put_prices(connection, owner, epochs, moved)
         if written != len(moved):
             self._lose()
             raise Unavailable("SHARD_CHANGING_HANDS", "another process took the shard; nothing was done")
@@ -233,7 +239,8 @@ class TickLane:
             return
         claimed = await self._store.fire_rules(connection, hits, GRACE)
         for outcome, own_hits in evaluated:
-            outcome.firings = [claimed[hit.key] for hit in own_hits if hit.key in claimed]
+            names = [(hit.key, hit.generation) for hit in own_hits]
+            outcome.firings = [claimed[name] for name in names if name in claimed]
 
     def _lose(self) -> None:
         """Memory may differ from what is committed: everything is read again before it is used again."""

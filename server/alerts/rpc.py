@@ -11,7 +11,7 @@ from grpc.aio import ServicerContext
 from leo.activation.v1 import alert_service_pb2 as wire
 from leo.activation.v1 import alert_service_pb2_grpc
 
-from server.alerts import messages
+from server.alerts import messages, rule_messages
 from server.alerts.service import GLOBAL_TICKS_SCOPE, AlertService
 from server.rpc.caller import Caller, current_caller
 from server.wire import to_page_request, to_page_response
@@ -53,9 +53,9 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     ) -> wire.PutAlertRulesResponse:
         """Make rules active."""
         answers = await self._service.put_alert_rules(
-            current_caller().tenant_id, [messages.to_rule(rule) for rule in request.rules]
+            current_caller().tenant_id, [rule_messages.to_rule(rule) for rule in request.rules]
         )
-        return wire.PutAlertRulesResponse(results=map(messages.from_put_answer, answers))
+        return wire.PutAlertRulesResponse(results=map(rule_messages.from_put_answer, answers))
 
     async def ListAlertRules(
         self, request: wire.ListAlertRulesRequest, context: Context
@@ -66,10 +66,10 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             to_page_request(request.page),
             profile_id=request.profile_id or None,
             symbol=request.symbol or None,
-            status=messages.STATUSES.get(request.status),
+            status=rule_messages.STATUSES.get(request.status),
         )
         return wire.ListAlertRulesResponse(
-            rules=map(messages.from_rule, page.items), page=to_page_response(page.next_token)
+            rules=map(rule_messages.from_rule, page.items), page=to_page_response(page.next_token)
         )
 
     async def DeleteAlertRule(
@@ -77,7 +77,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     ) -> wire.DeleteAlertRuleResponse:
         """Stop a rule."""
         rule = await self._service.delete_alert_rule(current_caller().tenant_id, request.rule_id)
-        return wire.DeleteAlertRuleResponse(rule=messages.from_rule(rule))
+        return wire.DeleteAlertRuleResponse(rule=rule_messages.from_rule(rule))
 
     async def _read(
         self,

@@ -11,15 +11,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
 from server.alerts.holdings import Holdings, Shard, loaded_shard
-from server.alerts.store import BEGINNING, AlertStore, RuleChange
+from server.alerts.rows import RuleChange
+from server.alerts.store import BEGINNING, AlertStore
 from server.errors import LeoError
 from server.platform.background import BackgroundTask
+from server.platform.clock import utc_now
 from server.platform.ids import symbol_shard
 from server.platform.logging import get_logger
 from server.platform.postgres import Connection, Database
@@ -29,6 +32,9 @@ SHARDS: Final = 64
 _PERIOD_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 10.0
 _PAGE: Final = 20_000
+_CLOCKS_DIFFER: Final = timedelta(hours=1)
+# An instrument carries the time at which its transaction began; it is seen when that ends.
+_LONGEST_CHANGE: Final = timedelta(seconds=30)
 _LONGEST_ADDRESS: Final = 56
 _NO_ANSWER: Final = (asyncpg.PostgresError, *DRIVER_FAILED)
 _Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -51,6 +57,7 @@ class ShardKeeper:
         self._locked: set[int] = set()
         self._wanted = asyncio.Event()
         self._address = ""
+        self._renewed_at = utc_now() - _CLOCKS_DIFFER
         self._work = BackgroundTask("alerts-shards")
 
     @property
@@ -104,6 +111,7 @@ class ShardKeeper:
         await self._give_up(session, self._locked - due)
         self._locked |= await self._store.lock_shards(session, due - self._locked)
         await self._load(self._locked - self._holdings.owned)
+        await self._refresh()
 
     async def _open_session(self) -> _Session:
         if self._session is None or self._session.is_closed():
@@ -147,6 +155,26 @@ class ShardKeeper:
         async with self._holdings.gate:
             self._holdings.install(loaded, seen)
         get_logger().info("alert_shards_taken", count=len(loaded))
+
+    async def _refresh(self) -> None:
+        """See what changed also where no tick comes: rules, and instruments."""
+        async with self._holdings.gate:
+            owned = self._holdings.owned
+            if not owned:
+                return
+            try:
+                async with self._database.transaction(readonly=True) as connection:
+                    seen, changes = await self._store.changed_rules(connection, owned, self._holdings.seen)
+                    renewed = await self._store.changed_instruments(connection, owned, self._renewed_at)
+            except LeoError as error:
+                # The next tick, or the next second, sees it: no reason to give the shards up.
+                get_logger().warning("alert_rules_wait", exc_info=error)
+                return
+            self._holdings.apply(changes)
+            self._holdings.renew(renewed)
+            self._holdings.seen = seen
+        if renewed:
+            self._renewed_at = renewed[-1].changed_at - _LONGEST_CHANGE
 
     async def _load_rules(self, connection: Connection, shard: int) -> list[RuleChange]:
         changes: list[RuleChange] = []

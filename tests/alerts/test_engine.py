@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.alerts.model import Book, Direction, Evaluation, Operator, StoredRule, TickBatch, TickBounds
-from server.alerts.model.engine import fill
+from server.alerts.model.stored import fill
 from tests.alerts.naive import NaiveRule, NaiveTick, naive_firings
 
 TENANT = UUID(int=7)

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import repeat
+from typing import NamedTuple
 from uuid import UUID
 
-from server.alerts.model.book import Book, PriceState, Walk
-from server.alerts.model.ladder import Rung
-from server.alerts.model.rule import Direction, Operator
+from server.alerts.model.book import Book, PriceState
+from server.alerts.model.past import Past
 from server.alerts.model.ticks import BadTick, BatchOutcome, TickBatch, TickFault
+from server.alerts.model.walk import Fired, Walk
+from server.alerts.model.watch import Watch
 
 _TENANT_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRule:
-    """A rule as the engine reads it.
-
-    Args:
-        active: false takes it away.
-    """
-
-    tenant_id: UUID
-    rule_id: str
-    operator: Operator
-    direction: Direction | None
-    price_nanos: int
-    generation: int
-    active: bool = True
-
-    @property
-    def key(self) -> bytes:
-        """Tenant and rule id, which name it everywhere."""
-        return self.tenant_id.bytes + bytes.fromhex(self.rule_id)
-
-    def apply_to(self, book: Book) -> None:
-        """Make the book hold the rule, or not."""
-        book.band = None
-        ladder = book.ladder(self.operator, self.direction)
-        if self.active:
-            ladder.put(self.price_nanos, self.key, self.generation)
-        else:
-            ladder.remove(self.price_nanos, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +27,13 @@ class TickBounds:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that a tick fires, before it is claimed."""
+    """A rule that a tick fires, before it is claimed.
+
+    Args:
+        after_restart: whether another owner, or an earlier run of this one, evaluated the tick before.
+        reference_price_nanos: what the price was compared with, where that is none of the rule's; else 0.
+        day_volume_micros: volume of the day; None where the rule is about something else.
+    """
 
     key: bytes
     generation: int
@@ -65,6 +42,9 @@ class Hit:
     previous_price_nanos: int | None
     observed_at_us: int
     tick_index: int
+    after_restart: bool = False
+    reference_price_nanos: int = 0
+    day_volume_micros: int | None = None
 
     @property
     def tenant_id(self) -> UUID:
@@ -77,8 +57,21 @@ class Hit:
         return self.key[_TENANT_BYTES:].hex()
 
 
+class Move(NamedTuple):
+    """What is to be written of an instrument that ticked.
+
+    Args:
+        price_a_day_ago: None where it is not known.
+        past: None where it is as it was.
+    """
+
+    state: PriceState
+    price_a_day_ago: int | None
+    past: Past | None
+
+
 class Evaluation:
-    """Batches that will be committed together. Books stay as they are until `settle`.
+    """Batches that will be committed together: `settle` when they are, else `abandon`.
 
     Args:
         bounds: times that ticks may have.
@@ -100,40 +93,60 @@ class Evaluation:
         outcome, hits = BatchOutcome(), []
         earliest, latest = self._bounds.earliest_us, self._bounds.latest_us
         walks = [None if book is None else self._walk(book) for book in books]
-        sequences = batch.sequences or (0,) * len(batch.symbol_indices)
-        columns = zip(batch.symbol_indices, batch.price_nanos, batch.observed_at_us, sequences, strict=True)
-        for index, (place, price, moment, sequence) in enumerate(columns):
+        columns = zip(
+            batch.symbol_indices,
+            batch.price_nanos,
+            batch.observed_at_us,
+            batch.sequences or repeat(0),
+            batch.volume_micros or repeat(0),
+            strict=False,
+        )
+        for index, (place, price, moment, sequence, volume) in enumerate(columns):
             walk = walks[place] if place < len(walks) else None
             if sequence and walk is not None and sequence <= walk.sequence and walk.feed == batch.feed:
                 outcome.duplicate_count += 1
                 continue
-            if walk is None or price <= 0 or not earliest <= moment <= latest or moment < walk.observed_at_us:
+            if (
+                walk is None
+                or price <= 0
+                or not earliest <= moment <= latest
+                or moment < walk.observed_at_us
+                or volume < 0
+            ):
                 outcome.bad_ticks.append(BadTick(index, self._fault(batch, walk, place, price, moment)))
                 continue
-            walk.observed_at_us, walk.ticked = moment, True
             if sequence:
                 walk.feed, walk.sequence = batch.feed, sequence
-            if walk.lowest <= price <= walk.highest:
+            if walk.lowest <= price <= walk.highest and moment < walk.until_us and not volume:
                 walk.previous_price, walk.price = walk.price, price
-                continue
-            previous = walk.price
-            hits += [
-                Hit(key, generation, walk.book.symbol, price, previous, moment, index)
-                for _, key, generation in walk.step(price)
-            ]
+            else:
+                previous = walk.price
+                hits += [
+                    _hit(fired, walk.book.symbol, price, previous, moment, index)
+                    for fired in walk.step(price, moment, volume)
+                ]
+            walk.observed_at_us, walk.ticked = moment, True
         outcome.accepted_count = len(batch.symbol_indices) - len(outcome.bad_ticks) - outcome.duplicate_count
         return outcome, hits
 
-    def moved(self) -> dict[str, PriceState]:
-        """The new price state of every instrument that ticked, by symbol."""
-        states = {walk.book.symbol: walk.state for walk in self._walks.values() if walk.ticked}
-        return {symbol: state for symbol, state in states.items() if state is not None}
+    def moved(self) -> dict[str, Move]:
+        """What is to be written of every instrument that ticked, by symbol."""
+        return {walk.book.symbol: move for walk in self._walks.values() if (move := _move(walk)) is not None}
+
+    def remembered(self) -> list[Watch]:
+        """Rules that remember something else than before, and go on."""
+        return [watch for walk in self._walks.values() for watch in walk.changed_watches()]
 
     def settle(self) -> None:
         """Everything is committed: the books take it over."""
         for walk in self._walks.values():
             if walk.ticked:
                 walk.settle()
+
+    def abandon(self) -> None:
+        """Nothing is committed: the books are as they were before."""
+        for walk in self._walks.values():
+            walk.abandon()
 
     def _walk(self, book: Book) -> Walk:
         walk = self._walks.get(id(book))
@@ -150,21 +163,27 @@ class Evaluation:
             return TickFault.PRICE
         if not self._bounds.earliest_us <= moment <= self._bounds.latest_us:
             return TickFault.TIME_RANGE
-        return TickFault.TIME_BACKWARDS
+        return TickFault.TIME_BACKWARDS if moment < walk.observed_at_us else TickFault.VOLUME
 
 
-BookName = TypeVar("BookName")
+def _hit(fired: Fired, symbol: str, price: int, previous: int | None, moment: int, index: int) -> Hit:
+    return Hit(
+        fired.key,
+        fired.generation,
+        symbol,
+        price,
+        previous,
+        moment,
+        index,
+        fired.after_restart,
+        fired.reference_nanos,
+        fired.day_volume_micros,
+    )
 
 
-def fill(books: Mapping[BookName, Book], rules: Iterable[tuple[BookName, StoredRule]]) -> None:
-    """Put many active rules into their books, each ladder sorted once.
-
-    Args:
-        rules: each with the name that its book has in `books`.
-    """
-    rungs: dict[tuple[BookName, Operator, Direction | None], list[Rung]] = {}
-    for name, rule in rules:
-        place = (name, rule.operator, rule.direction)
-        rungs.setdefault(place, []).append((rule.price_nanos, rule.key, rule.generation))
-    for (name, operator, direction), given in rungs.items():
-        books[name].ladder(operator, direction).put_all(given)
+def _move(walk: Walk) -> Move | None:
+    state = walk.state
+    if not walk.ticked or state is None:
+        return None
+    ago = walk.past.price_a_day_ago(state.observed_at_us)
+    return Move(state, ago, walk.past if walk.past_changed else None)

@@ -1,4 +1,4 @@
-"""A rule: which price of which instrument somebody waits for."""
+"""A rule: whom it alerts, what it waits for on which instrument, and on what terms."""
 
 from __future__ import annotations
 
@@ -8,28 +8,15 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from server.alerts.model.logic import Logic
+from server.alerts.model.runtime import ARMED, Runtime
 from server.platform.ids import content_id
 from server.validation import Violations
 
-LARGEST_PRICE: Final = 2**63 - 1
+_LONGEST_COOLDOWN_SECONDS: Final = 365 * 86_400
 _LONGEST_ID: Final = 200
 _LONGEST_SYMBOL: Final = 64
 _LONGEST_NOTE: Final = 500
-
-
-class Operator(StrEnum):
-    """What a price must do."""
-
-    ABOVE = "above"
-    BELOW = "below"
-    CROSSES = "crosses"
-
-
-class Direction(StrEnum):
-    """Which way a price goes."""
-
-    UP = "up"
-    DOWN = "down"
 
 
 class Source(StrEnum):
@@ -45,64 +32,60 @@ class RuleStatus(StrEnum):
     ACTIVE = "ACTIVE"
     TRIGGERED = "TRIGGERED"
     DISABLED = "DISABLED"
-
-
-_DIRECTION_OF: Final = {Operator.ABOVE: Direction.UP, Operator.BELOW: Direction.DOWN}
+    EXPIRED = "EXPIRED"
 
 
 @dataclass(frozen=True, slots=True)
-class Logic:
-    """What a rule waits for.
+class Terms:
+    """What of a rule is not part of its id: the last put stands.
 
     Args:
-        operator: None where the caller gave none.
-        price_nanos: in 1e-9 units.
-        direction: None where the caller gave none.
+        rearms: whether it goes on after it has fired; None where the caller said what there is not.
+        cooldown_seconds: least time between a firing and the next time that it is armed.
+        expires_at: it does not fire from then on; None for no end.
+        note: words for the message.
+        source: None where the caller gave none.
     """
 
-    operator: Operator | None
-    price_nanos: int
-    direction: Direction | None = None
+    source: Source | None
+    note: str = ""
+    rearms: bool | None = False
+    cooldown_seconds: int = 0
+    expires_at: datetime | None = None
 
-    def check(self, violations: Violations) -> None:
+    def check(self, violations: Violations, now: datetime) -> None:
         """Note every fault."""
-        if self.operator is None:
-            violations.add("operator", "is required: ABOVE, BELOW or CROSSES")
-        violations.between("price_nanos", self.price_nanos, 1, LARGEST_PRICE)
-        if self.operator is Operator.CROSSES and self.direction is None:
-            violations.add("direction", "is required for CROSSES: UP or DOWN")
-        if self.operator in _DIRECTION_OF and self.direction is not None:
-            violations.add("direction", "is for CROSSES alone; leave it out")
-
-    def document(self) -> dict[str, str | int]:
-        """The logic as it is stored; equal logic gives an equal document. Only of a checked one."""
-        assert self.operator is not None
-        direction = self.direction or _DIRECTION_OF[self.operator]
-        return {"operator": self.operator, "direction": direction, "price_nanos": self.price_nanos}
+        if self.source is None:
+            violations.add("source", "is required: USER_MANUAL or AI_AGENT")
+        violations.text("note", self.note, maximum=_LONGEST_NOTE, required=False)
+        if self.rearms is None:
+            violations.add("repeat", "must be ONCE or REARM")
+        elif self.cooldown_seconds and not self.rearms:
+            violations.add(
+                "cooldown_seconds", "is for rules that re-arm; leave it out, or set repeat to REARM"
+            )
+        else:
+            violations.between("cooldown_seconds", self.cooldown_seconds, 0, _LONGEST_COOLDOWN_SECONDS)
+        violations.moment("expires_at", self.expires_at)
+        if self.expires_at is not None and self.expires_at <= now:
+            violations.add("expires_at", "is past; give a later one, or none")
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRuleInput:
-    """A rule as it is put.
-
-    Args:
-        source: None where the caller gave none.
-    """
+    """A rule as it is put."""
 
     profile_id: str
     symbol: str
     logic: Logic
-    source: Source | None
-    note: str
+    terms: Terms
 
-    def check(self, violations: Violations) -> None:
+    def check(self, violations: Violations, now: datetime) -> None:
         """Note every fault."""
         violations.text("profile_id", self.profile_id, maximum=_LONGEST_ID)
         violations.text("symbol", self.symbol, maximum=_LONGEST_SYMBOL)
-        self.logic.check(violations.under("logic"))
-        if self.source is None:
-            violations.add("source", "is required: USER_MANUAL or AI_AGENT")
-        violations.text("note", self.note, maximum=_LONGEST_NOTE, required=False)
+        self.logic.check(violations.under("logic"), rearms=self.terms.rearms is True)
+        self.terms.check(violations, now)
 
     def rule_id(self, tenant_id: UUID, *, own_instrument: bool) -> str:
         """Id of the rule: whom it alerts, on which instrument, for what. Only of a checked one."""
@@ -124,6 +107,7 @@ class AlertRule:
         generation: how often it was armed, from 1.
         last_fired_at: time of the tick that it last fired at; None where it never did.
         last_fired_price_nanos: price of that tick in 1e-9 units.
+        runtime: where it is on its way to the next firing, as of the last tick.
     """
 
     rule_id: str
@@ -131,10 +115,10 @@ class AlertRule:
     symbol: str
     own_instrument: bool
     logic: Logic
-    source: Source
-    note: str
+    terms: Terms
     status: str
     generation: int
     last_fired_at: datetime | None
     last_fired_price_nanos: int | None
     created_at: datetime
+    runtime: Runtime = ARMED

@@ -26,6 +26,7 @@ class TickFault(Enum):
     PRICE = auto()
     TIME_RANGE = auto()
     TIME_BACKWARDS = auto()
+    VOLUME = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class TickBatch:
         observed_at_us: microseconds since 1970.
         feed: name of the stream that they belong to; empty for none.
         sequences: place of each tick in its feed; empty without one.
+        volume_micros: traded with each tick, in 1e-6 units; empty where none is known.
     """
 
     owner: UUID | None
@@ -55,6 +57,7 @@ class TickBatch:
     observed_at_us: Sequence[int]
     feed: str = ""
     sequences: Sequence[int] = ()
+    volume_micros: Sequence[int] = ()
 
     def check(self, violations: Violations) -> None:
         """Note every fault of the batch as a whole; faults of single ticks are found by the engine."""
@@ -64,6 +67,8 @@ class TickBatch:
         for name, column in (("price_nanos", self.price_nanos), ("observed_at_us", self.observed_at_us)):
             if len(column) != count:
                 violations.add(name, f"has {len(column)} items; one for each of the {count} ticks is needed")
+        if self.volume_micros and len(self.volume_micros) != count:
+            violations.add("volume_micros", f"has {len(self.volume_micros)} items; give {count}, or none")
         for place, symbol in enumerate(self.symbols):
             if not 0 < len(symbol) <= _LONGEST_SYMBOL:
                 violations.add(f"symbols[{place}]", f"must have 1 to {_LONGEST_SYMBOL} characters")
@@ -91,6 +96,8 @@ class Firing:
         tick_index: which tick of its batch.
         previous_price_nanos: the price before; None where there was none.
         task_id: the task that asks for its decision.
+        after_restart: whether the tick was the first one after another owner, or an earlier run, had the symbol.
+        reference_price_nanos: what the price was compared with, where that is none of the rule's; else 0.
         attributes: facts of the event: a JSON object.
     """
 
@@ -106,6 +113,8 @@ class Firing:
     task_id: str
     source_event_id: str
     attributes: bytes
+    after_restart: bool = False
+    reference_price_nanos: int = 0
 
 
 @dataclass(slots=True)

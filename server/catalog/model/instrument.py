@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from server.trading_calendar import check_calendar
 from server.validation import Violations
 
 TYPES: Final = ("STOCK", "CRYPTO", "FX", "INDEX", "FUND", "COMMODITY")
@@ -20,7 +21,7 @@ class Instrument:
     Args:
         type: one of `TYPES`, empty when the caller gave none.
         currency: ISO 4217 code of its prices; None where unknown.
-        metadata: JSON object.
+        metadata: JSON object; `calendar` says when its market is open (`server.trading_calendar`).
         shared: true for one that every tenant sees.
     """
 
@@ -43,4 +44,7 @@ class Instrument:
             violations.add("currency", 'must be three capital letters (ISO 4217), such as "USD"')
         if self.exchange is not None:
             violations.text("exchange", self.exchange, maximum=100, required=False)
-        return violations.document("metadata", self.metadata)
+        metadata = violations.document("metadata", self.metadata)
+        if "calendar" in metadata:
+            check_calendar(metadata["calendar"], violations.under("metadata.calendar"))
+        return metadata

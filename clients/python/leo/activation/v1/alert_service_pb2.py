@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from leo.activation.v1 import contact_policy_pb2 as leo_dot_activation_dot_v1_dot_contact__policy__pb2
 from leo.activation.v1 import error_reason_pb2 as leo_dot_activation_dot_v1_dot_error__reason__pb2
 from leo.activation.v1 import options_pb2 as leo_dot_activation_dot_v1_dot_options__pb2
 from leo.activation.v1 import types_pb2 as leo_dot_activation_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%leo/activation/v1/alert_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$leo/activation/v1/error_reason.proto\x1a\x1fleo/activation/v1/options.proto\x1a\x1dleo/activation/v1/types.proto\"\x8b\x01\n\nAlertLogic\x12\x32\n\x08operator\x18\x01 \x01(\x0e\x32 .leo.activation.v1.AlertOperator\x12\x13\n\x0bprice_nanos\x18\x02 \x01(\x03\x12\x34\n\tdirection\x18\x03 \x01(\x0e\x32!.leo.activation.v1.AlertDirection\"\xa0\x01\n\x0e\x41lertRuleInput\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12,\n\x05logic\x18\x03 \x01(\x0b\x32\x1d.leo.activation.v1.AlertLogic\x12.\n\x06source\x18\x04 \x01(\x0e\x32\x1e.leo.activation.v1.AlertSource\x12\x0c\n\x04note\x18\x05 \x01(\t\"\x8f\x03\n\tAlertRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x16\n\x0eown_instrument\x18\x04 \x01(\x08\x12,\n\x05logic\x18\x05 \x01(\x0b\x32\x1d.leo.activation.v1.AlertLogic\x12.\n\x06source\x18\x06 \x01(\x0e\x32\x1e.leo.activation.v1.AlertSource\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x32\n\x06status\x18\x08 \x01(\x0e\x32\".leo.activation.v1.AlertRuleStatus\x12\x12\n\ngeneration\x18\t \x01(\x03\x12\x31\n\rlast_fired_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x16last_fired_price_nanos\x18\x0b \x01(\x03\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x14PutAlertRulesRequest\x12\x36\n\x05rules\x18\x01 \x03(\x0b\x32!.leo.activation.v1.AlertRuleInputB\x04\xc0\xe1\x18\x01\"O\n\x15PutAlertRulesResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.leo.activation.v1.PutAlertRuleResult\"\x82\x01\n\x12PutAlertRuleResult\x12.\n\x03put\x18\x01 \x01(\x0b\x32\x1f.leo.activation.v1.PutAlertRuleH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.leo.activation.v1.AlertRuleErrorH\x00\x42\x08\n\x06result\"B\n\x0cPutAlertRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\r\n\x05\x61rmed\x18\x03 \x01(\x08\"`\n\x0e\x41lertRuleError\x12.\n\x06reason\x18\x01 \x01(\x0e\x32\x1e.leo.activation.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9d\x01\n\x15ListAlertRulesRequest\x12,\n\x04page\x18\x01 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".leo.activation.v1.AlertRuleStatus\"t\n\x16ListAlertRulesResponse\x12+\n\x05rules\x18\x01 \x03(\x0b\x32\x1c.leo.activation.v1.AlertRule\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\")\n\x16\x44\x65leteAlertRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"E\n\x17\x44\x65leteAlertRuleResponse\x12*\n\x04rule\x18\x01 \x01(\x0b\x32\x1c.leo.activation.v1.AlertRule\"\x9e\x01\n\tTickBatch\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x16\n\x0esymbol_indices\x18\x02 \x03(\r\x12\x13\n\x0bprice_nanos\x18\x03 \x03(\x03\x12\x16\n\x0eobserved_at_us\x18\x04 \x03(\x03\x12\x0c\n\x04\x66\x65\x65\x64\x18\x05 \x01(\t\x12\x11\n\tsequences\x18\x06 \x03(\x03\x12\x1a\n\x12global_instruments\x18\x07 \x01(\x08\"C\n\x14\x41lertEvaluateRequest\x12+\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1c.leo.activation.v1.TickBatch\"K\n\x15\x41lertEvaluateResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\".leo.activation.v1.TickBatchResult\"A\n\x12StreamTicksRequest\x12+\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1c.leo.activation.v1.TickBatch\"I\n\x13StreamTicksResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\".leo.activation.v1.TickBatchResult\"\xd6\x01\n\x0fTickBatchResult\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x03\x12-\n\tbad_ticks\x18\x03 \x03(\x0b\x32\x1a.leo.activation.v1.BadTick\x12/\n\x07\x66irings\x18\x04 \x03(\x0b\x32\x1e.leo.activation.v1.AlertFiring\x12\x13\n\x0b\x66ired_count\x18\x05 \x01(\x03\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x06 \x01(\x03\"E\n\x07\x42\x61\x64Tick\x12\r\n\x05index\x18\x01 \x01(\r\x12+\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x1c.leo.activation.v1.TickFault\"\xe4\x01\n\x0b\x41lertFiring\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x12\n\nprofile_id\x18\x03 \x01(\t\x12\x0e\n\x06symbol\x18\x04 \x01(\t\x12\x13\n\x0bprice_nanos\x18\x05 \x01(\x03\x12\x1c\n\x14previous_price_nanos\x18\x06 \x01(\x03\x12,\n\x08\x66ired_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntick_index\x18\x08 \x01(\r\x12\x17\n\x0fsource_event_id\x18\t \x01(\t*\x7f\n\rAlertOperator\x12\x1e\n\x1a\x41LERT_OPERATOR_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41LERT_OPERATOR_ABOVE\x10\x01\x12\x18\n\x14\x41LERT_OPERATOR_BELOW\x10\x02\x12\x1a\n\x16\x41LERT_OPERATOR_CROSSES\x10\x03*c\n\x0e\x41lertDirection\x12\x1f\n\x1b\x41LERT_DIRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LERT_DIRECTION_UP\x10\x01\x12\x18\n\x14\x41LERT_DIRECTION_DOWN\x10\x02*d\n\x0b\x41lertSource\x12\x1c\n\x18\x41LERT_SOURCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41LERT_SOURCE_USER_MANUAL\x10\x01\x12\x19\n\x15\x41LERT_SOURCE_AI_AGENT\x10\x02*\x93\x01\n\x0f\x41lertRuleStatus\x12!\n\x1d\x41LERT_RULE_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41LERT_RULE_STATUS_ACTIVE\x10\x01\x12\x1f\n\x1b\x41LERT_RULE_STATUS_TRIGGERED\x10\x02\x12\x1e\n\x1a\x41LERT_RULE_STATUS_DISABLED\x10\x03*\xb3\x01\n\tTickFault\x12\x1a\n\x16TICK_FAULT_UNSPECIFIED\x10\x00\x12\x1b\n\x17TICK_FAULT_SYMBOL_INDEX\x10\x01\x12\x1d\n\x19TICK_FAULT_UNKNOWN_SYMBOL\x10\x02\x12\x14\n\x10TICK_FAULT_PRICE\x10\x03\x12\x19\n\x15TICK_FAULT_TIME_RANGE\x10\x04\x12\x1d\n\x19TICK_FAULT_TIME_BACKWARDS\x10\x05\x32\xe8\x04\n\x0c\x41lertService\x12t\n\rAlertEvaluate\x12\'.leo.activation.v1.AlertEvaluateRequest\x1a(.leo.activation.v1.AlertEvaluateResponse\"\x10\xea\xe0\x18\x0c\x61lerts.write\x12r\n\x0bStreamTicks\x12%.leo.activation.v1.StreamTicksRequest\x1a&.leo.activation.v1.StreamTicksResponse\"\x10\xea\xe0\x18\x0c\x61lerts.write(\x01\x30\x01\x12t\n\rPutAlertRules\x12\'.leo.activation.v1.PutAlertRulesRequest\x1a(.leo.activation.v1.PutAlertRulesResponse\"\x10\xea\xe0\x18\x0c\x61lerts.write\x12y\n\x0eListAlertRules\x12(.leo.activation.v1.ListAlertRulesRequest\x1a).leo.activation.v1.ListAlertRulesResponse\"\x12\x90\x02\x01\xea\xe0\x18\x0b\x61lerts.read\x12}\n\x0f\x44\x65leteAlertRule\x12).leo.activation.v1.DeleteAlertRuleRequest\x1a*.leo.activation.v1.DeleteAlertRuleResponse\"\x13\x90\x02\x02\xea\xe0\x18\x0c\x61lerts.writeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%leo/activation/v1/alert_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&leo/activation/v1/contact_policy.proto\x1a$leo/activation/v1/error_reason.proto\x1a\x1fleo/activation/v1/options.proto\x1a\x1dleo/activation/v1/types.proto\"v\n\x0b\x41\x63tiveHours\x12\x0e\n\x06market\x18\x01 \x01(\x08\x12\x11\n\ttime_zone\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\t\x12\x0b\n\x03\x65nd\x18\x04 \x01(\t\x12(\n\x04\x64\x61ys\x18\x05 \x03(\x0e\x32\x1a.leo.activation.v1.Weekday\"\x90\x03\n\nAlertLogic\x12\x32\n\x08operator\x18\x01 \x01(\x0e\x32 .leo.activation.v1.AlertOperator\x12\x13\n\x0bprice_nanos\x18\x02 \x01(\x03\x12\x34\n\tdirection\x18\x03 \x01(\x0e\x32!.leo.activation.v1.AlertDirection\x12\x17\n\x0flow_price_nanos\x18\x04 \x01(\x03\x12\x18\n\x10high_price_nanos\x18\x05 \x01(\x03\x12\x12\n\nchange_ppm\x18\x06 \x01(\x03\x12\x16\n\x0ewindow_seconds\x18\x07 \x01(\x03\x12\x0c\n\x04\x64\x61ys\x18\x08 \x01(\x03\x12\x15\n\rvolume_micros\x18\t \x01(\x03\x12\x14\n\x0chold_seconds\x18\n \x01(\x03\x12\x19\n\x11\x63lear_price_nanos\x18\x0b \x01(\x03\x12\x18\n\x10\x63lear_change_ppm\x18\x0c \x01(\x03\x12\x34\n\x0c\x61\x63tive_hours\x18\r \x01(\x0b\x32\x1e.leo.activation.v1.ActiveHours\"\x9a\x02\n\x0e\x41lertRuleInput\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12,\n\x05logic\x18\x03 \x01(\x0b\x32\x1d.leo.activation.v1.AlertLogic\x12.\n\x06source\x18\x04 \x01(\x0e\x32\x1e.leo.activation.v1.AlertSource\x12\x0c\n\x04note\x18\x05 \x01(\t\x12.\n\x06repeat\x18\x06 \x01(\x0e\x32\x1e.leo.activation.v1.AlertRepeat\x12\x18\n\x10\x63ooldown_seconds\x18\x07 \x01(\x03\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x05\n\tAlertRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x16\n\x0eown_instrument\x18\x04 \x01(\x08\x12,\n\x05logic\x18\x05 \x01(\x0b\x32\x1d.leo.activation.v1.AlertLogic\x12.\n\x06source\x18\x06 \x01(\x0e\x32\x1e.leo.activation.v1.AlertSource\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x32\n\x06status\x18\x08 \x01(\x0e\x32\".leo.activation.v1.AlertRuleStatus\x12\x12\n\ngeneration\x18\t \x01(\x03\x12\x31\n\rlast_fired_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x16last_fired_price_nanos\x18\x0b \x01(\x03\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06repeat\x18\r \x01(\x0e\x32\x1e.leo.activation.v1.AlertRepeat\x12\x18\n\x10\x63ooldown_seconds\x18\x0e \x01(\x03\x12.\n\nexpires_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05phase\x18\x10 \x01(\x0e\x32\x1d.leo.activation.v1.AlertPhase\x12\x31\n\rholding_since\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63ooldown_until\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x14PutAlertRulesRequest\x12\x36\n\x05rules\x18\x01 \x03(\x0b\x32!.leo.activation.v1.AlertRuleInputB\x04\xc0\xe1\x18\x01\"O\n\x15PutAlertRulesResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.leo.activation.v1.PutAlertRuleResult\"\x82\x01\n\x12PutAlertRuleResult\x12.\n\x03put\x18\x01 \x01(\x0b\x32\x1f.leo.activation.v1.PutAlertRuleH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.leo.activation.v1.AlertRuleErrorH\x00\x42\x08\n\x06result\"B\n\x0cPutAlertRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\r\n\x05\x61rmed\x18\x03 \x01(\x08\"`\n\x0e\x41lertRuleError\x12.\n\x06reason\x18\x01 \x01(\x0e\x32\x1e.leo.activation.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9d\x01\n\x15ListAlertRulesRequest\x12,\n\x04page\x18\x01 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".leo.activation.v1.AlertRuleStatus\"t\n\x16ListAlertRulesResponse\x12+\n\x05rules\x18\x01 \x03(\x0b\x32\x1c.leo.activation.v1.AlertRule\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\")\n\x16\x44\x65leteAlertRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"E\n\x17\x44\x65leteAlertRuleResponse\x12*\n\x04rule\x18\x01 \x01(\x0b\x32\x1c.leo.activation.v1.AlertRule\"\xb5\x01\n\tTickBatch\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x16\n\x0esymbol_indices\x18\x02 \x03(\r\x12\x13\n\x0bprice_nanos\x18\x03 \x03(\x03\x12\x16\n\x0eobserved_at_us\x18\x04 \x03(\x03\x12\x0c\n\x04\x66\x65\x65\x64\x18\x05 \x01(\t\x12\x11\n\tsequences\x18\x06 \x03(\x03\x12\x1a\n\x12global_instruments\x18\x07 \x01(\x08\x12\x15\n\rvolume_micros\x18\x08 \x03(\x03\"C\n\x14\x41lertEvaluateRequest\x12+\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1c.leo.activation.v1.TickBatch\"K\n\x15\x41lertEvaluateResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\".leo.activation.v1.TickBatchResult\"A\n\x12StreamTicksRequest\x12+\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1c.leo.activation.v1.TickBatch\"I\n\x13StreamTicksResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\".leo.activation.v1.TickBatchResult\"\xd6\x01\n\x0fTickBatchResult\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x03\x12-\n\tbad_ticks\x18\x03 \x03(\x0b\x32\x1a.leo.activation.v1.BadTick\x12/\n\x07\x66irings\x18\x04 \x03(\x0b\x32\x1e.leo.activation.v1.AlertFiring\x12\x13\n\x0b\x66ired_count\x18\x05 \x01(\x03\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x06 \x01(\x03\"E\n\x07\x42\x61\x64Tick\x12\r\n\x05index\x18\x01 \x01(\r\x12+\n\x05\x66\x61ult\x18\x02 \x01(\x0e\x32\x1c.leo.activation.v1.TickFault\"\x9a\x02\n\x0b\x41lertFiring\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x12\n\nprofile_id\x18\x03 \x01(\t\x12\x0e\n\x06symbol\x18\x04 \x01(\t\x12\x13\n\x0bprice_nanos\x18\x05 \x01(\x03\x12\x1c\n\x14previous_price_nanos\x18\x06 \x01(\x03\x12,\n\x08\x66ired_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntick_index\x18\x08 \x01(\r\x12\x17\n\x0fsource_event_id\x18\t \x01(\t\x12\x15\n\rafter_restart\x18\n \x01(\x08\x12\x1d\n\x15reference_price_nanos\x18\x0b \x01(\x03*\xdc\x02\n\rAlertOperator\x12\x1e\n\x1a\x41LERT_OPERATOR_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41LERT_OPERATOR_ABOVE\x10\x01\x12\x18\n\x14\x41LERT_OPERATOR_BELOW\x10\x02\x12\x1a\n\x16\x41LERT_OPERATOR_CROSSES\x10\x03\x12\x1a\n\x16\x41LERT_OPERATOR_BETWEEN\x10\x04\x12\x1e\n\x1a\x41LERT_OPERATOR_LEAVES_BAND\x10\x05\x12$\n ALERT_OPERATOR_CHANGE_FROM_CLOSE\x10\x06\x12\x1f\n\x1b\x41LERT_OPERATOR_MOVES_WITHIN\x10\x07\x12\x1b\n\x17\x41LERT_OPERATOR_NEW_HIGH\x10\x08\x12\x1a\n\x16\x41LERT_OPERATOR_NEW_LOW\x10\t\x12\x1f\n\x1b\x41LERT_OPERATOR_VOLUME_ABOVE\x10\n*c\n\x0e\x41lertDirection\x12\x1f\n\x1b\x41LERT_DIRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LERT_DIRECTION_UP\x10\x01\x12\x18\n\x14\x41LERT_DIRECTION_DOWN\x10\x02*Z\n\x0b\x41lertRepeat\x12\x1c\n\x18\x41LERT_REPEAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41LERT_REPEAT_ONCE\x10\x01\x12\x16\n\x12\x41LERT_REPEAT_REARM\x10\x02*\x89\x01\n\nAlertPhase\x12\x1b\n\x17\x41LERT_PHASE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41LERT_PHASE_ARMED\x10\x01\x12\x17\n\x13\x41LERT_PHASE_HOLDING\x10\x02\x12\x15\n\x11\x41LERT_PHASE_FIRED\x10\x03\x12\x17\n\x13\x41LERT_PHASE_COOLING\x10\x04*d\n\x0b\x41lertSource\x12\x1c\n\x18\x41LERT_SOURCE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41LERT_SOURCE_USER_MANUAL\x10\x01\x12\x19\n\x15\x41LERT_SOURCE_AI_AGENT\x10\x02*\xb2\x01\n\x0f\x41lertRuleStatus\x12!\n\x1d\x41LERT_RULE_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41LERT_RULE_STATUS_ACTIVE\x10\x01\x12\x1f\n\x1b\x41LERT_RULE_STATUS_TRIGGERED\x10\x02\x12\x1e\n\x1a\x41LERT_RULE_STATUS_DISABLED\x10\x03\x12\x1d\n\x19\x41LERT_RULE_STATUS_EXPIRED\x10\x04*\xca\x01\n\tTickFault\x12\x1a\n\x16TICK_FAULT_UNSPECIFIED\x10\x00\x12\x1b\n\x17TICK_FAULT_SYMBOL_INDEX\x10\x01\x12\x1d\n\x19TICK_FAULT_UNKNOWN_SYMBOL\x10\x02\x12\x14\n\x10TICK_FAULT_PRICE\x10\x03\x12\x19\n\x15TICK_FAULT_TIME_RANGE\x10\x04\x12\x1d\n\x19TICK_FAULT_TIME_BACKWARDS\x10\x05\x12\x15\n\x11TICK_FAULT_VOLUME\x10\x06\x32\xe8\x04\n\x0c\x41lertService\x12t\n\rAlertEvaluate\x12\'.leo.activation.v1.AlertEvaluateRequest\x1a(.leo.activation.v1.AlertEvaluateResponse\"\x10\xea\xe0\x18\x0c\x61lerts.write\x12r\n\x0bStreamTicks\x12%.leo.activation.v1.StreamTicksRequest\x1a&.leo.activation.v1.StreamTicksResponse\"\x10\xea\xe0\x18\x0c\x61lerts.write(\x01\x30\x01\x12t\n\rPutAlertRules\x12\'.leo.activation.v1.PutAlertRulesRequest\x1a(.leo.activation.v1.PutAlertRulesResponse\"\x10\xea\xe0\x18\x0c\x61lerts.write\x12y\n\x0eListAlertRules\x12(.leo.activation.v1.ListAlertRulesRequest\x1a).leo.activation.v1.ListAlertRulesResponse\"\x12\x90\x02\x01\xea\xe0\x18\x0b\x61lerts.read\x12}\n\x0f\x44\x65leteAlertRule\x12).leo.activation.v1.DeleteAlertRuleRequest\x1a*.leo.activation.v1.DeleteAlertRuleResponse\"\x13\x90\x02\x02\xea\xe0\x18\x0c\x61lerts.writeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,56 +48,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALERTSERVICE'].methods_by_name['ListAlertRules']._serialized_options = b'\220\002\001\352\340\030\013alerts.read'
   _globals['_ALERTSERVICE'].methods_by_name['DeleteAlertRule']._loaded_options = None
   _globals['_ALERTSERVICE'].methods_by_name['DeleteAlertRule']._serialized_options = b'\220\002\002\352\340\030\014alerts.write'
-  _globals['_ALERTOPERATOR']._serialized_start=2722
-  _globals['_ALERTOPERATOR']._serialized_end=2849
-  _globals['_ALERTDIRECTION']._serialized_start=2851
-  _globals['_ALERTDIRECTION']._serialized_end=2950
-  _globals['_ALERTSOURCE']._serialized_start=2952
-  _globals['_ALERTSOURCE']._serialized_end=3052
-  _globals['_ALERTRULESTATUS']._serialized_start=3055
-  _globals['_ALERTRULESTATUS']._serialized_end=3202
-  _globals['_TICKFAULT']._serialized_start=3205
-  _globals['_TICKFAULT']._serialized_end=3384
-  _globals['_ALERTLOGIC']._serialized_start=196
-  _globals['_ALERTLOGIC']._serialized_end=335
-  _globals['_ALERTRULEINPUT']._serialized_start=338
-  _globals['_ALERTRULEINPUT']._serialized_end=498
-  _globals['_ALERTRULE']._serialized_start=501
-  _globals['_ALERTRULE']._serialized_end=900
-  _globals['_PUTALERTRULESREQUEST']._serialized_start=902
-  _globals['_PUTALERTRULESREQUEST']._serialized_end=980
-  _globals['_PUTALERTRULESRESPONSE']._serialized_start=982
-  _globals['_PUTALERTRULESRESPONSE']._serialized_end=1061
-  _globals['_PUTALERTRULERESULT']._serialized_start=1064
-  _globals['_PUTALERTRULERESULT']._serialized_end=1194
-  _globals['_PUTALERTRULE']._serialized_start=1196
-  _globals['_PUTALERTRULE']._serialized_end=1262
-  _globals['_ALERTRULEERROR']._serialized_start=1264
-  _globals['_ALERTRULEERROR']._serialized_end=1360
-  _globals['_LISTALERTRULESREQUEST']._serialized_start=1363
-  _globals['_LISTALERTRULESREQUEST']._serialized_end=1520
-  _globals['_LISTALERTRULESRESPONSE']._serialized_start=1522
-  _globals['_LISTALERTRULESRESPONSE']._serialized_end=1638
-  _globals['_DELETEALERTRULEREQUEST']._serialized_start=1640
-  _globals['_DELETEALERTRULEREQUEST']._serialized_end=1681
-  _globals['_DELETEALERTRULERESPONSE']._serialized_start=1683
-  _globals['_DELETEALERTRULERESPONSE']._serialized_end=1752
-  _globals['_TICKBATCH']._serialized_start=1755
-  _globals['_TICKBATCH']._serialized_end=1913
-  _globals['_ALERTEVALUATEREQUEST']._serialized_start=1915
-  _globals['_ALERTEVALUATEREQUEST']._serialized_end=1982
-  _globals['_ALERTEVALUATERESPONSE']._serialized_start=1984
-  _globals['_ALERTEVALUATERESPONSE']._serialized_end=2059
-  _globals['_STREAMTICKSREQUEST']._serialized_start=2061
-  _globals['_STREAMTICKSREQUEST']._serialized_end=2126
-  _globals['_STREAMTICKSRESPONSE']._serialized_start=2128
-  _globals['_STREAMTICKSRESPONSE']._serialized_end=2201
-  _globals['_TICKBATCHRESULT']._serialized_start=2204
-  _globals['_TICKBATCHRESULT']._serialized_end=2418
-  _globals['_BADTICK']._serialized_start=2420
-  _globals['_BADTICK']._serialized_end=2489
-  _globals['_ALERTFIRING']._serialized_start=2492
-  _globals['_ALERTFIRING']._serialized_end=2720
-  _globals['_ALERTSERVICE']._serialized_start=3387
-  _globals['_ALERTSERVICE']._serialized_end=4003
+  _globals['_ALERTOPERATOR']._serialized_start=3614
+  _globals['_ALERTOPERATOR']._serialized_end=3962
+  _globals['_ALERTDIRECTION']._serialized_start=3964
+  _globals['_ALERTDIRECTION']._serialized_end=4063
+  _globals['_ALERTREPEAT']._serialized_start=4065
+  _globals['_ALERTREPEAT']._serialized_end=4155
+  _globals['_ALERTPHASE']._serialized_start=4158
+  _globals['_ALERTPHASE']._serialized_end=4295
+  _globals['_ALERTSOURCE']._serialized_start=4297
+  _globals['_ALERTSOURCE']._serialized_end=4397
+  _globals['_ALERTRULESTATUS']._serialized_start=4400
+  _globals['_ALERTRULESTATUS']._serialized_end=4578
+  _globals['_TICKFAULT']._serialized_start=4581
+  _globals['_TICKFAULT']._serialized_end=4783
+  _globals['_ACTIVEHOURS']._serialized_start=235
+  _globals['_ACTIVEHOURS']._serialized_end=353
+  _globals['_ALERTLOGIC']._serialized_start=356
+  _globals['_ALERTLOGIC']._serialized_end=756
+  _globals['_ALERTRULEINPUT']._serialized_start=759
+  _globals['_ALERTRULEINPUT']._serialized_end=1041
+  _globals['_ALERTRULE']._serialized_start=1044
+  _globals['_ALERTRULE']._serialized_end=1714
+  _globals['_PUTALERTRULESREQUEST']._serialized_start=1716
+  _globals['_PUTALERTRULESREQUEST']._serialized_end=1794
+  _globals['_PUTALERTRULESRESPONSE']._serialized_start=1796
+  _globals['_PUTALERTRULESRESPONSE']._serialized_end=1875
+  _globals['_PUTALERTRULERESULT']._serialized_start=1878
+  _globals['_PUTALERTRULERESULT']._serialized_end=2008
+  _globals['_PUTALERTRULE']._serialized_start=2010
+  _globals['_PUTALERTRULE']._serialized_end=2076
+  _globals['_ALERTRULEERROR']._serialized_start=2078
+  _globals['_ALERTRULEERROR']._serialized_end=2174
+  _globals['_LISTALERTRULESREQUEST']._serialized_start=2177
+  _globals['_LISTALERTRULESREQUEST']._serialized_end=2334
+  _globals['_LISTALERTRULESRESPONSE']._serialized_start=2336
+  _globals['_LISTALERTRULESRESPONSE']._serialized_end=2452
+  _globals['_DELETEALERTRULEREQUEST']._serialized_start=2454
+  _globals['_DELETEALERTRULEREQUEST']._serialized_end=2495
+  _globals['_DELETEALERTRULERESPONSE']._serialized_start=2497
+  _globals['_DELETEALERTRULERESPONSE']._serialized_end=2566
+  _globals['_TICKBATCH']._serialized_start=2569
+  _globals['_TICKBATCH']._serialized_end=2750
+  _globals['_ALERTEVALUATEREQUEST']._serialized_start=2752
+  _globals['_ALERTEVALUATEREQUEST']._serialized_end=2819
+  _globals['_ALERTEVALUATERESPONSE']._serialized_start=2821
+  _globals['_ALERTEVALUATERESPONSE']._serialized_end=2896
+  _globals['_STREAMTICKSREQUEST']._serialized_start=2898
+  _globals['_STREAMTICKSREQUEST']._serialized_end=2963
+  _globals['_STREAMTICKSRESPONSE']._serialized_start=2965
+  _globals['_STREAMTICKSRESPONSE']._serialized_end=3038
+  _globals['_TICKBATCHRESULT']._serialized_start=3041
+  _globals['_TICKBATCHRESULT']._serialized_end=3255
+  _globals['_BADTICK']._serialized_start=3257
+  _globals['_BADTICK']._serialized_end=3326
+  _globals['_ALERTFIRING']._serialized_start=3329
+  _globals['_ALERTFIRING']._serialized_end=3611
+  _globals['_ALERTSERVICE']._serialized_start=4786
+  _globals['_ALERTSERVICE']._serialized_end=5402
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from leo.activation.v1 import contact_policy_pb2 as _contact_policy_pb2
 from leo.activation.v1 import error_reason_pb2 as _error_reason_pb2
 from leo.activation.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
@@ -36,9 +37,32 @@ class _AlertOperatorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertOp
     """The price is lower than the rule's. Fires at the first tick where it is, also when it was so before."""
     ALERT_OPERATOR_CROSSES: _AlertOperator.ValueType  # 3
     """The price goes from one side of the rule's price to the other, in the rule's direction."""
+    ALERT_OPERATOR_BETWEEN: _AlertOperator.ValueType  # 4
+    """The price is within the band, its ends included. Fires at the first tick where it is, also when it was so before."""
+    ALERT_OPERATOR_LEAVES_BAND: _AlertOperator.ValueType  # 5
+    """The previous price was within the band, its ends included; the price is not."""
+    ALERT_OPERATOR_CHANGE_FROM_CLOSE: _AlertOperator.ValueType  # 6
+    """The price is away from the last price of the day before by the rule's change or more, in the rule's direction.
+    Days without ticks do not count; without a day before, it does not fire.
+    """
+    ALERT_OPERATOR_MOVES_WITHIN: _AlertOperator.ValueType  # 7
+    """The price is away by the rule's change or more, in the rule's direction, from the lowest (up) or highest (down)
+    price in the rule's window that ends with the tick. The window is cut into 60 slices of equal length; those count
+    that hold the tick and the 59 before. What came before the rule, or rules of the same window, is not in it.
+    """
+    ALERT_OPERATOR_NEW_HIGH: _AlertOperator.ValueType  # 8
+    """The price is higher than every one of the day so far and of the rule's number of days with ticks before it. With
+    fewer days known, it does not fire.
+    """
+    ALERT_OPERATOR_NEW_LOW: _AlertOperator.ValueType  # 9
+    """The price is lower than every one of the day so far and of the rule's number of days with ticks before it."""
+    ALERT_OPERATOR_VOLUME_ABOVE: _AlertOperator.ValueType  # 10
+    """The volume of the day up to and with this tick is higher than the rule's."""
 
 class AlertOperator(_AlertOperator, metaclass=_AlertOperatorEnumTypeWrapper):
-    """What a price must do."""
+    """What must happen. "The price" is that of a tick, "the previous price" that of the symbol's tick before it, "the day"
+    a day of the instrument's calendar, without one a day of UTC. Every comparison is one of integers.
+    """
 
 ALERT_OPERATOR_UNSPECIFIED: AlertOperator.ValueType  # 0
 """Refused."""
@@ -48,6 +72,27 @@ ALERT_OPERATOR_BELOW: AlertOperator.ValueType  # 2
 """The price is lower than the rule's. Fires at the first tick where it is, also when it was so before."""
 ALERT_OPERATOR_CROSSES: AlertOperator.ValueType  # 3
 """The price goes from one side of the rule's price to the other, in the rule's direction."""
+ALERT_OPERATOR_BETWEEN: AlertOperator.ValueType  # 4
+"""The price is within the band, its ends included. Fires at the first tick where it is, also when it was so before."""
+ALERT_OPERATOR_LEAVES_BAND: AlertOperator.ValueType  # 5
+"""The previous price was within the band, its ends included; the price is not."""
+ALERT_OPERATOR_CHANGE_FROM_CLOSE: AlertOperator.ValueType  # 6
+"""The price is away from the last price of the day before by the rule's change or more, in the rule's direction.
+Days without ticks do not count; without a day before, it does not fire.
+"""
+ALERT_OPERATOR_MOVES_WITHIN: AlertOperator.ValueType  # 7
+"""The price is away by the rule's change or more, in the rule's direction, from the lowest (up) or highest (down)
+price in the rule's window that ends with the tick. The window is cut into 60 slices of equal length; those count
+that hold the tick and the 59 before. What came before the rule, or rules of the same window, is not in it.
+"""
+ALERT_OPERATOR_NEW_HIGH: AlertOperator.ValueType  # 8
+"""The price is higher than every one of the day so far and of the rule's number of days with ticks before it. With
+fewer days known, it does not fire.
+"""
+ALERT_OPERATOR_NEW_LOW: AlertOperator.ValueType  # 9
+"""The price is lower than every one of the day so far and of the rule's number of days with ticks before it."""
+ALERT_OPERATOR_VOLUME_ABOVE: AlertOperator.ValueType  # 10
+"""The volume of the day up to and with this tick is higher than the rule's."""
 Global___AlertOperator: _TypeAlias = AlertOperator  # noqa: Y015
 
 class _AlertDirection:
@@ -57,22 +102,84 @@ class _AlertDirection:
 class _AlertDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertDirection.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ALERT_DIRECTION_UNSPECIFIED: _AlertDirection.ValueType  # 0
-    """For ABOVE and BELOW; refused for CROSSES."""
+    """For operators without a direction; refused for CROSSES, CHANGE_FROM_CLOSE and MOVES_WITHIN."""
     ALERT_DIRECTION_UP: _AlertDirection.ValueType  # 1
-    """The previous price was not above the rule's, this one is."""
+    """Upwards."""
     ALERT_DIRECTION_DOWN: _AlertDirection.ValueType  # 2
-    """The previous price was not below the rule's, this one is."""
+    """Downwards."""
 
 class AlertDirection(_AlertDirection, metaclass=_AlertDirectionEnumTypeWrapper):
-    """Which way a price crosses. "Up" is from at or below to above; "down" is from at or above to below."""
+    """Which way a price crosses or moves. CROSSES goes up from at or below to above, and down from at or above to below."""
 
 ALERT_DIRECTION_UNSPECIFIED: AlertDirection.ValueType  # 0
-"""For ABOVE and BELOW; refused for CROSSES."""
+"""For operators without a direction; refused for CROSSES, CHANGE_FROM_CLOSE and MOVES_WITHIN."""
 ALERT_DIRECTION_UP: AlertDirection.ValueType  # 1
-"""The previous price was not above the rule's, this one is."""
+"""Upwards."""
 ALERT_DIRECTION_DOWN: AlertDirection.ValueType  # 2
-"""The previous price was not below the rule's, this one is."""
+"""Downwards."""
 Global___AlertDirection: _TypeAlias = AlertDirection  # noqa: Y015
+
+class _AlertRepeat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AlertRepeatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertRepeat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALERT_REPEAT_UNSPECIFIED: _AlertRepeat.ValueType  # 0
+    """As ONCE."""
+    ALERT_REPEAT_ONCE: _AlertRepeat.ValueType  # 1
+    """It fires once, and then no more until it is put again."""
+    ALERT_REPEAT_REARM: _AlertRepeat.ValueType  # 2
+    """Having fired, it goes on as its next generation, and is armed once it has cleared and its cooldown is over. It
+    clears at a tick that is not as the rule wants it (see `clear_price_nanos`, `clear_change_ppm`); NEW_HIGH,
+    NEW_LOW and VOLUME_ABOVE clear when the next day begins.
+    """
+
+class AlertRepeat(_AlertRepeat, metaclass=_AlertRepeatEnumTypeWrapper):
+    """Whether a rule is over once it has fired."""
+
+ALERT_REPEAT_UNSPECIFIED: AlertRepeat.ValueType  # 0
+"""As ONCE."""
+ALERT_REPEAT_ONCE: AlertRepeat.ValueType  # 1
+"""It fires once, and then no more until it is put again."""
+ALERT_REPEAT_REARM: AlertRepeat.ValueType  # 2
+"""Having fired, it goes on as its next generation, and is armed once it has cleared and its cooldown is over. It
+clears at a tick that is not as the rule wants it (see `clear_price_nanos`, `clear_change_ppm`); NEW_HIGH,
+NEW_LOW and VOLUME_ABOVE clear when the next day begins.
+"""
+Global___AlertRepeat: _TypeAlias = AlertRepeat  # noqa: Y015
+
+class _AlertPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AlertPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALERT_PHASE_UNSPECIFIED: _AlertPhase.ValueType  # 0
+    """It is not active."""
+    ALERT_PHASE_ARMED: _AlertPhase.ValueType  # 1
+    """It fires, or begins to hold, at the next tick that is as it wants it."""
+    ALERT_PHASE_HOLDING: _AlertPhase.ValueType  # 2
+    """What it wants has come, and has to hold for `hold_seconds`."""
+    ALERT_PHASE_FIRED: _AlertPhase.ValueType  # 3
+    """It has fired and has not cleared since."""
+    ALERT_PHASE_COOLING: _AlertPhase.ValueType  # 4
+    """It has fired and cleared, and waits for the end of its cooldown."""
+
+class AlertPhase(_AlertPhase, metaclass=_AlertPhaseEnumTypeWrapper):
+    """Where a rule is on its way to the next firing."""
+
+ALERT_PHASE_UNSPECIFIED: AlertPhase.ValueType  # 0
+"""It is not active."""
+ALERT_PHASE_ARMED: AlertPhase.ValueType  # 1
+"""It fires, or begins to hold, at the next tick that is as it wants it."""
+ALERT_PHASE_HOLDING: AlertPhase.ValueType  # 2
+"""What it wants has come, and has to hold for `hold_seconds`."""
+ALERT_PHASE_FIRED: AlertPhase.ValueType  # 3
+"""It has fired and has not cleared since."""
+ALERT_PHASE_COOLING: AlertPhase.ValueType  # 4
+"""It has fired and cleared, and waits for the end of its cooldown."""
+Global___AlertPhase: _TypeAlias = AlertPhase  # noqa: Y015
 
 class _AlertSource:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -112,6 +219,8 @@ class _AlertRuleStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Alert
     """It has fired; put it again to arm it."""
     ALERT_RULE_STATUS_DISABLED: _AlertRuleStatus.ValueType  # 3
     """It was deleted, or its owner was erased."""
+    ALERT_RULE_STATUS_EXPIRED: _AlertRuleStatus.ValueType  # 4
+    """Its `expires_at` is past; put it again with a later one to arm it."""
 
 class AlertRuleStatus(_AlertRuleStatus, metaclass=_AlertRuleStatusEnumTypeWrapper):
     """How far a rule is."""
@@ -124,6 +233,8 @@ ALERT_RULE_STATUS_TRIGGERED: AlertRuleStatus.ValueType  # 2
 """It has fired; put it again to arm it."""
 ALERT_RULE_STATUS_DISABLED: AlertRuleStatus.ValueType  # 3
 """It was deleted, or its owner was erased."""
+ALERT_RULE_STATUS_EXPIRED: AlertRuleStatus.ValueType  # 4
+"""Its `expires_at` is past; put it again with a later one to arm it."""
 Global___AlertRuleStatus: _TypeAlias = AlertRuleStatus  # noqa: Y015
 
 class _TickFault:
@@ -144,6 +255,8 @@ class _TickFaultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TickFault.V
     """The time is before 1990 or more than one day ahead."""
     TICK_FAULT_TIME_BACKWARDS: _TickFault.ValueType  # 5
     """The time is before that of the symbol's last tick."""
+    TICK_FAULT_VOLUME: _TickFault.ValueType  # 6
+    """The volume is negative."""
 
 class TickFault(_TickFault, metaclass=_TickFaultEnumTypeWrapper):
     """What is wrong with a tick."""
@@ -160,33 +273,130 @@ TICK_FAULT_TIME_RANGE: TickFault.ValueType  # 4
 """The time is before 1990 or more than one day ahead."""
 TICK_FAULT_TIME_BACKWARDS: TickFault.ValueType  # 5
 """The time is before that of the symbol's last tick."""
+TICK_FAULT_VOLUME: TickFault.ValueType  # 6
+"""The volume is negative."""
 Global___TickFault: _TypeAlias = TickFault  # noqa: Y015
 
 @_typing.final
+class ActiveHours(_message.Message):
+    """When a rule may fire. Outside of it, prices, days and windows go on, but nothing fires and nothing begins to hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARKET_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    market: _builtins.bool
+    """While the instrument's market is open: `calendar` of its metadata; always, where it has none. With it, no other
+    field may be set.
+    """
+    time_zone: _builtins.str
+    """Else an IANA time zone, e.g. "Europe/Paris". Required without `market`."""
+    start: _builtins.str
+    """When it begins: local wall time "HH:MM", 00:00 to 23:59. Required without `market`."""
+    end: _builtins.str
+    """When it ends, itself outside: local wall time "HH:MM"; an end at or before the start is on the next day."""
+    @_builtins.property
+    def days(self) -> _containers.RepeatedScalarFieldContainer[_contact_policy_pb2.Weekday.ValueType]:
+        """The days on which it begins, each once; none means every day."""
+
+    def __init__(
+        self,
+        *,
+        market: _builtins.bool = ...,
+        time_zone: _builtins.str = ...,
+        start: _builtins.str = ...,
+        end: _builtins.str = ...,
+        days: _abc.Iterable[_contact_policy_pb2.Weekday.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "end", b"end", "market", b"market", "start", b"start", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActiveHours: _TypeAlias = ActiveHours  # noqa: Y015
+
+@_typing.final
 class AlertLogic(_message.Message):
-    """Which price of which instrument a rule waits for."""
+    """What of an instrument a rule waits for. Which numbers belong to which operator is in docs/alerts.md; others are
+    refused.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     OPERATOR_FIELD_NUMBER: _builtins.int
     PRICE_NANOS_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
+    LOW_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    HIGH_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    CHANGE_PPM_FIELD_NUMBER: _builtins.int
+    WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    VOLUME_MICROS_FIELD_NUMBER: _builtins.int
+    HOLD_SECONDS_FIELD_NUMBER: _builtins.int
+    CLEAR_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    CLEAR_CHANGE_PPM_FIELD_NUMBER: _builtins.int
+    ACTIVE_HOURS_FIELD_NUMBER: _builtins.int
     operator: Global___AlertOperator.ValueType
-    """What the price must do. Required."""
+    """What must happen. Required."""
     price_nanos: _builtins.int
-    """Price of the rule in 1e-9 units of the instrument's currency, 1 to 9,223,372,036,854,775,807."""
+    """For ABOVE, BELOW and CROSSES: price in 1e-9 units of the instrument's currency, 1 to 9,223,372,036,854,775,807."""
     direction: Global___AlertDirection.ValueType
-    """Which way; required for CROSSES, and for no other."""
+    """Which way; required for CROSSES, CHANGE_FROM_CLOSE and MOVES_WITHIN, and for no other."""
+    low_price_nanos: _builtins.int
+    """For BETWEEN and LEAVES_BAND: the lower end of the band, in 1e-9 units, from 1."""
+    high_price_nanos: _builtins.int
+    """For BETWEEN and LEAVES_BAND: the upper end of the band, in 1e-9 units, not below the lower one."""
+    change_ppm: _builtins.int
+    """For CHANGE_FROM_CLOSE and MOVES_WITHIN: the change in millionths of the price that it is measured from (5 % is
+    50,000): up 1 to 1,000,000,000, down 1 to 999,999.
+    """
+    window_seconds: _builtins.int
+    """For MOVES_WITHIN: length of the window in seconds, 10 to 86,400."""
+    days: _builtins.int
+    """For NEW_HIGH and NEW_LOW: how many days with ticks before the current one, 1 to 366."""
+    volume_micros: _builtins.int
+    """For VOLUME_ABOVE: volume of a day in 1e-6 units, from 1."""
+    hold_seconds: _builtins.int
+    """Seconds for which it has to stay as the rule wants it, 0 to 604,800; it fires at the first tick after them at
+    which it still is. For every operator but VOLUME_ABOVE. What was reached is compared with a price that is fixed
+    at its first tick, e.g. the high that was passed.
+    """
+    clear_price_nanos: _builtins.int
+    """For ABOVE, BELOW and CROSSES that re-arm: the price in 1e-9 units at which the rule clears: at or below it
+    (ABOVE, CROSSES up), at or above it (BELOW, CROSSES down). 0: `price_nanos`.
+    """
+    clear_change_ppm: _builtins.int
+    """For CHANGE_FROM_CLOSE and MOVES_WITHIN that re-arm: the rule clears when the change is smaller than this, 1 to
+    `change_ppm`. 0: `change_ppm`.
+    """
+    @_builtins.property
+    def active_hours(self) -> Global___ActiveHours:
+        """When it may fire; absent: always."""
+
     def __init__(
         self,
         *,
         operator: Global___AlertOperator.ValueType = ...,
         price_nanos: _builtins.int = ...,
         direction: Global___AlertDirection.ValueType = ...,
+        low_price_nanos: _builtins.int = ...,
+        high_price_nanos: _builtins.int = ...,
+        change_ppm: _builtins.int = ...,
+        window_seconds: _builtins.int = ...,
+        days: _builtins.int = ...,
+        volume_micros: _builtins.int = ...,
+        hold_seconds: _builtins.int = ...,
+        clear_price_nanos: _builtins.int = ...,
+        clear_change_ppm: _builtins.int = ...,
+        active_hours: Global___ActiveHours | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_hours", b"active_hours"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "operator", b"operator", "price_nanos", b"price_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_hours", b"active_hours", "change_ppm", b"change_ppm", "clear_change_ppm", b"clear_change_ppm", "clear_price_nanos", b"clear_price_nanos", "days", b"days", "direction", b"direction", "high_price_nanos", b"high_price_nanos", "hold_seconds", b"hold_seconds", "low_price_nanos", b"low_price_nanos", "operator", b"operator", "price_nanos", b"price_nanos", "volume_micros", b"volume_micros", "window_seconds", b"window_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -203,6 +413,9 @@ class AlertRuleInput(_message.Message):
     LOGIC_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    REPEAT_FIELD_NUMBER: _builtins.int
+    COOLDOWN_SECONDS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
     profile_id: _builtins.str
     """Whom it alerts: id of a profile, 1 to 200 characters."""
     symbol: _builtins.str
@@ -211,9 +424,21 @@ class AlertRuleInput(_message.Message):
     """Who made it. Required."""
     note: _builtins.str
     """Words for the message (`event.note` in conditions and templates); at most 500 characters, may be empty."""
+    repeat: Global___AlertRepeat.ValueType
+    """Whether it fires once or again and again."""
+    cooldown_seconds: _builtins.int
+    """For rules that re-arm: the least number of seconds between a firing and the next time that it is armed, by the
+    times of ticks; 0 to 31,536,000.
+    """
     @_builtins.property
     def logic(self) -> Global___AlertLogic:
         """What it waits for. Required."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """From then on it does not fire, by the times of ticks, and is EXPIRED, by the server's clock; absent: no end. Must
+        be ahead when it is put.
+        """
 
     def __init__(
         self,
@@ -223,10 +448,13 @@ class AlertRuleInput(_message.Message):
         logic: Global___AlertLogic | None = ...,
         source: Global___AlertSource.ValueType = ...,
         note: _builtins.str = ...,
+        repeat: Global___AlertRepeat.ValueType = ...,
+        cooldown_seconds: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["logic", b"logic"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "logic", b"logic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["logic", b"logic", "note", b"note", "profile_id", b"profile_id", "source", b"source", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cooldown_seconds", b"cooldown_seconds", "expires_at", b"expires_at", "logic", b"logic", "note", b"note", "profile_id", b"profile_id", "repeat", b"repeat", "source", b"source", "symbol", b"symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,6 +478,12 @@ class AlertRule(_message.Message):
     LAST_FIRED_AT_FIELD_NUMBER: _builtins.int
     LAST_FIRED_PRICE_NANOS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    REPEAT_FIELD_NUMBER: _builtins.int
+    COOLDOWN_SECONDS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    HOLDING_SINCE_FIELD_NUMBER: _builtins.int
+    COOLDOWN_UNTIL_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """Id: 64 hexadecimal digits, derived from tenant, profile, instrument and logic."""
     profile_id: _builtins.str
@@ -265,9 +499,17 @@ class AlertRule(_message.Message):
     status: Global___AlertRuleStatus.ValueType
     """How far it is."""
     generation: _builtins.int
-    """How often it was armed, from 1. It fires at most once in each generation."""
+    """How often it was armed, from 1. It fires at most once in each generation; one that re-arms is in the generation
+    after that of its last firing.
+    """
     last_fired_price_nanos: _builtins.int
     """Price of that tick in 1e-9 units; 0 where it never fired."""
+    repeat: Global___AlertRepeat.ValueType
+    """Whether it fires once or again and again."""
+    cooldown_seconds: _builtins.int
+    """Least seconds between a firing and the next time that it is armed."""
+    phase: Global___AlertPhase.ValueType
+    """Where it is on its way to the next firing, as of the last tick of its symbol."""
     @_builtins.property
     def logic(self) -> Global___AlertLogic:
         """What it waits for."""
@@ -279,6 +521,18 @@ class AlertRule(_message.Message):
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was first put."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends; absent: never."""
+
+    @_builtins.property
+    def holding_since(self) -> _timestamp_pb2.Timestamp:
+        """For HOLDING: time of the tick since which it has held."""
+
+    @_builtins.property
+    def cooldown_until(self) -> _timestamp_pb2.Timestamp:
+        """For FIRED and COOLING: when its cooldown is over."""
 
     def __init__(
         self,
@@ -295,10 +549,16 @@ class AlertRule(_message.Message):
         last_fired_at: _timestamp_pb2.Timestamp | None = ...,
         last_fired_price_nanos: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        repeat: Global___AlertRepeat.ValueType = ...,
+        cooldown_seconds: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        phase: Global___AlertPhase.ValueType = ...,
+        holding_since: _timestamp_pb2.Timestamp | None = ...,
+        cooldown_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "last_fired_at", b"last_fired_at", "logic", b"logic"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cooldown_until", b"cooldown_until", "created_at", b"created_at", "expires_at", b"expires_at", "holding_since", b"holding_since", "last_fired_at", b"last_fired_at", "logic", b"logic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "generation", b"generation", "last_fired_at", b"last_fired_at", "last_fired_price_nanos", b"last_fired_price_nanos", "logic", b"logic", "note", b"note", "own_instrument", b"own_instrument", "profile_id", b"profile_id", "rule_id", b"rule_id", "source", b"source", "status", b"status", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cooldown_seconds", b"cooldown_seconds", "cooldown_until", b"cooldown_until", "created_at", b"created_at", "expires_at", b"expires_at", "generation", b"generation", "holding_since", b"holding_since", "last_fired_at", b"last_fired_at", "last_fired_price_nanos", b"last_fired_price_nanos", "logic", b"logic", "note", b"note", "own_instrument", b"own_instrument", "phase", b"phase", "profile_id", b"profile_id", "repeat", b"repeat", "rule_id", b"rule_id", "source", b"source", "status", b"status", "symbol", b"symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -313,7 +573,7 @@ class PutAlertRulesRequest(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertRuleInput]:
-        """1 to 1,000 rules. The same rule twice is one."""
+        """1 to 10,000 rules. The same rule twice is one, with the terms of the last."""
 
     def __init__(
         self,
@@ -569,6 +829,7 @@ class TickBatch(_message.Message):
     FEED_FIELD_NUMBER: _builtins.int
     SEQUENCES_FIELD_NUMBER: _builtins.int
     GLOBAL_INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    VOLUME_MICROS_FIELD_NUMBER: _builtins.int
     feed: _builtins.str
     """Name of the stream of ticks that the batch belongs to, at most 100 characters; empty: none. With it, ticks
     that were committed before are recognised by their sequence and not evaluated again.
@@ -599,6 +860,10 @@ class TickBatch(_message.Message):
         feeder can split its ticks over the owners of their symbols.
         """
 
+    @_builtins.property
+    def volume_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each tick, the volume that was traded with it, in 1e-6 units, from 0; empty: none is known."""
+
     def __init__(
         self,
         *,
@@ -609,10 +874,11 @@ class TickBatch(_message.Message):
         feed: _builtins.str = ...,
         sequences: _abc.Iterable[_builtins.int] | None = ...,
         global_instruments: _builtins.bool = ...,
+        volume_micros: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["feed", b"feed", "global_instruments", b"global_instruments", "observed_at_us", b"observed_at_us", "price_nanos", b"price_nanos", "sequences", b"sequences", "symbol_indices", b"symbol_indices", "symbols", b"symbols"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feed", b"feed", "global_instruments", b"global_instruments", "observed_at_us", b"observed_at_us", "price_nanos", b"price_nanos", "sequences", b"sequences", "symbol_indices", b"symbol_indices", "symbols", b"symbols", "volume_micros", b"volume_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -801,6 +1067,8 @@ class AlertFiring(_message.Message):
     FIRED_AT_FIELD_NUMBER: _builtins.int
     TICK_INDEX_FIELD_NUMBER: _builtins.int
     SOURCE_EVENT_ID_FIELD_NUMBER: _builtins.int
+    AFTER_RESTART_FIELD_NUMBER: _builtins.int
+    REFERENCE_PRICE_NANOS_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """The rule."""
     generation: _builtins.int
@@ -817,6 +1085,14 @@ class AlertFiring(_message.Message):
     """Which tick of the batch, from 0."""
     source_event_id: _builtins.str
     """The event that DecisionService decides for it: GetDecision answers under this id."""
+    after_restart: _builtins.bool
+    """Whether the tick was the first one of its symbol after another process, or an earlier run of this one, had
+    evaluated the ones before: what the rule waits for may have come in between.
+    """
+    reference_price_nanos: _builtins.int
+    """The price that the tick's was compared with where it is not of the rule itself, in 1e-9 units: the close of the
+    day before, the extreme of the window, the high or low that was passed; else 0.
+    """
     @_builtins.property
     def fired_at(self) -> _timestamp_pb2.Timestamp:
         """Time of the tick."""
@@ -833,10 +1109,12 @@ class AlertFiring(_message.Message):
         fired_at: _timestamp_pb2.Timestamp | None = ...,
         tick_index: _builtins.int = ...,
         source_event_id: _builtins.str = ...,
+        after_restart: _builtins.bool = ...,
+        reference_price_nanos: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fired_at", b"fired_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fired_at", b"fired_at", "generation", b"generation", "previous_price_nanos", b"previous_price_nanos", "price_nanos", b"price_nanos", "profile_id", b"profile_id", "rule_id", b"rule_id", "source_event_id", b"source_event_id", "symbol", b"symbol", "tick_index", b"tick_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_restart", b"after_restart", "fired_at", b"fired_at", "generation", b"generation", "previous_price_nanos", b"previous_price_nanos", "price_nanos", b"price_nanos", "profile_id", b"profile_id", "reference_price_nanos", b"reference_price_nanos", "rule_id", b"rule_id", "source_event_id", b"source_event_id", "symbol", b"symbol", "tick_index", b"tick_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -106,8 +106,9 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutAlertRules(self, request, context):
-        """Makes up to 1,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
-        apart from its note and source; one that has fired or was deleted is armed again, as its next generation.
+        """Makes up to 10,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
+        apart from its terms (all that is beside profile, symbol and logic), which are replaced; one that has fired,
+        expired or was deleted is armed again, as its next generation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,8 +56,9 @@ class AlertServiceStub:
     under way; a server reads no further ones before it has answered.
     """
     PutAlertRules: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.PutAlertRulesRequest, _alert_service_pb2.PutAlertRulesResponse]
-    """Makes up to 1,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
-    apart from its note and source; one that has fired or was deleted is armed again, as its next generation.
+    """Makes up to 10,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
+    apart from its terms (all that is beside profile, symbol and logic), which are replaced; one that has fired,
+    expired or was deleted is armed again, as its next generation.
     """
     ListAlertRules: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertRulesRequest, _alert_service_pb2.ListAlertRulesResponse]
     """Rules of the caller's tenant by id, page by page."""
@@ -92,8 +93,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     under way; a server reads no further ones before it has answered.
     """
     PutAlertRules: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.PutAlertRulesRequest, _alert_service_pb2.PutAlertRulesResponse]  # type: ignore[assignment]
-    """Makes up to 1,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
-    apart from its note and source; one that has fired or was deleted is armed again, as its next generation.
+    """Makes up to 10,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
+    apart from its terms (all that is beside profile, symbol and logic), which are replaced; one that has fired,
+    expired or was deleted is armed again, as its next generation.
     """
     ListAlertRules: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertRulesRequest, _alert_service_pb2.ListAlertRulesResponse]  # type: ignore[assignment]
     """Rules of the caller's tenant by id, page by page."""
@@ -143,8 +145,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.PutAlertRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.PutAlertRulesResponse, _abc.Awaitable[_alert_service_pb2.PutAlertRulesResponse]]:
-        """Makes up to 1,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
-        apart from its note and source; one that has fired or was deleted is armed again, as its next generation.
+        """Makes up to 10,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
+        apart from its terms (all that is beside profile, symbol and logic), which are replaced; one that has fired,
+        expired or was deleted is armed again, as its next generation.
         """
 
     @_abc_1.abstractmethod

@@ -74,6 +74,15 @@ def _provider_url(value: str) -> str:
     return value
 
 
+def _embeddings_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http or https URL, e.g. https://api.openai.com/v1")
+    if parts.username or parts.password:
+        raise ValueError("must hold no password; LEO_EMBEDDINGS_KEY takes the key")
+    return value
+
+
 def _credential_keys(value: SecretStr) -> SecretStr:
     entries = re.split(r"[,\s]+", value.get_secret_value().strip(", \t\r\n"))
     if not all(_KEY.fullmatch(entry) for entry in entries):
@@ -91,6 +100,7 @@ Sender = Annotated[str, AfterValidator(_sender)]
 ListenAddress = Annotated[str, AfterValidator(_listen)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Jwks = Annotated[str, AfterValidator(_jwks)]
+EmbeddingsUrl = Annotated[str, AfterValidator(_embeddings_url)]
 ProviderUrl = Annotated[str, AfterValidator(_provider_url)]
 CredentialKeysText = Annotated[SecretStr, AfterValidator(_credential_keys)]
 ErrorClassName = Literal["recipient", "content", "authentication", "quota", "transient", "ambiguous"]
@@ -141,6 +151,27 @@ class Settings(BaseSettings):
     )
     circuit_seconds: float = Field(
         30.0, gt=0, le=3_600, description="for how long; doubled each time that it fails again"
+    )
+
+    embeddings_url: EmbeddingsUrl | None = Field(
+        None, description="base URL of an API that speaks OpenAI's wire format; else the built-in embedder"
+    )
+    embeddings_key: SecretStr | None = Field(None, description="the API's key, sent as a bearer token")
+    embeddings_model: str = Field(
+        "text-embedding-3-small", min_length=1, description="the API's name of a model of 1,536 dimensions"
+    )
+    embeddings_shorten: bool = Field(
+        False, description="ask a model that makes longer vectors for 1,536 dimensions"
+    )
+    embeddings_batch: int = Field(64, ge=1, le=2_048, description="texts in one request to the API")
+    embeddings_seconds: float = Field(
+        30.0, gt=0, le=600, description="how long one request of a worker to the API may take"
+    )
+    embeddings_query_seconds: float = Field(
+        1.5, gt=0, le=60, description="how long a search waits for its vector before it goes by words alone"
+    )
+    embeddings_attempts: int = Field(
+        5, ge=1, le=100, description="how often a text is tried that the API fails at"
     )
 
     worker_threads: int = Field(

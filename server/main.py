@@ -16,6 +16,8 @@ from leo.activation.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to
 from leo.activation.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from leo.activation.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
 from leo.activation.v1.dispatch_service_pb2_grpc import add_DispatchServiceServicer_to_server
+from leo.activation.v1.embedding_service_pb2_grpc import add_EmbeddingServiceServicer_to_server
+from leo.activation.v1.news_service_pb2_grpc import add_NewsServiceServicer_to_server
 from leo.activation.v1.profile_service_pb2_grpc import add_ProfileServiceServicer_to_server
 from leo.activation.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from leo.activation.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
@@ -49,10 +51,18 @@ from server.dispatch.service import DispatchService
 from server.dispatch.store import DispatchStore
 from server.dispatch.template_rules import TemplateRules
 from server.dispatch.wake_up import WakeUp
+from server.embeddings.assembly import embedder_of, query_vectors
+from server.embeddings.query_vectors import QueryVectors
+from server.embeddings.rpc import EmbeddingServicer
+from server.embeddings.service import EmbeddingService
+from server.embeddings.store import EmbeddingStore
 from server.http.figures import SharedFigures, shared_figures
 from server.http.listener import monitoring
 from server.http.samples import Samples
 from server.http.webhooks.listener import webhooks
+from server.news.rpc import NewsServicer
+from server.news.service import NewsService
+from server.news.store import NewsStore
 from server.platform.clock import utc_now
 from server.platform.garbage import spare_what_lives_long
 from server.platform.logging import configure_logging, get_logger
@@ -99,6 +109,7 @@ class Resources:
         alerts: the alert engine; it owns no shard yet.
         credential_keys: encrypt the accounts of tenants.
         redis: holds counters; it may be away.
+        query_vectors: of what people search for.
     """
 
     database: Database
@@ -108,6 +119,7 @@ class Resources:
     alerts: Alerts
     credential_keys: CredentialKeys
     redis: RedisPool
+    query_vectors: QueryVectors
 
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
@@ -142,6 +154,11 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     add_DispatchServiceServicer_to_server(
         DispatchServicer(service=dispatch, control=control, credentials=credentials), server
     )
+    embeddings = EmbeddingService(
+        database=database, store=EmbeddingStore(), model=resources.query_vectors.model
+    )
+    add_EmbeddingServiceServicer_to_server(EmbeddingServicer(service=embeddings), server)
+    add_NewsServiceServicer_to_server(NewsServicer(service=_news_service(resources)), server)
     profiles = ProfileStore()
     add_ProfileServiceServicer_to_server(
         ProfileServicer(
@@ -166,6 +183,16 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
             TenantServicer(service=TenantService(database=resources.admin_database, store=TenantStore())),
             server,
         )
+
+
+def _news_service(resources: Resources) -> NewsService:
+    return NewsService(
+        database=resources.database,
+        store=NewsStore(),
+        vectors=resources.query_vectors,
+        wake_up=resources.wake_up,
+        clock=utc_now,
+    )
 
 
 def _decision_servicer(resources: Resources) -> DecisionServicer:
@@ -343,6 +370,8 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
     alerts = await stack.enter_async_context(
         running_alerts(database=database, url=settings.database_url.get_secret_value(), decider=decisions)
     )
+    embedder = embedder_of(settings, timeout_seconds=settings.embeddings_query_seconds)
+    stack.push_async_callback(embedder.close)
     return Resources(
         database=database,
         admin_database=admin_database,
@@ -351,6 +380,7 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
         alerts=alerts,
         credential_keys=CredentialKeys.of(settings.credential_keys_text),
         redis=redis,
+        query_vectors=query_vectors(embedder),
     )
 
 

@@ -41,7 +41,7 @@ COMMENT ON FUNCTION leo_symbol_days_until IS
 ALTER TABLE news_feed
     DROP CONSTRAINT news_feed_pkey,
     ALTER COLUMN tenant_id DROP NOT NULL,
-    ADD CONSTRAINT news_feed_news UNIQUE NULLS NOT DISTINCT (tenant_id, news_id),
+    ADD CONSTRAINT news_feed_news UNIQUE NULLS NOT DISTINCT (news_id, tenant_id),
     ADD COLUMN embedding_model text,
     ADD COLUMN symbol_days text[] GENERATED ALWAYS AS (leo_symbol_days(related_symbols, published_at)) STORED,
     DROP COLUMN search_document,
@@ -62,6 +62,7 @@ DROP INDEX news_feed_content;
 CREATE UNIQUE INDEX news_feed_content ON news_feed (content_sha256, tenant_id) NULLS NOT DISTINCT;
 CREATE INDEX news_feed_search ON news_feed USING gin (search_document);
 CREATE INDEX news_feed_symbol_days ON news_feed USING gin (symbol_days);
+CREATE INDEX news_feed_tenant ON news_feed (tenant_id, published_at);
 
 CREATE POLICY global_read ON news_feed FOR SELECT
     USING (
@@ -238,6 +239,7 @@ COMMENT ON TABLE embedding_job IS 'Queue of texts to embed: one job for each thi
 COMMENT ON COLUMN embedding_job.status IS 'pending, completed, failed or cancelled';
 COMMENT ON COLUMN embedding_job.attempts IS 'Claims so far';
 
+DROP INDEX news_feed_tenant;
 DROP INDEX news_feed_symbol_days;
 DROP INDEX news_feed_content;
 ALTER TABLE news_feed

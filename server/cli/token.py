@@ -28,6 +28,10 @@ TENANT_SCOPES = (
     "alerts.read",
     "alerts.write",
     "ticks.write",
+    "news.read",
+    "news.write",
+    "embeddings.read",
+    "embeddings.write",
 )
 
 _TENANT = typer.Option(

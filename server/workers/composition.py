@@ -33,6 +33,8 @@ from server.dispatch.plan_runner import Decider, PlanRunner
 from server.dispatch.plan_store import PlanStore
 from server.dispatch.receipt_jobs import ReceiptJobs
 from server.dispatch.receipts import ReceiptStore
+from server.embeddings.assembly import embedder_of, embedding_jobs
+from server.embeddings.jobs import EmbeddingJobs
 from server.experiments.jobs import ExperimentJobs
 from server.experiments.store import CounterStore
 from server.http.listener import monitoring
@@ -61,6 +63,7 @@ class Worker:
     experiments: ExperimentJobs
     receipts: ReceiptJobs
     reports: ReportJobs
+    embeddings: EmbeddingJobs
 
 
 @asynccontextmanager
@@ -103,6 +106,8 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
         deliveries = Deliveries(
             settings=_delivery_settings(settings), database=database, directory=directory, gate=gate
         )
+        embedder = embedder_of(settings, timeout_seconds=settings.embeddings_seconds)
+        stack.push_async_callback(embedder.close)
         yield Worker(
             dispatch=_dispatch_jobs(settings, database, deliveries, decisions),
             alerts=AlertJobs(
@@ -123,6 +128,7 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             reports=ReportJobs(
                 database=database, store=ReportStore(), counters=MetricsCounters(redis), clock=utc_now
             ),
+            embeddings=embedding_jobs(settings, database=database, embedder=embedder, worker=_worker_name()),
         )
 
 

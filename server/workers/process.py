@@ -60,6 +60,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.MATCH_RECEIPTS: worker.receipts.match_again,
         TaskName.COUNT_DELIVERIES: worker.reports.count,
         TaskName.RECONCILE_COUNTS: worker.reports.reconcile,
+        TaskName.EMBED: worker.embeddings.run,
     }
     for name, body in bodies.items():
         app.task(name=name.value)(_on_loop(name, loop, body))

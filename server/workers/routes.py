@@ -30,6 +30,7 @@ class TaskName(StrEnum):
     MATCH_RECEIPTS = "leo.match_receipts"
     COUNT_DELIVERIES = "leo.count_deliveries"
     RECONCILE_COUNTS = "leo.reconcile_counts"
+    EMBED = "leo.embed"
 
 
 PLANS: Final = "dispatch"
@@ -41,6 +42,9 @@ ALERTS: Final = "alerts"
 RECEIPTS: Final = "receipts"
 """The work queue of receipts that belong to no delivery yet; every other one holds deliveries."""
 
+EMBEDDINGS: Final = "embeddings"
+"""What is to be embedded: a queue of its own, outside the list of tasks."""
+
 _URGENT: Final = frozenset({"push", "web_push", "pushalert", "telegram"})
 
 
@@ -48,6 +52,8 @@ def celery_queue_of(work_queue: str) -> CeleryQueue:
     """Where a wake-up for this work queue goes."""
     if work_queue == RECEIPTS:
         return CeleryQueue.MAINTENANCE
+    if work_queue == EMBEDDINGS:
+        return CeleryQueue.AI
     return CeleryQueue.PRIORITY_HIGH if work_queue in _URGENT else CeleryQueue.DEFAULT
 
 
@@ -59,4 +65,6 @@ def wake_up_of(work_queue: str) -> tuple[TaskName, tuple[str, ...]]:
         return TaskName.DECIDE_FIRINGS, ()
     if work_queue == RECEIPTS:
         return TaskName.MATCH_RECEIPTS, ()
+    if work_queue == EMBEDDINGS:
+        return TaskName.EMBED, ()
     return TaskName.DELIVER, (work_queue,)

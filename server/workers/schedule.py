@@ -15,6 +15,8 @@ from server.workers.routes import CeleryQueue, TaskName
 
 _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.SWEEP: timedelta(seconds=1),
+    # Profiles queue their jobs without a word, and wake-ups for news may be lost.
+    TaskName.EMBED: timedelta(seconds=2),
     TaskName.APPEND_SNAPSHOTS: timedelta(seconds=10),
     TaskName.COUNT_EXPERIMENTS: timedelta(minutes=1),
     TaskName.COUNT_DELIVERIES: COUNT_EVERY,
@@ -23,7 +25,7 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     # What is due is decided for each token: twelve hours after the last time, or before it ends.
     TaskName.RENEW_TOKENS: timedelta(minutes=1),
 }
-_ELSEWHERE: Final = {TaskName.RENEW_TOKENS: CeleryQueue.SYNC}
+_ELSEWHERE: Final = {TaskName.RENEW_TOKENS: CeleryQueue.SYNC, TaskName.EMBED: CeleryQueue.AI}
 _LONGEST_SLEEP_SECONDS: Final = 1
 _PAUSE_SECONDS: Final = 1.0
 

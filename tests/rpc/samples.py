@@ -17,6 +17,8 @@ from leo.activation.v1 import catalog_service_pb2 as catalog
 from leo.activation.v1 import contact_policy_pb2 as policy
 from leo.activation.v1 import decision_service_pb2 as decision
 from leo.activation.v1 import dispatch_service_pb2 as dispatch
+from leo.activation.v1 import embedding_service_pb2 as embedding
+from leo.activation.v1 import news_service_pb2 as news
 from leo.activation.v1 import profile_service_pb2 as profile
 from leo.activation.v1 import report_service_pb2 as report
 from leo.activation.v1 import snapshot_service_pb2 as snapshot
@@ -343,11 +345,48 @@ _REPORTS: Final[Mapping[str, Sample]] = {
     )
 }
 
+_NEWS: Final[Mapping[str, Sample]] = {
+    "IngestNews": lambda _: news.IngestNewsRequest(
+        items=[
+            news.NewsItem(
+                title=f"{MARK} headline",
+                content="SAMPLE rises",
+                source_name="Sample Wire",
+                source_url="https://news.example.com/sample",
+                language="en",
+                published_at=Timestamp(seconds=1_700_000_000),
+                sentiment_score=0.8,
+                tagged_symbols=["SAMPLE"],
+                metadata=b"{}",
+            )
+        ]
+    ),
+    "SearchNews": lambda _: news.SearchNewsRequest(
+        query="headline",
+        symbols=["SAMPLE"],
+        published_from=Timestamp(seconds=1_600_000_000),
+        published_until=Timestamp(seconds=1_800_000_000),
+        minimum_sentiment=0.1,
+        maximum_sentiment=0.9,
+        limit=5,
+    ),
+}
+
+_EMBEDDINGS: Final[Mapping[str, Sample]] = {
+    "GetEmbeddingQueue": lambda _: embedding.GetEmbeddingQueueRequest(),
+    "ListFailedEmbeddings": lambda _: embedding.ListFailedEmbeddingsRequest(),
+    "RequeueEmbeddings": lambda _: embedding.RequeueEmbeddingsRequest(
+        kind=embedding.EMBEDDING_KIND_PROFILE, entity_ids=[f"{MARK}-dead"]
+    ),
+}
+
 SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
     "leo.activation.v1.AlertService": _ALERTS,
     "leo.activation.v1.CatalogService": _CATALOG,
     "leo.activation.v1.DecisionService": _DECISIONS,
     "leo.activation.v1.DispatchService": _DISPATCH,
+    "leo.activation.v1.EmbeddingService": _EMBEDDINGS,
+    "leo.activation.v1.NewsService": _NEWS,
     "leo.activation.v1.ProfileService": _PROFILES,
     "leo.activation.v1.ReportService": _REPORTS,
     "leo.activation.v1.SnapshotService": _SNAPSHOTS,
@@ -365,6 +404,7 @@ BUILDS_ON: Final[Mapping[str, Sequence[str]]] = {
         "leo.activation.v1.CatalogService",
         "leo.activation.v1.ProfileService",
     ],
+    "leo.activation.v1.NewsService": ["leo.activation.v1.CatalogService"],
     "leo.activation.v1.SnapshotService": ["leo.activation.v1.ProfileService"],
     "leo.activation.v1.TraceService": ["leo.activation.v1.ProfileService"],
 }
@@ -387,8 +427,25 @@ async def _plant_delivery(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
     }
 
 
+async def _plant_dead_job(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
+    """A text that could not be embedded."""
+    async with app.transaction():
+        await app.execute(
+            "select set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_id.int))
+        )
+        await app.execute(
+            "insert into embedding_job (tenant_id, entity_type, entity_id, status, attempts, last_error)"
+            " values ($1, 'profile', $2, 'failed', 1, 'HTTP_400')"
+            " on conflict (tenant_id, entity_type, entity_id) do update set status = 'failed'",
+            UUID(int=tenant_id.int),
+            f"{MARK}-dead",
+        )
+    return {}
+
+
 PLANTED: Final[Mapping[str, Callable[[asyncpg.Connection, UUID], Awaitable[Answers]]]] = {
     "leo.activation.v1.DispatchService": _plant_delivery,
+    "leo.activation.v1.EmbeddingService": _plant_dead_job,
     "leo.activation.v1.ReportService": _plant_delivery,
     "leo.activation.v1.TraceService": _plant_delivery,
 }

@@ -1,0 +1,1 @@
+"""Market news: taken in, linked with instruments, and found again."""

@@ -31,8 +31,8 @@ from leo_client.services import DESCRIPTORS
 from locust import User, constant, constant_throughput, events, task
 
 from loadtest.bench.events import EventStream
-from loadtest.bench.tick_feed import TickFeed
-from loadtest.load.shape import BATCH, FEED, SNAPSHOT_SECONDS, TICKS_OF_A_BATCH, Shape
+from loadtest.bench.tick_feed import Progress, TickFeed
+from loadtest.load.shape import BATCH, SNAPSHOT_SECONDS, SYMBOLS, TICKS_OF_A_BATCH, Shape
 
 # Once, before any channel: gRPC then waits with gevent instead of blocking all users.
 grpc_gevent.init_gevent()
@@ -143,7 +143,7 @@ class Feeder(Caller):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._feed = TickFeed(FEED)
+        self._feed = TickFeed(symbols=SYMBOLS, progress=Progress.beginning())
 
     @task
     def evaluate(self) -> None:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from loadtest.bench.benchmark import SHORT, Figure, Sizes, figure_of
 from loadtest.bench.stage import Stage, open_stage
-from loadtest.bench.suite import BENCHMARKS
+from loadtest.bench.suite import BENCHMARKS, GROUPS
 
 _ROUNDS = 5
 
@@ -31,8 +31,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sizes = _sizes(arguments)
     with open_stage() as stage:
-        figures = asyncio.run(_run(stage, arguments.names or _usual(), sizes, arguments.rounds))
-    Console(width=max(110, Console().width)).print(_table(figures))
+        figures = asyncio.run(_run(stage, _named(arguments.names) or _usual(), sizes, arguments.rounds))
+    console = Console(width=max(110, Console().width))
+    console.print(_table(figures))
+    for figure in figures:
+        console.print(_rest(figure), highlight=False)
     print(
         "Reconciled: every run that writes stored exactly what was acknowledged."
         f" Load average {os.getloadavg()[0]:.1f}."
@@ -42,18 +45,29 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join([*BENCHMARKS, *GROUPS])}"
+    )
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="interleaved rounds; figures are medians")
     parser.add_argument(
         "--short", action="store_true", help="tiny sizes: shows that it works, measures nothing"
     )
-    parser.add_argument("--seconds", type=float, help="how long twice the capacity is offered; else a minute")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="how long twice the capacity is offered, or ticks are streamed; else a minute",
+    )
     parser.add_argument("--decisions", type=int, help="over which memory has to stay flat; else a million")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in BENCHMARKS]
+    unknown = [name for name in arguments.names if name not in {*BENCHMARKS, *GROUPS}]
     if unknown or arguments.rounds < 1:
         parser.error(f"no such benchmark: {', '.join(unknown)}" if unknown else "--rounds is 1 or more")
     return arguments
+
+
+def _named(given: Sequence[str]) -> list[str]:
+    """The benchmarks of these names and groups, each once."""
+    return list(dict.fromkeys(name for word in given for name in GROUPS.get(word, (word,))))
 
 
 def _usual() -> list[str]:
@@ -63,7 +77,7 @@ def _usual() -> list[str]:
 def _sizes(arguments: argparse.Namespace) -> Sizes:
     sizes = SHORT if arguments.short else Sizes()
     if arguments.seconds is not None:
-        sizes = replace(sizes, overload_seconds=arguments.seconds)
+        sizes = replace(sizes, overload_seconds=arguments.seconds, alert_seconds=arguments.seconds)
     if arguments.decisions is not None:
         sizes = replace(sizes, memory_decisions=arguments.decisions)
     return sizes
@@ -88,6 +102,14 @@ def _table(figures: Sequence[Figure]) -> Table:
         cells = ("value", "unit", "baseline", "ratio", "p50_ms", "p99_ms", "rounds")
         table.add_row(figure.name, *(_cell(shown.get(cell)) for cell in cells))
     return table
+
+
+def _rest(figure: Figure) -> str:
+    """What the table has no room for."""
+    in_table = {"p50_ms", "p99_ms", "rows"}
+    rest = (f"{name} {round(value, 2):,}" for name, value in figure.extra.items() if name not in in_table)
+    held_against = f"\n    baseline: {figure.baseline_name}" if figure.baseline_name else ""
+    return f"{figure.name}: {', '.join(rest)}{held_against}"
 
 
 def _cell(value: float | str | None) -> str:

@@ -23,6 +23,8 @@ class Sizes:
         share: part of the nominal size of snapshots, rules, worlds and calls; 1 but for the short form.
         overload_seconds: how long twice the capacity is offered.
         memory_decisions: decisions over which memory has to stay flat.
+        population: profiles of the benchmark of profiles.
+        alert_seconds: how long ticks are streamed; half of it they come by the clock.
     """
 
     seconds: float = 5.0
@@ -33,6 +35,8 @@ class Sizes:
     share: float = 1.0
     overload_seconds: float = 60.0
     memory_decisions: int = 1_000_000
+    population: int = 1_000_000
+    alert_seconds: float = 60.0
 
 
 SHORT = Sizes(
@@ -44,6 +48,7 @@ SHORT = Sizes(
     share=0.001,
     overload_seconds=1.0,
     memory_decisions=6_000,
+    alert_seconds=1.0,
 )
 
 
@@ -69,6 +74,7 @@ class Benchmark:
             acknowledged ends the suite; a sample that was held against rows has their number as `rows`.
         baseline_name: what the baseline is, in words; empty without one.
         asked_for: runs only where it is named, since it takes hours or many gigabytes.
+        detailed: whether all figures beside the value get a table of their own.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Benchmark:
     rounds: Callable[[Stage, Sizes, int], Awaitable[Sequence[Pair]]]
     baseline_name: str = ""
     asked_for: bool = False
+    detailed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

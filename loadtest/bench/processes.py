@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import psutil
 
@@ -35,6 +36,13 @@ def memory_of(pid: int) -> float:
     """What a process and its children hold in memory now, in MB."""
     root = psutil.Process(pid)
     return sum(process.memory_info().rss for process in (root, *root.children(recursive=True))) / 1_000_000
+
+
+def peak_memory_of(pid: int) -> float:
+    """The most that a process itself has held in memory so far, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (peak,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024 / 1_000_000
 
 
 def _own(process: psutil.Process) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loadtest.bench import (
+    alerts,
     decisions,
     deliveries,
     dispatch,
@@ -24,6 +25,7 @@ _MODULES = (
     deliveries,
     dispatch,
     receipts,
+    alerts,
     ticks,
     overload,
     growth,
@@ -34,3 +36,8 @@ _MODULES = (
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark for module in _MODULES for benchmark in module.BENCHMARKS
 }
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "alerts": tuple(benchmark.name for module in (alerts, ticks) for benchmark in module.BENCHMARKS),
+}
+"""Names that stand for several."""

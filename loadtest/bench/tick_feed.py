@@ -1,4 +1,4 @@
-"""Ticks of many symbols, of which one in a thousand crosses the price of exactly one rule.
+"""Ticks of many symbols, some of which cross the price of exactly one rule.
 
 Rule r is on symbol `r mod symbols`, ABOVE 100 + its level; prices idle around 100. The n-th crossing takes the
 n-th rule: the price jumps just above it, and is back at the symbol's next tick.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 from time import time
 
-from leo.activation.v1.alert_service_pb2 import TickBatch
+from leo.activation.v1.alert_service_pb2 import StreamTicksRequest, TickBatch
 
 NANOS = 1_000_000_000
 IDLE_PRICE = 100
@@ -19,34 +20,24 @@ FEED = "bench"
 _HOUR_US = 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class FeedShape:
-    """How much comes.
+@dataclass(slots=True)
+class Progress:
+    """How far a feed has come; whoever goes on with it begins there.
 
     Args:
-        rules: active at the start.
-        messages: of the stream, each of `ticks`.
-        crossings: in each message; the single calls have one each.
-        calls: single AlertEvaluate calls, each of `call_ticks`, whose latency is measured.
+        sequence: of the last tick.
+        crossed: how many rules it has made fire.
+        observed_at_us: time of the next tick.
     """
 
-    rules: int
-    symbols: int
-    messages: int
-    ticks: int
-    crossings: int
-    calls: int
-    call_ticks: int
+    sequence: int
+    crossed: int
+    observed_at_us: int
 
-    @property
-    def streamed_ticks(self) -> int:
-        """Ticks of the whole stream."""
-        return self.messages * self.ticks
-
-    @property
-    def fired(self) -> int:
-        """Rules that fire in all."""
-        return self.messages * self.crossings + self.calls
+    @classmethod
+    def beginning(cls) -> Progress:
+        """Nothing was sent; the first tick is an hour old."""
+        return cls(0, 0, int(time() * 1e6) - _HOUR_US)
 
 
 def symbol(number: int) -> str:
@@ -55,57 +46,68 @@ def symbol(number: int) -> str:
 
 
 class TickFeed:
-    """Makes batches in the order in which they are to be sent."""
+    """Makes batches in the order in which they are to be sent.
 
-    def __init__(self, shape: FeedShape) -> None:
-        self._shape = shape
-        self._random = random.Random(7)
-        self._observed_at_us = int(time() * 1e6) - _HOUR_US
-        self._sequence = 0
-        self._crossed = 0
+    Args:
+        symbols: how many there are.
+        progress: where it goes on; it is moved along.
+    """
+
+    def __init__(self, *, symbols: int, progress: Progress) -> None:
+        self._symbols = symbols
+        self._progress = progress
+        self._random = random.Random(progress.sequence)
+        self._idle_prices = [IDLE_PRICE * NANOS - self._random.randrange(NANOS) for _ in range(1 << 16)]
 
     def first(self) -> TickBatch:
         """One idle tick of every symbol."""
-        return self._batch([(number, IDLE_PRICE * NANOS) for number in range(self._shape.symbols)])
+        return self._batch(list(range(self._symbols)), [IDLE_PRICE * NANOS] * self._symbols)
 
-    def streamed(self) -> list[TickBatch]:
-        """The messages of the stream."""
-        shape = self._shape
-        return [self.mixed(shape.ticks, shape.crossings) for _ in range(shape.messages)]
+    def messages(self, count: int, *, ticks: int, crossing_share: float) -> list[bytes]:
+        """Messages of a stream, ready to be sent: making them while it runs would take the server's time.
 
-    def single(self) -> list[TickBatch]:
-        """The batches of the single calls."""
-        return [self.mixed(self._shape.call_ticks, 1) for _ in range(self._shape.calls)]
+        Args:
+            crossing_share: part of the ticks that cross, spread evenly over the messages.
+        """
+        due = accumulate(repeat(ticks * crossing_share, count))
+        return [
+            StreamTicksRequest(batch=self.mixed(ticks, crossings)).SerializeToString()
+            for crossings in _steps(due)
+        ]
 
     def mixed(self, ticks: int, crossings: int) -> TickBatch:
         """The next batch: so many ticks, of which so many cross."""
-        idle = [
-            (self._random.randrange(self._shape.symbols), IDLE_PRICE * NANOS - self._random.randrange(NANOS))
-            for _ in range(ticks - crossings)
-        ]
-        places = sorted(self._random.sample(range(ticks), crossings))
-        for place, crossing in zip(places, self._crossings(crossings), strict=True):
-            idle.insert(place, crossing)
-        return self._batch(idle)
+        idle = ticks - crossings
+        numbers = self._random.choices(range(self._symbols), k=idle)
+        prices = self._random.choices(self._idle_prices, k=idle)
+        for place in sorted(self._random.sample(range(ticks), crossings)):
+            level, number = divmod(self._progress.crossed, self._symbols)
+            self._progress.crossed += 1
+            numbers.insert(place, number)
+            prices.insert(place, (IDLE_PRICE + level + 1) * NANOS + NANOS // 2)
+        return self._batch(numbers, prices)
 
-    def _crossings(self, count: int) -> Iterator[tuple[int, int]]:
-        for _ in range(count):
-            level, number = divmod(self._crossed, self._shape.symbols)
-            self._crossed += 1
-            yield number, (IDLE_PRICE + level + 1) * NANOS + NANOS // 2
-
-    def _batch(self, ticks: list[tuple[int, int]]) -> TickBatch:
-        numbers = sorted({number for number, _ in ticks})
-        place = {number: index for index, number in enumerate(numbers)}
-        count = len(ticks)
+    def _batch(self, numbers: list[int], prices: list[int]) -> TickBatch:
+        progress, count = self._progress, len(numbers)
+        here = dict.fromkeys(numbers)
+        place = {number: index for index, number in enumerate(here)}
         batch = TickBatch(
-            symbols=[symbol(number) for number in numbers],
-            symbol_indices=[place[number] for number, _ in ticks],
-            price_nanos=[price for _, price in ticks],
-            observed_at_us=range(self._observed_at_us, self._observed_at_us + count),
+            symbols=map(symbol, here),
+            symbol_indices=[place[number] for number in numbers],
+            price_nanos=prices,
+            observed_at_us=range(progress.observed_at_us, progress.observed_at_us + count),
             feed=FEED,
-            sequences=range(self._sequence + 1, self._sequence + count + 1),
+            sequences=range(progress.sequence + 1, progress.sequence + count + 1),
         )
-        self._observed_at_us += count
-        self._sequence += count
+        progress.observed_at_us += count
+        progress.sequence += count
         return batch
+
+
+def _steps(sums: Iterator[float]) -> Iterator[int]:
+    """Whole numbers whose sum keeps up with these; a rest that rounding left does not count."""
+    before = 0
+    for due in sums:
+        now = int(due + 1e-9)
+        yield now - before
+        before = now

@@ -21,11 +21,11 @@ from leo.activation.v1.alert_service_pb2_grpc import AlertServiceStub
 
 from loadtest.bench.driving import Recorded, recorded_in
 from loadtest.bench.tick_client import until_ready
-from loadtest.bench.tick_feed import TickFeed
-from loadtest.bench.ticks import put_rules
+from loadtest.bench.tick_feed import Progress, TickFeed
+from loadtest.bench.tick_world import put_rules
 from loadtest.bench.world import World, fill
 from loadtest.load.observation import observed
-from loadtest.load.shape import FEED, Shape
+from loadtest.load.shape import RULES, SYMBOLS, Shape
 from loadtest.load.stack import RunningStack, running_stack
 from server.embedded.state import checkout_directory
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 async def _run(stack: RunningStack, arguments: argparse.Namespace, summary: Path) -> dict[str, float]:
     await fill(stack.database, World(1, arguments.profiles))
-    await put_rules(stack.database, FEED)
+    await put_rules(stack.database, rules=RULES, symbols=SYMBOLS)
     await _until_prices_are_taken(stack)
     async with observed(stack) as observation:
         await _locust(stack, arguments, summary)
@@ -76,7 +76,7 @@ async def _run(stack: RunningStack, arguments: argparse.Namespace, summary: Path
 
 async def _until_prices_are_taken(stack: RunningStack) -> None:
     """A server takes its shards after it has begun to serve; until then it would refuse ticks."""
-    batch = TickFeed(FEED).first()
+    batch = TickFeed(symbols=SYMBOLS, progress=Progress.beginning()).first()
     batch.ClearField("feed")
     batch.ClearField("sequences")
     metadata = (("authorization", f"Bearer {stack.token}"),)

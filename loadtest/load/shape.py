@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from loadtest.bench.tick_feed import FeedShape
-
 BATCH = 20
 """Events of one DecideBatch."""
 SNAPSHOT_SECONDS = 5
 """Between two snapshots."""
 TICKS_OF_A_BATCH = 100
 """Ticks of one AlertEvaluate; one batch comes every second, and one of its ticks crosses a rule's price."""
-FEED = FeedShape(rules=10_000, symbols=100, messages=0, ticks=0, crossings=0, calls=0, call_ticks=0)
-"""The rules and symbols that ticks meet."""
+RULES = 10_000
+"""The rules that ticks meet."""
+SYMBOLS = 100
+"""What the rules are on."""
 _ONE_BY_ONE_SHARE = 0.6
 _CALLS_OF_A_USER = 5.0
 _FREEZERS = 1

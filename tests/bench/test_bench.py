@@ -13,6 +13,7 @@ import pytest
 
 from loadtest.bench.stage import environment
 from loadtest.bench.suite import BENCHMARKS
+from loadtest.bench.suite import GROUPS as GROUPS_OF_NAMES
 from server.embedded.state import checkout_directory
 
 # Each starts servers of its own; together they show every kind of load once.
@@ -21,7 +22,7 @@ GROUPS = {
     "open": ["decide_open_500"],
     "stream": ["decide_stream"],
     "tenants": ["decide_stream_1000_tenants"],
-    "ticks": ["ticks_1000_rules", "ticks_1000000_rules"],
+    "ticks": ["alerts_1000000_rules", "ticks_1000000_rules"],
     "alone": ["evaluate_100"],
     "growth": ["decide_memory", "decide_profiles_1000000", "reservation_rewarm_100000"],
     "overload": ["overload_unary"],
@@ -32,9 +33,10 @@ GROUPS = {
 WITH_BASELINE = {
     *("decide_unary_c64", "decide_stream", "decide_stream_1000_tenants", "snapshot_10000", "overload_unary"),
     *("decide_profiles_1000000", "reservation_rewarm_100000", "dispatch"),
+    *("alerts_1000000_rules", "ticks_1000000_rules"),
 }
 WITH_LATENCY = {
-    *("decide_unary_c64", "decide_open_500", "delivery_insert", "ticks_1000000_rules", "evaluate_100"),
+    *("decide_unary_c64", "decide_open_500", "delivery_insert", "alerts_1000000_rules", "evaluate_100"),
     *("overload_unary", "receipts", "dispatch_latency_500"),
 }
 WITHOUT_ROWS = {"echo_c64", "evaluate_100"}
@@ -74,10 +76,20 @@ def test_benchmark_runs_and_reconciles(names: Sequence[str]) -> None:
 
 def test_every_promised_benchmark_exists() -> None:
     assert {name for names in GROUPS.values() for name in names} <= BENCHMARKS.keys()
-    others = {"decide_unary_c1", "decide_unary_c16", "ticks_100000_rules", "decide_profiles_10000"}
+    others = {
+        "decide_unary_c1",
+        "decide_unary_c16",
+        "ticks_1000_rules",
+        "ticks_100000_rules",
+        "decide_profiles_10000",
+    }
     others |= {"decide_stream_2_workers", "overload_batch", "receipts_batched"}
     assert others | {"reservation_rewarm_1000000", "decide_profiles_10000000"} <= BENCHMARKS.keys()
     assert BENCHMARKS["decide_profiles_10000000"].asked_for
+    assert GROUPS_OF_NAMES["alerts"] == (
+        "alerts_1000000_rules",
+        *(f"ticks_{rules}_rules" for rules in (1_000, 100_000, 1_000_000)),
+    )
 
 
 def test_unknown_benchmark_is_refused_with_the_names_that_exist() -> None:

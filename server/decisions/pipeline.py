@@ -12,7 +12,6 @@ will be: a try that comes too late decides again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +27,7 @@ from server.decisions.reservation.holding import Holding, PendingSendExpired, Ve
 from server.decisions.reservation.sets import EpochEnded, ReservationRequest, new_hold
 from server.decisions.store import DecisionStore, EpochChanged, Fetch, TenantRows
 from server.errors import LeoError, Unavailable
+from server.platform.background import TaskSet
 from server.platform.clock import utc_now
 from server.platform.logging import get_logger
 from server.platform.postgres import CommitOutcomeUnknown, Database
@@ -65,7 +65,7 @@ class DecisionPipeline:
         self._planner = planner
         self._holding = holding
         self._epochs = epochs
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling = TaskSet("reservation-settling")
 
     async def run(self, batch: Batch) -> Answers:
         """Decide and record; an answer is given only for what is committed.
@@ -109,7 +109,7 @@ class DecisionPipeline:
 
     async def close(self) -> None:
         """Wait for confirmations that are under way."""
-        await asyncio.gather(*self._settling, return_exceptions=True)
+        await self._settling.finish()
 
     async def _clear(self, obstacle: Exception, attempt: _Try, *, unanswered: bool) -> None:
         """Remove what stopped a try.
@@ -170,9 +170,7 @@ class DecisionPipeline:
         if not attempt.requests:
             return
         holds = [(request, _scopes_sent(request, answers)) for request in attempt.requests]
-        task = asyncio.create_task(self._settle_quietly(attempt, holds))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        self._settling.start(self._settle_quietly(attempt, holds))
 
     async def _settle_quietly(
         self, attempt: _Try, holds: Sequence[tuple[ReservationRequest, str | None]]

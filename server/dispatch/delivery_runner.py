@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import inf
-from typing import Any, Final
+from math import ceil, inf
+from typing import Final
 from uuid import UUID, uuid4
 
 from server.dispatch.admission import Admission, Prepared
@@ -20,11 +20,13 @@ from server.dispatch.readiness import Readiness
 from server.dispatch.recorder import StepRecorder
 from server.dispatch.sending import Sender
 from server.errors import LeoError
+from server.platform.background import TaskSet
 from server.platform.clock import utc_now
 from server.platform.logging import get_logger
 from server.platform.postgres import CommitOutcomeUnknown, Database
 
 _LARGEST_CLAIM: Final = 500
+_CLAIMS_AT_ONCE: Final = 4
 _UNSERVED_SLOTS: Final = 256
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
@@ -50,7 +52,8 @@ class DeliveryLimits:
 
 
 class DeliveryRunner:
-    """The deliveries of one queue in this process. No more are claimed than have a slot.
+    """The deliveries of one queue in this process. No more are claimed than have a slot, and none while there are as
+    many answers as slots that are not recorded.
 
     Args:
         queue: the work queue: the name of the first channel of its deliveries.
@@ -85,6 +88,7 @@ class DeliveryRunner:
         self._limits = limits
         self._worker = worker
         self._held = 0
+        self._unrecorded = 0
         # When the first and the last of those come again that were held back for less than a sweep.
         self._again_at, self._again_until = inf, 0.0
         self._wanted = False
@@ -92,7 +96,7 @@ class DeliveryRunner:
         self._draining = False
         self._since = BEGINNING
         self._changed = asyncio.Event()
-        self._work: set[asyncio.Task[None]] = set()
+        self._work = TaskSet("delivery", on_end=self._changed.set)
 
     async def drain(self) -> None:
         """Send until nothing is due any more, and all that was begun is recorded.
@@ -123,9 +127,11 @@ class DeliveryRunner:
         return self._admission.slots(self._adapters) if self._adapters else _UNSERVED_SLOTS
 
     def _may_claim(self) -> bool:
+        if not self._wanted or self._stopping:
+            return False
         # A few free slots are not worth a claim of their own: they come back in groups.
         slots = self._slots
-        return self._wanted and not self._stopping and (slots - self._held) * 4 >= slots
+        return (slots - self._held) * _CLAIMS_AT_ONCE >= slots and self._unrecorded < slots
 
     def _soon(self) -> bool:
         """Whether something that was held back comes again before the next sweep."""
@@ -150,7 +156,8 @@ class DeliveryRunner:
             get_logger().warning("channel_not_ready", channel=self._queue)
             return
         owner = f"{self._worker}:{uuid4().hex}"
-        limit = min(self._slots - self._held, _LARGEST_CLAIM)
+        # Claims of a part of the slots overlap: one is sent while another is loaded and a third recorded.
+        limit = min(self._slots - self._held, ceil(self._slots / _CLAIMS_AT_ONCE), _LARGEST_CLAIM)
         try:
             claims = await self._lease(owner, limit)
         except LeoError as error:
@@ -161,7 +168,9 @@ class DeliveryRunner:
         self._since = min(claim.due_at for claim in claims) if len(claims) == limit else BEGINNING
         deadline = asyncio.get_running_loop().time() + self._limits.lease_seconds
         for tenant_id, task_ids in _by_tenant(claims).items():
-            self._begin(self._deliver(tenant_id, task_ids, owner, deadline), len(task_ids))
+            # It gives its slots back as its deliveries are answered.
+            self._held += len(task_ids)
+            self._work.start(self._deliver(tenant_id, task_ids, owner, deadline))
 
     async def _ready(self) -> bool:
         """Whether any adapter is; a queue that none serves is emptied all the same."""
@@ -181,22 +190,10 @@ class DeliveryRunner:
                 since=self._since,
             )
 
-    def _begin(self, work: Coroutine[Any, Any, None], slots: int) -> None:
-        """Run work that holds so many slots; it gives them back as its deliveries are recorded."""
-        self._held += slots
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._work.discard(task)
-        self._changed.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            get_logger().error("delivery_failed", queue=self._queue, exc_info=error)
-
     def _release(self, slots: int = 1) -> None:
         self._held -= slots
-        self._changed.set()
+        if self._may_claim():
+            self._changed.set()
 
     async def _deliver(self, tenant_id: UUID, task_ids: Sequence[str], owner: str, deadline: float) -> None:
         held = len(task_ids)
@@ -226,17 +223,28 @@ class DeliveryRunner:
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _finish(self, tenant_id: UUID, prepared: Prepared, owner: str, deadline: float) -> None:
-        """Send, unless there is nothing to send, and record; then the slot is free."""
-        begun = asyncio.get_running_loop().time()
+        """Send, unless there is nothing to send; then the slot is free. Record what became of it."""
+        step = await self._sent(tenant_id, prepared, deadline)
+        self._unrecorded += 1
+        try:
+            await self._recorder.record(tenant_id, step, owner)
+        finally:
+            self._unrecorded -= 1
+        self._note_due(step)
+        if self._may_claim():
+            self._changed.set()
+
+    async def _sent(self, tenant_id: UUID, prepared: Prepared, deadline: float) -> Step:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         taken: float | None = None
         try:
             step = await self._sender.send(tenant_id, prepared, max(0.0, self._left(deadline)))
-            taken = asyncio.get_running_loop().time() - begun
-            await self._recorder.record(tenant_id, step, owner)
-            self._note_due(step)
+            taken = loop.time() - begun
         finally:
             self._admission.give_back(tenant_id, prepared, taken)
             self._release()
+        return step
 
     def _note_due(self, step: Step) -> None:
         """On its next channel a delivery is due at once, and others come again before the next sweep."""
@@ -248,6 +256,7 @@ class DeliveryRunner:
         elif wait < _SWEEP_SECONDS:
             moment = asyncio.get_running_loop().time() + max(wait, _SHORTEST_WAIT_SECONDS)
             self._again_at = min(self._again_at, moment)
+            self._changed.set()
             self._again_until = max(self._again_until, moment)
 
     def _left(self, deadline: float) -> float:

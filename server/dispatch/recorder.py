@@ -14,11 +14,14 @@ import asyncpg
 from server.dispatch.claims import Step
 from server.dispatch.delivery_store import DeliveryStore
 from server.errors import LeoError
+from server.platform.background import TaskSet
 from server.platform.logging import get_logger
 from server.platform.postgres import Database
 
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 0.5
+_MOST_LATE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class StepRecorder:
         self._database = database
         self._store = store
         self._waiting: dict[UUID, list[_Entry]] = defaultdict(list)
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: dict[UUID, asyncio.Task[None]] = {}
+        self._writing = TaskSet("recording")
 
     async def record(self, tenant_id: UUID, step: Step, owner: str) -> None:
         """Returns when the step is committed, together with those that were waiting; never raises for a
@@ -49,19 +53,24 @@ class StepRecorder:
         """
         done = asyncio.get_running_loop().create_future()
         self._waiting[tenant_id].append(_Entry(step, owner, done))
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
+        if tenant_id not in self._flushing:
+            self._flushing[tenant_id] = asyncio.create_task(self._flush(tenant_id))
         await done
 
-    async def _flush(self) -> None:
+    async def _flush(self, tenant_id: UUID) -> None:
+        """One group after another; one whose commit hangs does not hold up the next, as long as few do."""
+        late: set[asyncio.Task[None]] = set()
         try:
             # Whoever is ready in this turn of the loop joins the group.
             await asyncio.sleep(0)
-            while self._waiting:
-                groups, self._waiting = self._waiting, defaultdict(list)
-                await asyncio.gather(*(self._write(tenant, group) for tenant, group in groups.items()))
+            while tenant_id in self._waiting:
+                writing = self._writing.start(self._write(tenant_id, self._waiting.pop(tenant_id)))
+                await asyncio.wait({writing}, timeout=_PATIENCE_SECONDS)
+                late = {each for each in (*late, writing) if not each.done()}
+                if len(late) >= _MOST_LATE:
+                    await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._flushing = None
+            del self._flushing[tenant_id]
 
     async def _write(self, tenant_id: UUID, group: Sequence[_Entry]) -> None:
         try:

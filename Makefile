@@ -33,8 +33,10 @@ faults: faults-decisions faults-deliveries ## Both drills below, one after the o
 faults-decisions: $(INSTALLED) ## Kill servers, PostgreSQL, Redis and callers under load, KILLS=n of them
 	@exec $(BIN)/python -m loadtest.faults.decisions --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
-faults-deliveries: $(INSTALLED) ## Play the demo while server, worker, PostgreSQL and both Redis are killed
-	@exec $(BIN)/python -m loadtest.faults.deliveries $(if $(SEED),--seed $(SEED))
+# KILLS of the caller's own asks for the other drill of deliveries, in which workers are killed.
+faults-deliveries: $(INSTALLED) ## Play the demo while its processes are killed; KILLS=n kills workers under load
+	@exec $(BIN)/python -m $(if $(filter command environment,$(firstword $(origin KILLS))),loadtest.faults.workers \
+		--kills $(KILLS),loadtest.faults.deliveries) $(if $(SEED),--seed $(SEED))
 
 run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 	@exec $(BIN)/python -m server.cli.main run
@@ -52,8 +54,8 @@ smoke: $(INSTALLED) ## Play every benchmark and every drill once in its short fo
 fuzz: $(INSTALLED) ## Search for SECONDS for rules that closure and SQL judge differently; SEED=n repeats one round
 	@LEO_FUZZ_SECONDS=$(SECONDS) LEO_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/conditions/fuzz.py -q -s -p no:cacheprovider
 
-bench: $(INSTALLED) ## Measure against raw baselines; BENCH=name runs one, ROUNDS=n other than five times
-	@exec $(BIN)/python -m loadtest.bench $(BENCH) --rounds $(ROUNDS) $(if $(filter command environment,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
+bench: $(INSTALLED) ## Measure against raw baselines; BENCH=name runs one, ROUNDS=n other than five times, SCALE=10m profiles
+	@exec $(BIN)/python -m loadtest.bench $(BENCH) --rounds $(ROUNDS) $(if $(SCALE),--scale $(SCALE)) $(if $(filter command environment,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 load: $(INSTALLED) ## Load a running stack with locust: RATE events a minute for SECONDS seconds
 	@exec $(BIN)/python -m loadtest.load --rate $(RATE) --seconds $(SECONDS)

@@ -121,6 +121,11 @@ class Stage:
             await asyncio.to_thread(stop, process)
 
     @property
+    def worker_variables(self) -> dict[str, str]:
+        """The LEO_ variables of a worker; its database is the benchmark's own."""
+        return self._addresses.worker_environment()
+
+    @property
     def broker_url(self) -> str:
         """Where workers are woken."""
         return self._addresses.broker_url

@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import grpc
@@ -25,6 +26,7 @@ from loadtest.bench.tick_feed import Progress, TickFeed
 from loadtest.bench.tick_world import put_rules
 from loadtest.bench.world import World, fill
 from loadtest.load.observation import observed
+from loadtest.load.outcome import Outcome, outcome_of
 from loadtest.load.shape import RULES, SYMBOLS, Shape
 from loadtest.load.stack import RunningStack, running_stack
 from server.embedded.state import checkout_directory
@@ -34,9 +36,12 @@ _MOST_FAILURES = 0.01
 _STOP_SECONDS = 30
 _OUT = checkout_directory() / "loadtest" / "out"
 
+Figures = dict[str, Any]
+
 
 def main() -> None:
-    """Run, and exit with 1 where more than one request in a hundred failed or an acknowledged event is not recorded."""
+    """Run, and exit with 1 where more than one request in a hundred failed, an acknowledged event is not recorded, a
+    message did not go out, or somebody waited for a lock on the log of deliveries."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.load", description=__doc__.partition("\n")[0])
     parser.add_argument("--rate", type=float, default=5000, help="events a minute")
     parser.add_argument("--seconds", type=int, default=120, help="length of the run")
@@ -54,23 +59,27 @@ def main() -> None:
             if not summary.exists():
                 raise SystemExit("locust failed; see above")
             result = _result(json.loads(summary.read_text()), seen, arguments.seconds)
+    _print(result)
     print(f"the report is {arguments.out / 'load.html'}")
     print(json.dumps(result))
     sys.exit(0 if _is_good(result) else 1)
 
 
-async def _run(stack: RunningStack, arguments: argparse.Namespace, summary: Path) -> dict[str, float]:
+async def _run(stack: RunningStack, arguments: argparse.Namespace, summary: Path) -> Figures:
     await fill(stack.database, World(1, arguments.profiles))
     await put_rules(stack.database, rules=RULES, symbols=SYMBOLS)
     await _until_prices_are_taken(stack)
     async with observed(stack) as observation:
         await _locust(stack, arguments, summary)
-    recorded = await _recorded(stack)
+    recorded, outcome = await _recorded(stack)
     return {
         "recorded": recorded.tasks,
         "alerts_decided": recorded.alerts,
         "queued": recorded.queued,
+        "late": outcome.late,
+        "deliveries": outcome.deliveries,
         **observation.report(),
+        "partition_rows": outcome.partitions,
     }
 
 
@@ -85,8 +94,22 @@ async def _until_prices_are_taken(stack: RunningStack) -> None:
         await until_ready(stub, AlertEvaluateRequest(batch=batch), metadata)
 
 
-def _result(summary: dict[str, float], seen: dict[str, float], seconds: int) -> dict[str, float]:
-    return {**summary, "events_per_minute": round(summary["acknowledged"] / seconds * 60), **seen}
+def _result(summary: Figures, seen: Figures, seconds: int) -> Figures:
+    rates = {
+        "error_percent": round(100 * summary["failures"] / max(1, summary["requests"]), 3),
+        "events_per_minute": round(summary["acknowledged"] / seconds * 60),
+    }
+    return {**summary, **rates, **seen}
+
+
+def _print(result: Figures) -> None:
+    """The figures for people, a line each."""
+    for name, value in result.items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            print("".join(f"  {part:32} {number:>10,}\n" for part, number in value.items()), end="")
+        else:
+            print(f"{name:34} {value:>10,}")
 
 
 async def _locust(stack: RunningStack, arguments: argparse.Namespace, summary: Path) -> None:
@@ -112,20 +135,24 @@ async def _locust(stack: RunningStack, arguments: argparse.Namespace, summary: P
     await process.wait()
 
 
-async def _recorded(stack: RunningStack) -> Recorded:
+async def _recorded(stack: RunningStack) -> tuple[Recorded, Outcome]:
     proof = await asyncpg.connect(stack.database.proof_url)
     try:
-        return await recorded_in(proof)
+        outcome = await outcome_of(proof)
+        return await recorded_in(proof), outcome
     finally:
         await proof.close()
 
 
-def _is_good(result: dict[str, float]) -> bool:
+def _is_good(result: Figures) -> bool:
     few_failures = result["failures"] <= _MOST_FAILURES * max(1, result["requests"])
+    all_out = not result["late"] and result["deliveries"].keys() <= {"sent", "queued"}
     # What was acknowledged is there, and nothing else but what a failed call may have recorded.
     most = result["events"] if result["failures"] else result["acknowledged"]
     kept = result["acknowledged"] <= result["recorded"] <= most
-    return bool(result["requests"] and few_failures and kept)
+    return bool(
+        result["requests"] and few_failures and kept and all_out and not result["delivery_log_lock_waits"]
+    )
 
 
 if __name__ == "__main__":

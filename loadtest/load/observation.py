@@ -15,12 +15,21 @@ from loadtest.bench.processes import cpu_of
 from loadtest.load.stack import RunningStack
 
 _SAMPLE_SECONDS = 0.1
-# Waits for a lock of any kind by sessions whose statement names the log.
+# Waits for a lock of any kind by sessions whose statement writes the log (decisions are recorded by a function), and
+# for one on the log itself by any session.
 _WAITING = """
 select count(*)
-from pg_stat_activity
-where wait_event_type = 'Lock' and state = 'active' and query ilike '%delivery_log%'
-    and datname = current_database() and pid <> pg_backend_pid()
+from pg_stat_activity as session
+where
+    wait_event_type = 'Lock' and state = 'active' and datname = current_database() and pid <> pg_backend_pid()
+    and (
+        query ilike '%delivery_log%'
+        or query ilike '%record_decisions%'
+        or exists (
+            select from pg_locks
+            where pg_locks.pid = session.pid and not granted and relation = 'delivery_log'::regclass
+        )
+    )
 """
 
 

@@ -84,6 +84,7 @@ from server.rpc.processes import STOP_SIGNALS, Supervisor, parent_gone, reserved
 from server.rpc.registry import Deadlines, ServiceRegistry
 from server.rpc.server import RpcServer
 from server.rpc.tenant_directory import PostgresTenantDirectory
+from server.snapshots.comparing import SnapshotComparison
 from server.snapshots.rpc import SnapshotServicer
 from server.snapshots.service import SnapshotService
 from server.snapshots.store import SnapshotStore
@@ -172,7 +173,10 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     reports = ReportService(database=database, store=ReportStore(), counters=MetricsCounters(resources.redis))
     add_ReportServiceServicer_to_server(ReportServicer(service=reports), server)
     add_SnapshotServiceServicer_to_server(
-        SnapshotServicer(service=SnapshotService(database=database, store=SnapshotStore(), clock=utc_now)),
+        SnapshotServicer(
+            service=SnapshotService(database=database, store=SnapshotStore(), clock=utc_now),
+            comparison=SnapshotComparison(database=database, store=SnapshotStore()),
+        ),
         server,
     )
     add_TraceServiceServicer_to_server(

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from server.cli import channels, deliveries, dispatch
+from server.cli import channels, deliveries, dispatch, snapshots
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
@@ -37,6 +37,7 @@ for command in (up, serve, worker, run, token, decide, trace, metrics, replay, b
 app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(dispatch.app, name="dispatch")
+app.add_typer(snapshots.app, name="snapshots")
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ from uuid import UUID
 # What numeric holds: digits before and after the decimal point.
 _INTEGER_DIGITS = 131_072
 _FRACTION_DIGITS = 16_383
+# As in the SQL function `leo_audience_block`.
+_BLOCK_MEMBERS = 10_000
 
 
 def key_id(kind: str, tenant_id: UUID, *parts: str) -> str:
@@ -66,13 +68,18 @@ def content_id(kind: str, tenant_id: UUID, content: object) -> str:
 def audience_sha256(profile_ids: Iterable[str]) -> str:
     """Return the hash of a set of profiles: 64 lower-case hex digits, whatever the order.
 
+    More than 10,000 are hashed in blocks of so many, and then the hashes of the blocks, so that SQL need never hold
+    all of them.
+
     Raises:
         ValueError: an id holds NUL or a lone surrogate.
     """
-    digest = sha256()
-    for profile_id in sorted(set(profile_ids)):
-        digest.update(_measured(profile_id))
-    return digest.hexdigest()
+    members = [_measured(profile_id) for profile_id in sorted(set(profile_ids))]
+    digests = [
+        sha256(b"".join(members[start : start + _BLOCK_MEMBERS])).hexdigest()
+        for start in range(0, max(1, len(members)), _BLOCK_MEMBERS)
+    ]
+    return digests[0] if len(digests) == 1 else sha256(f"blocks:{''.join(digests)}".encode()).hexdigest()
 
 
 def symbol_shard(symbol: str) -> int:

@@ -1,4 +1,4 @@
-"""Use cases of snapshots."""
+"""Use cases of snapshots: freeze an audience, and read what was frozen."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from server.conditions import SqlFragment, parse
-from server.errors import NotFound, PreconditionFailed
+from server.errors import NotFound
 from server.paging import Cursor, Page, PageRequest, open_cursor
 from server.platform.ids import canonical_json, key_id
 from server.platform.postgres import Connection, Database
 from server.snapshots.model import (
-    Audience,
     FreezeRequest,
     Frozen,
-    GivenCondition,
-    Label,
-    NamedSegment,
+    GivenList,
+    LeftOut,
+    Members,
     Snapshot,
     Wanted,
-    condition_audience,
-    label_audience,
+    check_snapshot_id,
     member_page,
 )
-from server.snapshots.store import FIRST_CONDITION_PARAMETER, RequestRow, SnapshotStore
+from server.snapshots.resolving import Resolution
+from server.snapshots.store import RequestRow, SnapshotStore
 from server.validation import Violations
 
-_CONDITION_FIELDS: Final = {NamedSegment: "segment", Label: "label", GivenCondition: "condition.condition"}
+_LONGEST_NAME: Final = 200
+_NOBODY: Final = LeftOut(0, ())
 
 
 class SnapshotService:
@@ -47,24 +46,22 @@ class SnapshotService:
     async def snapshot(self, tenant_id: UUID, request: FreezeRequest) -> Frozen:
         """Freeze an audience as it is now, all of it in one transaction, inside PostgreSQL.
 
-        PostgreSQL: 6 to 7 round trips, whatever the size. Where another call freezes the very same audience
+        PostgreSQL: 6 to 8 round trips, whatever the size. Where another call freezes the very same audience
         at this moment, it waits for that one and answers its snapshot.
 
         Raises:
             InvalidInput: with every fault.
-            NotFound: no campaign defines the segment.
+            NotFound: no campaign defines the segment, or a snapshot to combine does not exist.
             PreconditionFailed: campaigns define the segment differently, and none of them is active.
         """
         wanted, now = request.checked(), self._clock()
         async with self._database.tenant_transaction(tenant_id) as connection:
-            audience = await self._resolve(connection, tenant_id, wanted)
-            condition = audience.fragment(
-                at=now, first_parameter=FIRST_CONDITION_PARAMETER, field=_CONDITION_FIELDS[type(wanted)]
-            )
-            snapshot, created = await self._freeze(connection, tenant_id, audience, request.reason, condition)
-            row = _request_row(tenant_id, request, wanted, audience, snapshot, now)
+            members = await Resolution(self._store, connection, tenant_id, now).members(wanted)
+            snapshot, created = await self._freeze(connection, tenant_id, members, request.reason)
+            left_out = await self._left_out(connection, tenant_id, snapshot.snapshot_id, wanted)
+            row = _request_row(tenant_id, request, wanted, members, snapshot, now)
             await self._store.record_request(connection, tenant_id, row)
-        return Frozen(snapshot=snapshot, created=created, task_id=row.task_id)
+        return Frozen(snapshot=snapshot, created=created, task_id=row.task_id, left_out=left_out)
 
     async def get_snapshot(self, tenant_id: UUID, snapshot_id: str) -> Snapshot:
         """One snapshot. PostgreSQL: 3 round trips.
@@ -73,12 +70,28 @@ class SnapshotService:
             InvalidInput: the id has no form of an id.
             NotFound: the tenant has no such snapshot.
         """
-        _check_id(snapshot_id)
+        check_snapshot_id(snapshot_id)
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
-            snapshot = await self._store.get_snapshot(connection, tenant_id, snapshot_id)
-        if snapshot is None:
+            snapshots = await self._store.get_snapshots(connection, tenant_id, [snapshot_id])
+        if not snapshots:
             raise NotFound("snapshot", snapshot_id)
-        return snapshot
+        return snapshots[snapshot_id]
+
+    async def list_snapshots(self, tenant_id: UUID, segment_name: str, page: PageRequest) -> Page[Snapshot]:
+        """The snapshots of a segment, the newest first. PostgreSQL: 3 round trips.
+
+        Raises:
+            InvalidInput: no name is given, or the page is not one of this list.
+        """
+        violations = Violations()
+        violations.text("segment_name", segment_name, maximum=_LONGEST_NAME)
+        violations.raise_if_any()
+        cursor = open_cursor(page, listing=["snapshots", segment_name], first=("",))
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            snapshots = await self._store.list_snapshots(
+                connection, tenant_id, segment_name, after=str(cursor.after[0]), limit=cursor.limit
+            )
+        return cursor.page(snapshots, lambda snapshot: (snapshot.snapshot_id,))
 
     async def list_members(
         self, tenant_id: UUID, snapshot_id: str, page: PageRequest
@@ -109,56 +122,26 @@ class SnapshotService:
         return cursor.page(members, lambda profile_id: (profile_id,))
 
     async def _freeze(
-        self,
-        connection: Connection,
-        tenant_id: UUID,
-        audience: Audience,
-        reason: str,
-        condition: SqlFragment,
+        self, connection: Connection, tenant_id: UUID, members: Members, reason: str
     ) -> tuple[Snapshot, bool]:
-        await self._store.prepare_freeze(connection)
+        await self._store.prepare_long_work(connection)
         snapshot_id, created = await self._store.freeze_audience(
-            connection,
-            tenant_id,
-            name=audience.name,
-            version=audience.version,
-            reason=reason,
-            condition=condition,
+            connection, tenant_id, members=members, reason=reason
         )
-        snapshot = await self._store.get_snapshot(connection, tenant_id, snapshot_id)
-        assert snapshot is not None, "it was inserted, or another transaction has committed it"
-        return snapshot, created
+        snapshots = await self._store.get_snapshots(connection, tenant_id, [snapshot_id])
+        return snapshots[snapshot_id], created
 
-    async def _resolve(self, connection: Connection, tenant_id: UUID, wanted: Wanted) -> Audience:
-        match wanted:
-            case Label(label):
-                return label_audience(label)
-            case GivenCondition():
-                return condition_audience(tenant_id, wanted)
-            case NamedSegment(name):
-                return await self._named(connection, tenant_id, name)
-
-    async def _named(self, connection: Connection, tenant_id: UUID, name: str) -> Audience:
-        definitions = await self._store.find_segment(connection, tenant_id, name)
-        if not definitions:
-            raise NotFound("segment", name)
-        if len(definitions) > 1:
-            raise PreconditionFailed(
-                "REFERENCE_MISSING",
-                "campaigns define the segment differently and none of them is active; activate one of them",
-                {"resource": "segment", "id": name},
-            )
-        return Audience(name, definitions[0].version, parse(definitions[0].condition))
-
-
-def _check_id(snapshot_id: str) -> None:
-    violations = Violations()
-    violations.sha256("snapshot_id", snapshot_id)
-    violations.raise_if_any()
+    async def _left_out(
+        self, connection: Connection, tenant_id: UUID, snapshot_id: str, wanted: Wanted
+    ) -> LeftOut:
+        if not isinstance(wanted, GivenList):
+            return _NOBODY
+        given = sorted(set(wanted.profile_ids))
+        return await self._store.left_out_of_list(connection, tenant_id, snapshot_id, given)
 
 
 def _member_cursor(snapshot_id: str, page: PageRequest) -> Cursor:
-    _check_id(snapshot_id)
+    check_snapshot_id(snapshot_id)
     return open_cursor(page, listing=["snapshot_members", snapshot_id], first=("",))
 
 
@@ -166,15 +149,16 @@ def _request_row(
     tenant_id: UUID,
     request: FreezeRequest,
     wanted: Wanted,
-    audience: Audience,
+    members: Members,
     snapshot: Snapshot,
     now: datetime,
 ) -> RequestRow:
     """Every asking is a fact of its own, so its time is part of its id."""
-    inputs = wanted.document() | {
-        "segment_name": audience.name,
-        "segment_version": audience.version,
-        "condition": audience.condition.canonical(),
+    inputs = {
+        **wanted.document(),
+        **members.record,
+        "segment_name": members.name,
+        "segment_version": members.version,
         "evaluated_at": now.isoformat(),
         "requested_by": request.requested_by,
     }

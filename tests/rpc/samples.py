@@ -216,7 +216,18 @@ _SNAPSHOTS: Final[Mapping[str, Sample]] = {
     "GetSnapshot": lambda answers: snapshot.GetSnapshotRequest(
         snapshot_id=answers["Snapshot"].snapshot.snapshot_id
     ),
+    "ListSnapshots": lambda answers: snapshot.ListSnapshotsRequest(
+        segment_name=answers["Snapshot"].snapshot.segment_name
+    ),
     "ListSnapshotMembers": lambda answers: snapshot.ListSnapshotMembersRequest(
+        snapshot_id=answers["Snapshot"].snapshot.snapshot_id
+    ),
+    "DiffSnapshots": lambda answers: snapshot.DiffSnapshotsRequest(
+        from_snapshot_id=answers["Snapshot"].snapshot.snapshot_id,
+        to_snapshot_id=answers["Snapshot"].snapshot.snapshot_id,
+        changes=[snapshot.SNAPSHOT_CHANGE_KEPT],
+    ),
+    "VerifySnapshot": lambda answers: snapshot.VerifySnapshotRequest(
         snapshot_id=answers["Snapshot"].snapshot.snapshot_id
     ),
 }

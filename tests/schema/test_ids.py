@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from hashlib import sha256
 from uuid import UUID
 
 import asyncpg
@@ -84,6 +85,21 @@ async def test_the_last_of_duplicate_keys_counts(
 @given(members=st.lists(_texts, max_size=20))
 async def test_audiences_agree(app: asyncpg.Connection, members: list[str]) -> None:
     assert audience_sha256(members) == await app.fetchval("select leo_audience_sha256($1)", members)
+
+
+@pytest.mark.parametrize("count", [0, 9_999, 10_000, 10_001, 20_000, 25_000])
+async def test_the_hash_of_a_large_audience_is_that_of_its_blocks(
+    app: asyncpg.Connection, count: int
+) -> None:
+    members = [f"profile-{number:05}" for number in range(count)]
+    digests = [
+        sha256("".join(f"{len(member)}:{member}" for member in members[start : start + 10_000]).encode())
+        for start in range(0, max(count, 1), 10_000)
+    ]
+    blocks = "".join(digest.hexdigest() for digest in digests)
+    expected = blocks if len(digests) == 1 else sha256(f"blocks:{blocks}".encode()).hexdigest()
+    assert audience_sha256(reversed(members)) == expected
+    assert await app.fetchval("select leo_audience_sha256($1)", members[::-1]) == expected
 
 
 @_against_database

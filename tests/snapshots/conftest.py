@@ -55,6 +55,30 @@ class Snapshots:
         """All members that the stream brings."""
         return [member async for part in self.pages(snapshot_id, **page) for member in part.profile_ids]
 
+    async def named(self, segment_name: str, *, size: int = 0, token: str = "") -> wire.ListSnapshotsResponse:
+        """ListSnapshots."""
+        request = wire.ListSnapshotsRequest(segment_name=segment_name)
+        request.page.page_size, request.page.page_token = size, token
+        return await self._stub.ListSnapshots(request, metadata=self._metadata)
+
+    async def differences(
+        self,
+        earlier: str,
+        later: str,
+        *changes: wire.SnapshotChange.ValueType,
+        size: int = 0,
+        token: str = "",
+    ) -> list[wire.DiffSnapshotsResponse]:
+        """DiffSnapshots."""
+        request = wire.DiffSnapshotsRequest(from_snapshot_id=earlier, to_snapshot_id=later, changes=changes)
+        request.page.page_size, request.page.page_token = size, token
+        return [page async for page in self._stub.DiffSnapshots(request, metadata=self._metadata)]
+
+    async def verify(self, snapshot_id: str) -> wire.VerifySnapshotResponse:
+        """VerifySnapshot."""
+        request = wire.VerifySnapshotRequest(snapshot_id=snapshot_id)
+        return await self._stub.VerifySnapshot(request, metadata=self._metadata)
+
 
 @pytest.fixture
 def snapshots_of(channel: grpc.aio.Channel, token_for: TokenFor) -> Callable[[Tenant], Snapshots]:

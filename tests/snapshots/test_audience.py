@@ -14,7 +14,7 @@ from server.conditions import Facts, compile_predicate, parse
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.ids import audience_sha256, key_id
 from server.snapshots.model import Audience
-from server.snapshots.store import FIRST_CONDITION_PARAMETER, SnapshotStore
+from server.snapshots.store import SnapshotStore
 from tests.conditions.strategies import AT, Person, people, trees
 from tests.fixtures.tenants import Tenant
 from tests.snapshots.rows import insert
@@ -62,16 +62,16 @@ class World:
             for profile_id, person in crowd.items()
             if holds(Facts(occurred_at=AT, profile={"profile_id": profile_id, **person.columns}))
         ]
-        fragment = audience.fragment(at=AT, first_parameter=FIRST_CONDITION_PARAMETER, field="condition")
+        members = audience.members(at=AT, field="condition")
         snapshot_id, _ = await self._store.freeze_audience(
-            self._connection, self._tenant_id, name="random", version="1", reason="a test", condition=fragment
+            self._connection, self._tenant_id, members=members, reason="a test"
         )
         assert snapshot_id == key_id("snapshot", self._tenant_id, "random", "1", audience_sha256(meant))
-        members = await self._store.list_members(
+        frozen = await self._store.list_members(
             self._connection, self._tenant_id, snapshot_id, after="", limit=100
         )
-        assert members == sorted(meant)
-        self.frozen += len(members)
+        assert frozen == sorted(meant)
+        self.frozen += len(frozen)
 
 
 def test_the_frozen_audience_is_the_one_that_is_meant(database: DatabaseUrls, tenant_a: Tenant) -> None:

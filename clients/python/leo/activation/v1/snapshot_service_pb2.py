@@ -27,7 +27,7 @@ from leo.activation.v1 import options_pb2 as leo_dot_activation_dot_v1_dot_optio
 from leo.activation.v1 import types_pb2 as leo_dot_activation_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(leo/activation/v1/snapshot_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fleo/activation/v1/options.proto\x1a\x1dleo/activation/v1/types.proto\":\n\x11\x43onditionAudience\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\tcondition\x18\x02 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"\x8c\x01\n\x0fSnapshotRequest\x12\x11\n\x07segment\x18\x01 \x01(\tH\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x39\n\tcondition\x18\x03 \x01(\x0b\x32$.leo.activation.v1.ConditionAudienceH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\tB\n\n\x08\x61udience\"r\n\x10SnapshotResponse\x12-\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Snapshot\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\r\n\x05\x65mpty\x18\x03 \x01(\x08\x12\x0f\n\x07task_id\x18\x04 \x01(\t\"\xbd\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x14\n\x0csegment_name\x18\x02 \x01(\t\x12\x17\n\x0fsegment_version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0f\x61udience_sha256\x18\x05 \x01(\t\x12\x14\n\x0cmember_count\x18\x06 \x01(\x03\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x12GetSnapshotRequest\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\"D\n\x13GetSnapshotResponse\x12-\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Snapshot\"_\n\x1aListSnapshotMembersRequest\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12,\n\x04page\x18\x02 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"a\n\x1bListSnapshotMembersResponse\x12\x13\n\x0bprofile_ids\x18\x01 \x03(\t\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse2\x83\x03\n\x0fSnapshotService\x12k\n\x08Snapshot\x12\".leo.activation.v1.SnapshotRequest\x1a#.leo.activation.v1.SnapshotResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0fsnapshots.write\x12s\n\x0bGetSnapshot\x12%.leo.activation.v1.GetSnapshotRequest\x1a&.leo.activation.v1.GetSnapshotResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0esnapshots.read\x12\x8d\x01\n\x13ListSnapshotMembers\x12-.leo.activation.v1.ListSnapshotMembersRequest\x1a..leo.activation.v1.ListSnapshotMembersResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0esnapshots.read0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(leo/activation/v1/snapshot_service.proto\x12\x11leo.activation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fleo/activation/v1/options.proto\x1a\x1dleo/activation/v1/types.proto\":\n\x11\x43onditionAudience\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\tcondition\x18\x02 \x01(\x0c\x42\x04\xb8\xe1\x18\x01\"1\n\x0cListAudience\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bprofile_ids\x18\x02 \x03(\t\"\x89\x01\n\x10\x43ombinedAudience\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\x12\x37\n\toperation\x18\x03 \x01(\x0e\x32$.leo.activation.v1.SnapshotOperation\x12\x19\n\x11other_snapshot_id\x18\x04 \x01(\t\"\xf9\x01\n\x0fSnapshotRequest\x12\x11\n\x07segment\x18\x01 \x01(\tH\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x39\n\tcondition\x18\x03 \x01(\x0b\x32$.leo.activation.v1.ConditionAudienceH\x00\x12/\n\x04list\x18\x05 \x01(\x0b\x32\x1f.leo.activation.v1.ListAudienceH\x00\x12:\n\x0b\x63ombination\x18\x06 \x01(\x0b\x32#.leo.activation.v1.CombinedAudienceH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\tB\n\n\x08\x61udience\"\xa6\x01\n\x10SnapshotResponse\x12-\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Snapshot\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\r\n\x05\x65mpty\x18\x03 \x01(\x08\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\x15\n\runknown_count\x18\x05 \x01(\x03\x12\x1b\n\x13unknown_profile_ids\x18\x06 \x03(\t\"\xbd\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x14\n\x0csegment_name\x18\x02 \x01(\t\x12\x17\n\x0fsegment_version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0f\x61udience_sha256\x18\x05 \x01(\t\x12\x14\n\x0cmember_count\x18\x06 \x01(\x03\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x12GetSnapshotRequest\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\"D\n\x13GetSnapshotResponse\x12-\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Snapshot\"_\n\x1aListSnapshotMembersRequest\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12,\n\x04page\x18\x02 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"a\n\x1bListSnapshotMembersResponse\x12\x13\n\x0bprofile_ids\x18\x01 \x03(\t\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\"Z\n\x14ListSnapshotsRequest\x12\x14\n\x0csegment_name\x18\x01 \x01(\t\x12,\n\x04page\x18\x02 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"v\n\x15ListSnapshotsResponse\x12.\n\tsnapshots\x18\x01 \x03(\x0b\x32\x1b.leo.activation.v1.Snapshot\x12-\n\x04page\x18\x02 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\"\xaa\x01\n\x14\x44iffSnapshotsRequest\x12\x18\n\x10\x66rom_snapshot_id\x18\x01 \x01(\t\x12\x16\n\x0eto_snapshot_id\x18\x02 \x01(\t\x12\x32\n\x07\x63hanges\x18\x03 \x03(\x0e\x32!.leo.activation.v1.SnapshotChange\x12,\n\x04page\x18\x04 \x01(\x0b\x32\x1e.leo.activation.v1.PageRequest\"S\n\x12SnapshotDifference\x12\x15\n\rentered_count\x18\x01 \x01(\x03\x12\x12\n\nleft_count\x18\x02 \x01(\x03\x12\x12\n\nkept_count\x18\x03 \x01(\x03\"\xae\x01\n\x15\x44iffSnapshotsResponse\x12\x39\n\ndifference\x18\x01 \x01(\x0b\x32%.leo.activation.v1.SnapshotDifference\x12\x0f\n\x07\x65ntered\x18\x02 \x03(\t\x12\x0c\n\x04left\x18\x03 \x03(\t\x12\x0c\n\x04kept\x18\x04 \x03(\t\x12-\n\x04page\x18\x05 \x01(\x0b\x32\x1f.leo.activation.v1.PageResponse\",\n\x15VerifySnapshotRequest\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\"\xad\x01\n\x16VerifySnapshotResponse\x12-\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1b.leo.activation.v1.Snapshot\x12\x0e\n\x06intact\x18\x02 \x01(\x08\x12\x1a\n\x12\x66ound_member_count\x18\x03 \x01(\x03\x12\x1d\n\x15\x66ound_audience_sha256\x18\x04 \x01(\t\x12\x19\n\x11\x66ound_snapshot_id\x18\x05 \x01(\t*\x95\x01\n\x11SnapshotOperation\x12\"\n\x1eSNAPSHOT_OPERATION_UNSPECIFIED\x10\x00\x12\x1c\n\x18SNAPSHOT_OPERATION_MINUS\x10\x01\x12 \n\x1cSNAPSHOT_OPERATION_INTERSECT\x10\x02\x12\x1c\n\x18SNAPSHOT_OPERATION_UNITE\x10\x03*\x82\x01\n\x0eSnapshotChange\x12\x1f\n\x1bSNAPSHOT_CHANGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SNAPSHOT_CHANGE_ENTERED\x10\x01\x12\x18\n\x14SNAPSHOT_CHANGE_LEFT\x10\x02\x12\x18\n\x14SNAPSHOT_CHANGE_KEPT\x10\x03\x32\xf9\x05\n\x0fSnapshotService\x12k\n\x08Snapshot\x12\".leo.activation.v1.SnapshotRequest\x1a#.leo.activation.v1.SnapshotResponse\"\x16\x90\x02\x02\xea\xe0\x18\x0fsnapshots.write\x12s\n\x0bGetSnapshot\x12%.leo.activation.v1.GetSnapshotRequest\x1a&.leo.activation.v1.GetSnapshotResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0esnapshots.read\x12y\n\rListSnapshots\x12\'.leo.activation.v1.ListSnapshotsRequest\x1a(.leo.activation.v1.ListSnapshotsResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0esnapshots.read\x12\x8d\x01\n\x13ListSnapshotMembers\x12-.leo.activation.v1.ListSnapshotMembersRequest\x1a..leo.activation.v1.ListSnapshotMembersResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0esnapshots.read0\x01\x12{\n\rDiffSnapshots\x12\'.leo.activation.v1.DiffSnapshotsRequest\x1a(.leo.activation.v1.DiffSnapshotsResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0esnapshots.read0\x01\x12|\n\x0eVerifySnapshot\x12(.leo.activation.v1.VerifySnapshotRequest\x1a).leo.activation.v1.VerifySnapshotResponse\"\x15\x90\x02\x01\xea\xe0\x18\x0esnapshots.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +40,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SNAPSHOTSERVICE'].methods_by_name['Snapshot']._serialized_options = b'\220\002\002\352\340\030\017snapshots.write'
   _globals['_SNAPSHOTSERVICE'].methods_by_name['GetSnapshot']._loaded_options = None
   _globals['_SNAPSHOTSERVICE'].methods_by_name['GetSnapshot']._serialized_options = b'\220\002\001\352\340\030\016snapshots.read'
+  _globals['_SNAPSHOTSERVICE'].methods_by_name['ListSnapshots']._loaded_options = None
+  _globals['_SNAPSHOTSERVICE'].methods_by_name['ListSnapshots']._serialized_options = b'\220\002\001\352\340\030\016snapshots.read'
   _globals['_SNAPSHOTSERVICE'].methods_by_name['ListSnapshotMembers']._loaded_options = None
   _globals['_SNAPSHOTSERVICE'].methods_by_name['ListSnapshotMembers']._serialized_options = b'\220\002\001\352\340\030\016snapshots.read'
+  _globals['_SNAPSHOTSERVICE'].methods_by_name['DiffSnapshots']._loaded_options = None
+  _globals['_SNAPSHOTSERVICE'].methods_by_name['DiffSnapshots']._serialized_options = b'\220\002\001\352\340\030\016snapshots.read'
+  _globals['_SNAPSHOTSERVICE'].methods_by_name['VerifySnapshot']._loaded_options = None
+  _globals['_SNAPSHOTSERVICE'].methods_by_name['VerifySnapshot']._serialized_options = b'\220\002\001\352\340\030\016snapshots.read'
+  _globals['_SNAPSHOTOPERATION']._serialized_start=2203
+  _globals['_SNAPSHOTOPERATION']._serialized_end=2352
+  _globals['_SNAPSHOTCHANGE']._serialized_start=2355
+  _globals['_SNAPSHOTCHANGE']._serialized_end=2485
   _globals['_CONDITIONAUDIENCE']._serialized_start=160
   _globals['_CONDITIONAUDIENCE']._serialized_end=218
-  _globals['_SNAPSHOTREQUEST']._serialized_start=221
-  _globals['_SNAPSHOTREQUEST']._serialized_end=361
-  _globals['_SNAPSHOTRESPONSE']._serialized_start=363
-  _globals['_SNAPSHOTRESPONSE']._serialized_end=477
-  _globals['_SNAPSHOT']._serialized_start=480
-  _globals['_SNAPSHOT']._serialized_end=669
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=671
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=712
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=714
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=782
-  _globals['_LISTSNAPSHOTMEMBERSREQUEST']._serialized_start=784
-  _globals['_LISTSNAPSHOTMEMBERSREQUEST']._serialized_end=879
-  _globals['_LISTSNAPSHOTMEMBERSRESPONSE']._serialized_start=881
-  _globals['_LISTSNAPSHOTMEMBERSRESPONSE']._serialized_end=978
-  _globals['_SNAPSHOTSERVICE']._serialized_start=981
-  _globals['_SNAPSHOTSERVICE']._serialized_end=1368
+  _globals['_LISTAUDIENCE']._serialized_start=220
+  _globals['_LISTAUDIENCE']._serialized_end=269
+  _globals['_COMBINEDAUDIENCE']._serialized_start=272
+  _globals['_COMBINEDAUDIENCE']._serialized_end=409
+  _globals['_SNAPSHOTREQUEST']._serialized_start=412
+  _globals['_SNAPSHOTREQUEST']._serialized_end=661
+  _globals['_SNAPSHOTRESPONSE']._serialized_start=664
+  _globals['_SNAPSHOTRESPONSE']._serialized_end=830
+  _globals['_SNAPSHOT']._serialized_start=833
+  _globals['_SNAPSHOT']._serialized_end=1022
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=1024
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=1065
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=1067
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=1135
+  _globals['_LISTSNAPSHOTMEMBERSREQUEST']._serialized_start=1137
+  _globals['_LISTSNAPSHOTMEMBERSREQUEST']._serialized_end=1232
+  _globals['_LISTSNAPSHOTMEMBERSRESPONSE']._serialized_start=1234
+  _globals['_LISTSNAPSHOTMEMBERSRESPONSE']._serialized_end=1331
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=1333
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1423
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=1425
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=1543
+  _globals['_DIFFSNAPSHOTSREQUEST']._serialized_start=1546
+  _globals['_DIFFSNAPSHOTSREQUEST']._serialized_end=1716
+  _globals['_SNAPSHOTDIFFERENCE']._serialized_start=1718
+  _globals['_SNAPSHOTDIFFERENCE']._serialized_end=1801
+  _globals['_DIFFSNAPSHOTSRESPONSE']._serialized_start=1804
+  _globals['_DIFFSNAPSHOTSRESPONSE']._serialized_end=1978
+  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_start=1980
+  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_end=2024
+  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_start=2027
+  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_end=2200
+  _globals['_SNAPSHOTSERVICE']._serialized_start=2488
+  _globals['_SNAPSHOTSERVICE']._serialized_end=3249
 # @@protoc_insertion_point(module_scope)

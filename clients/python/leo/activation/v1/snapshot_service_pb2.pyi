@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from leo.activation.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,62 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SnapshotOperation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SnapshotOperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SnapshotOperation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SNAPSHOT_OPERATION_UNSPECIFIED: _SnapshotOperation.ValueType  # 0
+    """Not given."""
+    SNAPSHOT_OPERATION_MINUS: _SnapshotOperation.ValueType  # 1
+    """Who is in the first and not in the other."""
+    SNAPSHOT_OPERATION_INTERSECT: _SnapshotOperation.ValueType  # 2
+    """Who is in both."""
+    SNAPSHOT_OPERATION_UNITE: _SnapshotOperation.ValueType  # 3
+    """Who is in either."""
+
+class SnapshotOperation(_SnapshotOperation, metaclass=_SnapshotOperationEnumTypeWrapper):
+    """How two snapshots become one."""
+
+SNAPSHOT_OPERATION_UNSPECIFIED: SnapshotOperation.ValueType  # 0
+"""Not given."""
+SNAPSHOT_OPERATION_MINUS: SnapshotOperation.ValueType  # 1
+"""Who is in the first and not in the other."""
+SNAPSHOT_OPERATION_INTERSECT: SnapshotOperation.ValueType  # 2
+"""Who is in both."""
+SNAPSHOT_OPERATION_UNITE: SnapshotOperation.ValueType  # 3
+"""Who is in either."""
+Global___SnapshotOperation: _TypeAlias = SnapshotOperation  # noqa: Y015
+
+class _SnapshotChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SnapshotChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SnapshotChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SNAPSHOT_CHANGE_UNSPECIFIED: _SnapshotChange.ValueType  # 0
+    """Not given."""
+    SNAPSHOT_CHANGE_ENTERED: _SnapshotChange.ValueType  # 1
+    """Is in the later one only."""
+    SNAPSHOT_CHANGE_LEFT: _SnapshotChange.ValueType  # 2
+    """Is in the earlier one only."""
+    SNAPSHOT_CHANGE_KEPT: _SnapshotChange.ValueType  # 3
+    """Is in both."""
+
+class SnapshotChange(_SnapshotChange, metaclass=_SnapshotChangeEnumTypeWrapper):
+    """What became of a member between two snapshots."""
+
+SNAPSHOT_CHANGE_UNSPECIFIED: SnapshotChange.ValueType  # 0
+"""Not given."""
+SNAPSHOT_CHANGE_ENTERED: SnapshotChange.ValueType  # 1
+"""Is in the later one only."""
+SNAPSHOT_CHANGE_LEFT: SnapshotChange.ValueType  # 2
+"""Is in the earlier one only."""
+SNAPSHOT_CHANGE_KEPT: SnapshotChange.ValueType  # 3
+"""Is in both."""
+Global___SnapshotChange: _TypeAlias = SnapshotChange  # noqa: Y015
 
 @_typing.final
 class ConditionAudience(_message.Message):
@@ -49,6 +106,70 @@ class ConditionAudience(_message.Message):
 Global___ConditionAudience: _TypeAlias = ConditionAudience  # noqa: Y015
 
 @_typing.final
+class ListAudience(_message.Message):
+    """An audience that the caller lists."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PROFILE_IDS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What to call it, 1 to 100 characters. It is part of the snapshot's id."""
+    @_builtins.property
+    def profile_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the profiles, 1 to 50,000, each of 1 to 200 characters. One that is there twice counts once. Those that are
+        unknown, and erased profiles, are left out, and the response says which. For larger lists, unite snapshots.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        profile_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "profile_ids", b"profile_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAudience: _TypeAlias = ListAudience  # noqa: Y015
+
+@_typing.final
+class CombinedAudience(_message.Message):
+    """An audience made of two snapshots of the tenant. Profiles that were erased since then are left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OTHER_SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What to call it, 1 to 100 characters. It is part of the snapshot's id."""
+    snapshot_id: _builtins.str
+    """Id of the first snapshot."""
+    operation: Global___SnapshotOperation.ValueType
+    """How the two become one. Required."""
+    other_snapshot_id: _builtins.str
+    """Id of the other snapshot."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        snapshot_id: _builtins.str = ...,
+        operation: Global___SnapshotOperation.ValueType = ...,
+        other_snapshot_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "operation", b"operation", "other_snapshot_id", b"other_snapshot_id", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CombinedAudience: _TypeAlias = CombinedAudience  # noqa: Y015
+
+@_typing.final
 class SnapshotRequest(_message.Message):
     """Request of Snapshot."""
 
@@ -57,6 +178,8 @@ class SnapshotRequest(_message.Message):
     SEGMENT_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
+    LIST_FIELD_NUMBER: _builtins.int
+    COMBINATION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     segment: _builtins.str
     """Name of an audience that a campaign defines: of the active campaigns' definition, or, where no campaign with it
@@ -70,19 +193,29 @@ class SnapshotRequest(_message.Message):
     def condition(self) -> Global___ConditionAudience:
         """A condition."""
 
+    @_builtins.property
+    def list(self) -> Global___ListAudience:
+        """A list of profiles."""
+
+    @_builtins.property
+    def combination(self) -> Global___CombinedAudience:
+        """Two snapshots, made one."""
+
     def __init__(
         self,
         *,
         segment: _builtins.str = ...,
         label: _builtins.str = ...,
         condition: Global___ConditionAudience | None = ...,
+        list: Global___ListAudience | None = ...,
+        combination: Global___CombinedAudience | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "condition", b"condition", "label", b"label", "segment", b"segment"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "combination", b"combination", "condition", b"condition", "label", b"label", "list", b"list", "segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "condition", b"condition", "label", b"label", "reason", b"reason", "segment", b"segment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "combination", b"combination", "condition", b"condition", "label", b"label", "list", b"list", "reason", b"reason", "segment", b"segment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_audience: _TypeAlias = _typing.Literal["segment", "label", "condition"]  # noqa: Y015
+    _WhichOneofReturnType_audience: _TypeAlias = _typing.Literal["segment", "label", "condition", "list", "combination"]  # noqa: Y015
     _WhichOneofArgType_audience: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_audience) -> _WhichOneofReturnType_audience | None: ...
 
@@ -98,15 +231,25 @@ class SnapshotResponse(_message.Message):
     CREATED_FIELD_NUMBER: _builtins.int
     EMPTY_FIELD_NUMBER: _builtins.int
     TASK_ID_FIELD_NUMBER: _builtins.int
+    UNKNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_PROFILE_IDS_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False when this very audience had been frozen before."""
     empty: _builtins.bool
     """True when nobody is in the audience. The snapshot stands nevertheless; a dispatch to it sends nothing."""
     task_id: _builtins.str
     """Id of the agent_task that records who asked for it, when, and why: 64 hexadecimal digits."""
+    unknown_count: _builtins.int
+    """How many listed profiles were left out, since the tenant has none of their id or they were erased. 0 for other
+    audiences.
+    """
     @_builtins.property
     def snapshot(self) -> Global___Snapshot:
         """The snapshot."""
+
+    @_builtins.property
+    def unknown_profile_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of those, in the order of their code points: the first 100."""
 
     def __init__(
         self,
@@ -115,10 +258,12 @@ class SnapshotResponse(_message.Message):
         created: _builtins.bool = ...,
         empty: _builtins.bool = ...,
         task_id: _builtins.str = ...,
+        unknown_count: _builtins.int = ...,
+        unknown_profile_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "empty", b"empty", "snapshot", b"snapshot", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "empty", b"empty", "snapshot", b"snapshot", "task_id", b"task_id", "unknown_count", b"unknown_count", "unknown_profile_ids", b"unknown_profile_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -142,11 +287,15 @@ class Snapshot(_message.Message):
     segment_name: _builtins.str
     """Name of the segment."""
     segment_version: _builtins.str
-    """Which definition of the segment: the hash of its condition, or "label"."""
+    """Which definition of the segment: the hash of its condition, "label", "list", or the hash of how two snapshots were
+    combined.
+    """
     reason: _builtins.str
     """Why it was first frozen."""
     audience_sha256: _builtins.str
-    """SHA-256 over the sorted members, each as <length in bytes>:<UTF-8 bytes>; 64 hexadecimal digits."""
+    """SHA-256 over the sorted members, each as <length in bytes>:<UTF-8 bytes>; 64 hexadecimal digits. Of more than
+    10,000 members it is the hash over "blocks:" and the hashes of each 10,000 of them in turn, in hexadecimal digits.
+    """
     member_count: _builtins.int
     """How many members it has."""
     @_builtins.property
@@ -275,3 +424,239 @@ class ListSnapshotMembersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSnapshotMembersResponse: _TypeAlias = ListSnapshotMembersResponse  # noqa: Y015
+
+@_typing.final
+class ListSnapshotsRequest(_message.Message):
+    """Request of ListSnapshots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_NAME_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    segment_name: _builtins.str
+    """Name of the segment, exactly as the snapshots have it."""
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which part of the list."""
+
+    def __init__(
+        self,
+        *,
+        segment_name: _builtins.str = ...,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "segment_name", b"segment_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSnapshotsRequest: _TypeAlias = ListSnapshotsRequest  # noqa: Y015
+
+@_typing.final
+class ListSnapshotsResponse(_message.Message):
+    """Response of ListSnapshots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def snapshots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Snapshot]:
+        """The snapshots, the newest first."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageResponse:
+        """Where the list goes on."""
+
+    def __init__(
+        self,
+        *,
+        snapshots: _abc.Iterable[Global___Snapshot] | None = ...,
+        page: _types_pb2.PageResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "snapshots", b"snapshots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSnapshotsResponse: _TypeAlias = ListSnapshotsResponse  # noqa: Y015
+
+@_typing.final
+class DiffSnapshotsRequest(_message.Message):
+    """Request of DiffSnapshots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    TO_SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    from_snapshot_id: _builtins.str
+    """Id of the snapshot to compare from: the earlier one."""
+    to_snapshot_id: _builtins.str
+    """Id of the snapshot to compare to: the later one."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedScalarFieldContainer[Global___SnapshotChange.ValueType]:
+        """Whom to list. Where nothing is given, those who entered and those who left."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """How many members a page holds, 1 to 1000 (0 means 1000 here), and after which page to go on."""
+
+    def __init__(
+        self,
+        *,
+        from_snapshot_id: _builtins.str = ...,
+        to_snapshot_id: _builtins.str = ...,
+        changes: _abc.Iterable[Global___SnapshotChange.ValueType] | None = ...,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "from_snapshot_id", b"from_snapshot_id", "page", b"page", "to_snapshot_id", b"to_snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffSnapshotsRequest: _TypeAlias = DiffSnapshotsRequest  # noqa: Y015
+
+@_typing.final
+class SnapshotDifference(_message.Message):
+    """How many members changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTERED_COUNT_FIELD_NUMBER: _builtins.int
+    LEFT_COUNT_FIELD_NUMBER: _builtins.int
+    KEPT_COUNT_FIELD_NUMBER: _builtins.int
+    entered_count: _builtins.int
+    """How many are in the later snapshot only."""
+    left_count: _builtins.int
+    """How many are in the earlier snapshot only."""
+    kept_count: _builtins.int
+    """How many are in both."""
+    def __init__(
+        self,
+        *,
+        entered_count: _builtins.int = ...,
+        left_count: _builtins.int = ...,
+        kept_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entered_count", b"entered_count", "kept_count", b"kept_count", "left_count", b"left_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotDifference: _TypeAlias = SnapshotDifference  # noqa: Y015
+
+@_typing.final
+class DiffSnapshotsResponse(_message.Message):
+    """One page of changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ENTERED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def difference(self) -> Global___SnapshotDifference:
+        """How many there are of each kind, listed or not. Only in the first page of a call that began without a token."""
+
+    @_builtins.property
+    def entered(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of those who entered, of this page's part of all ids, in the order of their code points."""
+
+    @_builtins.property
+    def left(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of those who left, likewise."""
+
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of those who stayed, likewise."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageResponse:
+        """The token with which another call goes on after this page; empty on the last page."""
+
+    def __init__(
+        self,
+        *,
+        difference: Global___SnapshotDifference | None = ...,
+        entered: _abc.Iterable[_builtins.str] | None = ...,
+        left: _abc.Iterable[_builtins.str] | None = ...,
+        kept: _abc.Iterable[_builtins.str] | None = ...,
+        page: _types_pb2.PageResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "entered", b"entered", "kept", b"kept", "left", b"left", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffSnapshotsResponse: _TypeAlias = DiffSnapshotsResponse  # noqa: Y015
+
+@_typing.final
+class VerifySnapshotRequest(_message.Message):
+    """Request of VerifySnapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    snapshot_id: _builtins.str
+    """The snapshot's id."""
+    def __init__(
+        self,
+        *,
+        snapshot_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifySnapshotRequest: _TypeAlias = VerifySnapshotRequest  # noqa: Y015
+
+@_typing.final
+class VerifySnapshotResponse(_message.Message):
+    """Response of VerifySnapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    INTACT_FIELD_NUMBER: _builtins.int
+    FOUND_MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    FOUND_AUDIENCE_SHA256_FIELD_NUMBER: _builtins.int
+    FOUND_SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    intact: _builtins.bool
+    """Whether hash, number and id are those that the members give now."""
+    found_member_count: _builtins.int
+    """How many members there are now."""
+    found_audience_sha256: _builtins.str
+    """The hash of the members that are there now: 64 hexadecimal digits."""
+    found_snapshot_id: _builtins.str
+    """The id that name, version and members give now: 64 hexadecimal digits."""
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """The snapshot, as it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+        intact: _builtins.bool = ...,
+        found_member_count: _builtins.int = ...,
+        found_audience_sha256: _builtins.str = ...,
+        found_snapshot_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found_audience_sha256", b"found_audience_sha256", "found_member_count", b"found_member_count", "found_snapshot_id", b"found_snapshot_id", "intact", b"intact", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifySnapshotResponse: _TypeAlias = VerifySnapshotResponse  # noqa: Y015

@@ -46,10 +46,25 @@ class SnapshotServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.GetSnapshotRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.GetSnapshotResponse.FromString,
                 _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/leo.activation.v1.SnapshotService/ListSnapshots',
+                request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotsResponse.FromString,
+                _registered_method=True)
         self.ListSnapshotMembers = channel.unary_stream(
                 '/leo.activation.v1.SnapshotService/ListSnapshotMembers',
                 request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotMembersRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotMembersResponse.FromString,
+                _registered_method=True)
+        self.DiffSnapshots = channel.unary_stream(
+                '/leo.activation.v1.SnapshotService/DiffSnapshots',
+                request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.DiffSnapshotsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.DiffSnapshotsResponse.FromString,
+                _registered_method=True)
+        self.VerifySnapshot = channel.unary_unary(
+                '/leo.activation.v1.SnapshotService/VerifySnapshot',
+                request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.VerifySnapshotRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.VerifySnapshotResponse.FromString,
                 _registered_method=True)
 
 
@@ -74,10 +89,34 @@ class SnapshotServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSnapshots(self, request, context):
+        """The snapshots of one segment, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSnapshotMembers(self, request, context):
         """The members in the order of their ids (by code point), page after page to the end; at least one page, which is
         empty where the audience is. A broken stream goes on after any page with that page's token. NOT_FOUND where the
         tenant has no snapshot of this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffSnapshots(self, request, context):
+        """What changed from one snapshot to another: how many entered, left and stayed, then who, in the order of their
+        ids, page after page to the end; at least one page. Any two snapshots of the tenant can be compared. A broken
+        stream goes on after any page with that page's token. NOT_FOUND where the tenant lacks one of the two.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifySnapshot(self, request, context):
+        """Reads the members again, and holds their hash, their number and the snapshot's id against what was recorded.
+        About a second for a million members. NOT_FOUND where the tenant has no snapshot of this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,10 +135,25 @@ def add_SnapshotServiceServicer_to_server(servicer, server):
                     request_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.GetSnapshotRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.GetSnapshotResponse.SerializeToString,
             ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
             'ListSnapshotMembers': grpc.unary_stream_rpc_method_handler(
                     servicer.ListSnapshotMembers,
                     request_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotMembersRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotMembersResponse.SerializeToString,
+            ),
+            'DiffSnapshots': grpc.unary_stream_rpc_method_handler(
+                    servicer.DiffSnapshots,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.DiffSnapshotsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.DiffSnapshotsResponse.SerializeToString,
+            ),
+            'VerifySnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifySnapshot,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.VerifySnapshotRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.VerifySnapshotResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -169,6 +223,33 @@ class SnapshotService:
             _registered_method=True)
 
     @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.SnapshotService/ListSnapshots',
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListSnapshotMembers(request,
             target,
             options=(),
@@ -185,6 +266,60 @@ class SnapshotService:
             '/leo.activation.v1.SnapshotService/ListSnapshotMembers',
             leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotMembersRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_snapshot__service__pb2.ListSnapshotMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/leo.activation.v1.SnapshotService/DiffSnapshots',
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.DiffSnapshotsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.DiffSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifySnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.SnapshotService/VerifySnapshot',
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.VerifySnapshotRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.VerifySnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

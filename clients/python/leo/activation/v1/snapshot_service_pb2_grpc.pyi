@@ -42,10 +42,21 @@ class SnapshotServiceStub:
     """
     GetSnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.GetSnapshotRequest, _snapshot_service_pb2.GetSnapshotResponse]
     """One snapshot. NOT_FOUND where the tenant has none of this id."""
+    ListSnapshots: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.ListSnapshotsRequest, _snapshot_service_pb2.ListSnapshotsResponse]
+    """The snapshots of one segment, the newest first."""
     ListSnapshotMembers: _grpc.UnaryStreamMultiCallable[_snapshot_service_pb2.ListSnapshotMembersRequest, _snapshot_service_pb2.ListSnapshotMembersResponse]
     """The members in the order of their ids (by code point), page after page to the end; at least one page, which is
     empty where the audience is. A broken stream goes on after any page with that page's token. NOT_FOUND where the
     tenant has no snapshot of this id.
+    """
+    DiffSnapshots: _grpc.UnaryStreamMultiCallable[_snapshot_service_pb2.DiffSnapshotsRequest, _snapshot_service_pb2.DiffSnapshotsResponse]
+    """What changed from one snapshot to another: how many entered, left and stayed, then who, in the order of their
+    ids, page after page to the end; at least one page. Any two snapshots of the tenant can be compared. A broken
+    stream goes on after any page with that page's token. NOT_FOUND where the tenant lacks one of the two.
+    """
+    VerifySnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.VerifySnapshotRequest, _snapshot_service_pb2.VerifySnapshotResponse]
+    """Reads the members again, and holds their hash, their number and the snapshot's id against what was recorded.
+    About a second for a million members. NOT_FOUND where the tenant has no snapshot of this id.
     """
 
 @_typing.type_check_only
@@ -62,10 +73,21 @@ class SnapshotServiceAsyncStub(SnapshotServiceStub):
     """
     GetSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.GetSnapshotRequest, _snapshot_service_pb2.GetSnapshotResponse]  # type: ignore[assignment]
     """One snapshot. NOT_FOUND where the tenant has none of this id."""
+    ListSnapshots: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.ListSnapshotsRequest, _snapshot_service_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
+    """The snapshots of one segment, the newest first."""
     ListSnapshotMembers: _aio.UnaryStreamMultiCallable[_snapshot_service_pb2.ListSnapshotMembersRequest, _snapshot_service_pb2.ListSnapshotMembersResponse]  # type: ignore[assignment]
     """The members in the order of their ids (by code point), page after page to the end; at least one page, which is
     empty where the audience is. A broken stream goes on after any page with that page's token. NOT_FOUND where the
     tenant has no snapshot of this id.
+    """
+    DiffSnapshots: _aio.UnaryStreamMultiCallable[_snapshot_service_pb2.DiffSnapshotsRequest, _snapshot_service_pb2.DiffSnapshotsResponse]  # type: ignore[assignment]
+    """What changed from one snapshot to another: how many entered, left and stayed, then who, in the order of their
+    ids, page after page to the end; at least one page. Any two snapshots of the tenant can be compared. A broken
+    stream goes on after any page with that page's token. NOT_FOUND where the tenant lacks one of the two.
+    """
+    VerifySnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.VerifySnapshotRequest, _snapshot_service_pb2.VerifySnapshotResponse]  # type: ignore[assignment]
+    """Reads the members again, and holds their hash, their number and the snapshot's id against what was recorded.
+    About a second for a million members. NOT_FOUND where the tenant has no snapshot of this id.
     """
 
 class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -93,6 +115,14 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         """One snapshot. NOT_FOUND where the tenant has none of this id."""
 
     @_abc_1.abstractmethod
+    def ListSnapshots(
+        self,
+        request: _snapshot_service_pb2.ListSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_snapshot_service_pb2.ListSnapshotsResponse, _abc.Awaitable[_snapshot_service_pb2.ListSnapshotsResponse]]:
+        """The snapshots of one segment, the newest first."""
+
+    @_abc_1.abstractmethod
     def ListSnapshotMembers(
         self,
         request: _snapshot_service_pb2.ListSnapshotMembersRequest,
@@ -101,6 +131,27 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         """The members in the order of their ids (by code point), page after page to the end; at least one page, which is
         empty where the audience is. A broken stream goes on after any page with that page's token. NOT_FOUND where the
         tenant has no snapshot of this id.
+        """
+
+    @_abc_1.abstractmethod
+    def DiffSnapshots(
+        self,
+        request: _snapshot_service_pb2.DiffSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_snapshot_service_pb2.DiffSnapshotsResponse], _abc.AsyncIterator[_snapshot_service_pb2.DiffSnapshotsResponse]]:
+        """What changed from one snapshot to another: how many entered, left and stayed, then who, in the order of their
+        ids, page after page to the end; at least one page. Any two snapshots of the tenant can be compared. A broken
+        stream goes on after any page with that page's token. NOT_FOUND where the tenant lacks one of the two.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifySnapshot(
+        self,
+        request: _snapshot_service_pb2.VerifySnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_snapshot_service_pb2.VerifySnapshotResponse, _abc.Awaitable[_snapshot_service_pb2.VerifySnapshotResponse]]:
+        """Reads the members again, and holds their hash, their number and the snapshot's id against what was recorded.
+        About a second for a million members. NOT_FOUND where the tenant has no snapshot of this id.
         """
 
 def add_SnapshotServiceServicer_to_server(servicer: SnapshotServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

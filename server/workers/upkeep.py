@@ -42,8 +42,8 @@ class MonthUpkeep:
 class SnapshotUpkeep:
     """Appends the ids of new snapshots to the profiles that they hold.
 
-    How far it has come stands in Redis, for each tenant. When Redis lost it, everything is looked at again,
-    which changes nothing where the id is there already.
+    How far it has come stands in Redis, for each tenant, and for a while which large snapshots are done. When
+    Redis lost it, everything is looked at again, which changes nothing where the id is there already.
     """
 
     def __init__(self, *, database: Database, redis: RedisPool) -> None:
@@ -82,7 +82,15 @@ class SnapshotUpkeep:
             )
             for row in page:
                 if row["member_count"] > 1:
-                    await append_snapshot_to_profiles(self._database, tenant_id, row["snapshot_id"])
+                    await self._append_large(tenant_id, row["snapshot_id"])
+
+    async def _append_large(self, tenant_id: UUID, snapshot_id: str) -> None:
+        """Batch by batch; a run that overlaps with the one before need not look at all members again."""
+        key = f"leo:snapshot_appended:{tenant_id}:{snapshot_id}"
+        if await self._redis.command("EXISTS", key):
+            return
+        await append_snapshot_to_profiles(self._database, tenant_id, snapshot_id)
+        await self._redis.command("SET", key, "1", "EX", int(3 * _OVERLAP.total_seconds()))
 
     async def _append_single(self, tenant_id: UUID, snapshot_ids: Sequence[str]) -> None:
         """Audiences of one are as many as decisions: a page of them in one commit."""

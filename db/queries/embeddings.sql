@@ -64,20 +64,20 @@ WHERE (j.tenant_id = $1 OR $1::uuid IS NULL AND j.tenant_id IS NULL)
     AND j.attempts = e.attempt
 RETURNING j.entity_id;
 
--- name: write_news_vectors
--- Stores vectors. $1 tenant or NULL, $2 ids, $3 vectors, $4 model.
-UPDATE news_feed AS n
-SET content_embedding = v.vector, embedding_model = $4
-FROM unnest($2::text[]::bigint[], $3::vector[]) AS v (news_id, vector)
-WHERE (n.tenant_id = $1 OR $1::uuid IS NULL AND n.tenant_id IS NULL) AND n.news_id = v.news_id;
+-- name: write_news_vector
+-- Stores a vector. $1 tenant or NULL, $2 id, $3 vector, $4 model.
+UPDATE news_feed
+SET content_embedding = $3, embedding_model = $4
+WHERE (tenant_id = $1 OR $1::uuid IS NULL AND tenant_id IS NULL) AND news_id = $2::text::bigint;
 
--- name: write_profile_vectors
--- Stores vectors, or removes them where there is nothing to embed. $1 tenant, $2 ids, $3 vectors, $4 model.
-UPDATE cdp_profiles AS p
-SET interest_embedding = v.vector, interest_embedding_model = CASE WHEN v.vector IS NOT NULL THEN $4 END
-FROM unnest($2::text[], $3::vector[]) AS v (profile_id, vector)
-WHERE p.tenant_id = $1 AND p.profile_id = v.profile_id AND p.erased_at IS NULL
-    AND (v.vector IS NOT NULL OR p.interest_embedding IS NOT NULL);
+-- name: write_profile_vector
+-- Stores a vector, or removes it where there is nothing to embed. $1 tenant, $2 id, $3 vector, $4 model.
+UPDATE cdp_profiles
+SET interest_embedding = $3, interest_embedding_model = CASE WHEN $3::vector IS NOT NULL THEN $4 END
+WHERE tenant_id = $1
+    AND profile_id = $2
+    AND erased_at IS NULL
+    AND ($3::vector IS NOT NULL OR interest_embedding IS NOT NULL);
 
 -- name: release
 -- Gives claimed jobs back as if they had not been claimed, for later. $1 tenant or NULL, $2 kind, $3 owner, $4 ids,

@@ -35,7 +35,7 @@ _DENSE_PIECES: Final = (1, 2, 3)
 _LONGEST_WORD: Final = 40
 _MOST_WORDS: Final = 4_000
 # Of two texts, equal words tell most: a word has two places, so that words that share one differ at the other.
-_WORD, _PAIR, _PIECE = 1.0, 0.5, 0.25
+_WORD, _PAIR, _PIECE = 1.0, 0.5, 0.375
 
 
 class HashingEmbedder:

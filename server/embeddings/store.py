@@ -91,10 +91,11 @@ class EmbeddingStore:
         vectors: Sequence[tuple[str, Vector | None]],
         model: str,
     ) -> None:
-        """Store vectors by id; None removes one."""
-        name = "write_news_vectors" if kind is Kind.NEWS else "write_profile_vectors"
-        ids, values = [entity_id for entity_id, _ in vectors], [vector for _, vector in vectors]
-        await connection.execute(self._queries[name], tenant_id, ids, values, model)
+        """Store vectors by id; None removes one. The statements travel together."""
+        name = "write_news_vector" if kind is Kind.NEWS else "write_profile_vector"
+        await connection.executemany(
+            self._queries[name], [(tenant_id, entity_id, vector, model) for entity_id, vector in vectors]
+        )
 
     async def release(
         self,

@@ -717,6 +717,100 @@ COMMENT ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text
 
 
 --
+-- Name: gather_digest(uuid, text[], text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_owner text) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    alerts record;
+    held_until timestamptz;
+BEGIN
+    FOR alerts IN
+        SELECT
+            hashtextextended(jsonb_build_array(p_tenant, profile_id, queue, marketing_event_id, due_us)::text, 4714) AS lock,
+            profile_id, queue, marketing_event_id, due_us
+        FROM (
+            SELECT DISTINCT mine.profile_id, mine.queue, mine.marketing_event_id, mine.result ->> 'due_us' AS due_us
+            FROM agent_task AS mine
+            WHERE mine.tenant_id = p_tenant AND mine.task_id = ANY(p_task_ids)
+        ) AS given
+        ORDER BY lock
+    LOOP
+        PERFORM pg_advisory_xact_lock(alerts.lock);
+        SELECT max(mine.lease_until) INTO held_until
+        FROM agent_task AS mine
+        WHERE
+            mine.tenant_id = p_tenant
+            AND mine.task_id = ANY(p_task_ids)
+            AND mine.lease_owner = p_owner
+            AND mine.status = 'pending'
+            AND mine.profile_id = alerts.profile_id
+            AND mine.queue = alerts.queue
+            AND mine.marketing_event_id = alerts.marketing_event_id
+            AND mine.result ->> 'due_us' = alerts.due_us;
+        CONTINUE WHEN held_until IS NULL;
+        RETURN QUERY
+        WITH sibling AS (
+            SELECT task.task_id
+            FROM agent_task AS task
+            WHERE
+                task.profile_id = alerts.profile_id
+                AND task.tenant_id = p_tenant
+                AND task.outcome = 'send'
+                AND task.status = 'pending'
+                AND task.event_type = 'alert.fired'
+                AND task.queue = alerts.queue
+                AND task.marketing_event_id = alerts.marketing_event_id
+                AND task.result ->> 'due_us' = alerts.due_us
+                AND task.due_at <= clock_timestamp()
+                AND (task.lease_owner = p_owner OR NOT EXISTS (
+                    SELECT
+                    FROM delivery_log AS begun
+                    WHERE
+                        begun.task_id = task.task_id
+                        AND begun.tenant_id = p_tenant
+                        AND begun.delivery_status = 'sending'
+                        AND begun.provider_response ->> 'claim' = task.lease_owner
+                        AND task.lease_until > clock_timestamp()
+                        AND NOT EXISTS (
+                            SELECT
+                            FROM delivery_log AS answer
+                            WHERE
+                                answer.task_id = begun.task_id
+                                AND answer.tenant_id = p_tenant
+                                AND answer.delivery_key = begun.delivery_key
+                                AND answer.series = begun.series
+                                AND answer.attempt = begun.attempt
+                                AND answer.delivery_status <> 'sending'
+                        )
+                ))
+            ORDER BY task.task_id
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE agent_task AS task
+        SET lease_owner = p_owner, lease_until = held_until
+        FROM sibling
+        WHERE task.tenant_id = p_tenant AND task.task_id = sibling.task_id
+        RETURNING task.task_id;
+    END LOOP;
+END
+$$;
+
+
+ALTER FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_owner text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION gather_digest(p_tenant uuid, p_task_ids text[], p_owner text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_owner text) IS 'Takes over the pending alerts of the same profile, queue, marketing event and due time as these tasks; all that the caller now owns of them comes back';
+
+
+--
 -- Name: guard_tenant_metadata(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -1148,9 +1242,15 @@ CREATE FUNCTION public.leo_relevant_news(p_tenant_id uuid, p_symbol text, p_at t
     SET enable_seqscan TO 'off'
     AS $$
     SELECT n.news_id, n.title, n.source_name, n.source_url, n.published_at, n.sentiment_score
-    FROM public.news_feed AS n
-    WHERE n.symbol_days && public.leo_symbol_days_until(p_symbol, p_at, 7)
-        AND n.published_at <= p_at
+    -- Apart, so that no plan walks through all news by their time to find those of a symbol. A symbol of a column brings
+    -- that column's collation along, with which the index does not compare.
+    FROM (
+        SELECT f.tenant_id, f.news_id, f.title, f.source_name, f.source_url, f.published_at, f.sentiment_score
+        FROM public.news_feed AS f
+        WHERE f.symbol_days && public.leo_symbol_days_until(p_symbol COLLATE "default", p_at, 7)
+        OFFSET 0
+    ) AS n
+    WHERE n.published_at <= p_at
         AND (n.tenant_id = p_tenant_id OR n.tenant_id IS NULL)
     ORDER BY n.published_at DESC, n.news_id DESC
     LIMIT p_limit
@@ -6277,6 +6377,14 @@ GRANT ALL ON FUNCTION public.expire_alert_rules(p_limit integer) TO leo_worker;
 
 REVOKE ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) TO leo_app;
+
+
+--
+-- Name: FUNCTION gather_digest(p_tenant uuid, p_task_ids text[], p_owner text); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_owner text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_owner text) TO leo_worker;
 
 
 --

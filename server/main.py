@@ -128,7 +128,14 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     # The generated functions name the class of the real server; the registry stands in for it.
     server = cast(grpc.aio.Server, registry)
     database = resources.database
-    add_AlertServiceServicer_to_server(AlertServicer(service=resources.alerts.service), server)
+    add_AlertServiceServicer_to_server(
+        AlertServicer(
+            service=resources.alerts.service,
+            firings=resources.alerts.firings,
+            backtests=resources.alerts.backtests,
+        ),
+        server,
+    )
     add_CatalogServiceServicer_to_server(
         CatalogServicer(
             service=CatalogService(

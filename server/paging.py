@@ -66,6 +66,10 @@ class Cursor:
         """How many rows to read: one more than the page, to know whether there is a next one."""
         return self.size + 1
 
+    def token(self, key: Key) -> str:
+        """What goes on after this key, also where the page ends before it was full."""
+        return _encode(self.listing, key)
+
     def page(self, rows: Sequence[Item], key: Callable[[Item], Key]) -> Page[Item]:
         """The page out of at most `limit` rows."""
         items = tuple(rows[: self.size])

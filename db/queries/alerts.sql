@@ -149,7 +149,7 @@ RETURNING 1;
 -- Claims firings, of every tenant, and leaves a task for each. As columns: $1 tenants, $2 rule ids, $3 generations,
 -- $4 prices, $5 previous prices, $6 times, $7 whether first after a restart, $8 further evidence or null; $9 how long
 -- the server has before a worker takes up the tasks.
-SELECT tenant_id, rule_id, generation, profile_id, task_id, source_event_id, fired_at, attributes
+SELECT tenant_id, rule_id, generation, profile_id, task_id, source_event_id, fired_at, attributes, silence_id
 FROM fire_alert_rules(
     $1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::boolean[], $8::jsonb[], $9
 );

@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from server.alerts.backtest_service import AlertBacktestService
 from server.alerts.deciding import Decider, FiringQueue
+from server.alerts.firing_service import FiringService
+from server.alerts.firing_store import FiringStore
 from server.alerts.holdings import Holdings
 from server.alerts.lane import TickLane
 from server.alerts.service import AlertService
 from server.alerts.shards import ShardKeeper
 from server.alerts.store import AlertStore
+from server.alerts.watching import FiringWatch
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
 
@@ -25,6 +29,8 @@ class Alerts:
     """
 
     service: AlertService
+    firings: FiringService
+    backtests: AlertBacktestService
     keeper: ShardKeeper
 
 
@@ -46,8 +52,10 @@ async def running_alerts(*, database: Database, url: str, decider: Decider) -> A
         on_lost=keeper.take_again,
         clock=utc_now,
     )
+    watch = FiringWatch(database=database, store=FiringStore())
     await queue.start()
     await lane.start()
+    await watch.start()
     try:
         service = AlertService(
             database=database,
@@ -56,8 +64,11 @@ async def running_alerts(*, database: Database, url: str, decider: Decider) -> A
             own_address=lambda: keeper.address,
             clock=utc_now,
         )
-        yield Alerts(service, keeper)
+        firings = FiringService(database=database, store=FiringStore(), watch=watch, clock=utc_now)
+        backtests = AlertBacktestService(database=database, store=store, clock=utc_now)
+        yield Alerts(service, firings, backtests, keeper)
     finally:
+        await watch.stop()
         await lane.stop()
         await keeper.stop()
         await queue.stop()

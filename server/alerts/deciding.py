@@ -106,9 +106,9 @@ class FiringQueue:
         await self._work.stop()
 
     def offer(self, firings: Sequence[Firing]) -> None:
-        """Take committed firings; returns at once."""
-        self._waiting.extend(firings)
-        if firings:
+        """Take committed firings; those that are silenced need no decision. Returns at once."""
+        self._waiting.extend(firing for firing in firings if firing.silence_id is None)
+        if self._waiting:
             self._wanted.set()
 
     async def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""What workers call: decide the firings that their server could not."""
+"""What workers call: decide the firings that their server could not, and file silences whose time is over."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from server.alerts.deciding import Decider, decide_firings
+from server.alerts.firing_store import FiringStore
 from server.alerts.store import AlertStore
 from server.errors import LeoError
 from server.platform.logging import get_logger
@@ -24,10 +25,18 @@ class AlertJobs:
     """
 
     def __init__(
-        self, *, database: Database, store: AlertStore, decider: Decider, lease_seconds: float, worker: str
+        self,
+        *,
+        database: Database,
+        store: AlertStore,
+        firings: FiringStore,
+        decider: Decider,
+        lease_seconds: float,
+        worker: str,
     ) -> None:
         self._database = database
         self._store = store
+        self._firings = firings
         self._decider = decider
         self._lease = timedelta(seconds=lease_seconds)
         self._worker = worker
@@ -41,6 +50,26 @@ class AlertJobs:
                 by_tenant.setdefault(tenant_id, []).append(task_id)
             for tenant_id, task_ids in by_tenant.items():
                 await self._decide(tenant_id, task_ids, claimant)
+
+    async def end_silences(self) -> None:
+        """File silences whose time is over, so that what is asked at a firing stays short. Idempotent; any number
+        may run at once.
+
+        Raises:
+            LeoError: the database is away; the next run looks again.
+        """
+        claimant = f"{self._worker}:{uuid4().hex}"
+        while claims := await self._claim_silences(claimant):
+            by_tenant: dict[UUID, list[str]] = {}
+            for tenant_id, silence_id in claims:
+                by_tenant.setdefault(tenant_id, []).append(silence_id)
+            for tenant_id, silence_ids in by_tenant.items():
+                async with self._database.tenant_transaction(tenant_id) as connection:
+                    await self._firings.complete_silences(connection, tenant_id, silence_ids)
+
+    async def _claim_silences(self, claimant: str) -> list[tuple[UUID, str]]:
+        async with self._database.transaction() as connection:
+            return await self._firings.claim_silences(connection, limit=_PAGE, claimant=claimant)
 
     async def _claim(self, claimant: str) -> list[tuple[UUID, str]]:
         async with self._database.transaction() as connection:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from leo.activation.v1 import alert_service_pb2 as wire
 
-from server.alerts.model import BatchOutcome, Firing, TickBatch, TickFault
+from server.alerts.model import BadTick, BatchOutcome, Firing, TickBatch, TickFault
 from server.wire import to_timestamp
 
 _FAULT_OF: Final = {fault: wire.TickFault.Value(f"TICK_FAULT_{fault.name}") for fault in TickFault}
@@ -36,11 +36,16 @@ def from_outcome(outcome: BatchOutcome, batch: TickBatch, tenant_id: UUID) -> wi
     return wire.TickBatchResult(
         accepted_count=outcome.accepted_count,
         duplicate_count=outcome.duplicate_count,
-        bad_ticks=[wire.BadTick(index=bad.index, fault=_FAULT_OF[bad.fault]) for bad in outcome.bad_ticks],
+        bad_ticks=map(from_bad_tick, outcome.bad_ticks),
         firings=map(_from_firing, islice(own, _MOST_FIRINGS)),
         fired_count=len(outcome.firings),
         acknowledged_sequence=batch.sequences[-1] if batch.sequences else 0,
     )
+
+
+def from_bad_tick(bad: BadTick) -> wire.BadTick:
+    """A tick that was refused."""
+    return wire.BadTick(index=bad.index, fault=_FAULT_OF[bad.fault])
 
 
 def _from_firing(firing: Firing) -> wire.AlertFiring:
@@ -54,6 +59,7 @@ def _from_firing(firing: Firing) -> wire.AlertFiring:
         fired_at=to_timestamp(firing.fired_at),
         tick_index=firing.tick_index,
         source_event_id=firing.source_event_id,
+        silence_id=firing.silence_id or "",
         after_restart=firing.after_restart,
         reference_price_nanos=firing.reference_price_nanos,
     )

@@ -234,4 +234,5 @@ def to_firing(hit: Hit, row: asyncpg.Record) -> Firing:
         attributes=row["attributes"].encode(),
         after_restart=hit.after_restart,
         reference_price_nanos=hit.reference_price_nanos,
+        silence_id=row["silence_id"],
     )

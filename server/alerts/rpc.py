@@ -9,9 +9,11 @@ from typing import Final, TypeAlias
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 from leo.activation.v1 import alert_service_pb2 as wire
-from leo.activation.v1 import alert_service_pb2_grpc
 
-from server.alerts import messages, rule_messages
+from server.alerts import backtest_messages, messages, rule_messages
+from server.alerts.backtest_service import AlertBacktestService
+from server.alerts.firing_rpc import FiringServicer
+from server.alerts.firing_service import FiringService
 from server.alerts.service import GLOBAL_TICKS_SCOPE, AlertService
 from server.rpc.caller import Caller, current_caller
 from server.wire import to_page_request, to_page_response
@@ -21,11 +23,15 @@ _Answers: TypeAlias = asyncio.Queue[asyncio.Task[wire.TickBatchResult] | None]
 _UNDER_WAY: Final = 64
 
 
-class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
+class AlertServicer(FiringServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: AlertService) -> None:
+    def __init__(
+        self, *, service: AlertService, firings: FiringService, backtests: AlertBacktestService
+    ) -> None:
+        super().__init__(firings=firings)
         self._service = service
+        self._backtests = backtests
 
     async def AlertEvaluate(
         self, request: wire.AlertEvaluateRequest, context: Context
@@ -47,6 +53,18 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         finally:
             reader.cancel()
             _give_up(answers)
+
+    async def BacktestAlert(
+        self, requests: AsyncIterator[wire.BacktestAlertRequest], context: Context
+    ) -> wire.BacktestAlertResponse:
+        """Try a rule on ticks."""
+        tenant_id = current_caller().tenant_id
+        first = await anext(requests, wire.BacktestAlertRequest())
+        batches = (messages.to_batch(request.batch, tenant_id) async for request in requests)
+        report = await self._backtests.backtest_alert(
+            tenant_id, backtest_messages.to_draft(first.draft), batches
+        )
+        return backtest_messages.from_report(report)
 
     async def PutAlertRules(
         self, request: wire.PutAlertRulesRequest, context: Context

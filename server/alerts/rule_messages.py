@@ -41,7 +41,7 @@ STATUSES: Final[Mapping[wire.AlertRuleStatus.ValueType, RuleStatus]] = {
 PHASES: Final[Mapping[wire.AlertPhase.ValueType, Phase]] = {
     wire.AlertPhase.Value(f"ALERT_PHASE_{phase.name}"): phase for phase in Phase
 }
-_REARMS: Final[Mapping[wire.AlertRepeat.ValueType, bool]] = {
+REARMS: Final[Mapping[wire.AlertRepeat.ValueType, bool]] = {
     wire.ALERT_REPEAT_UNSPECIFIED: False,
     wire.ALERT_REPEAT_ONCE: False,
     wire.ALERT_REPEAT_REARM: True,
@@ -71,7 +71,7 @@ def to_rule(message: wire.AlertRuleInput) -> AlertRuleInput:
     terms = Terms(
         source=SOURCES.get(message.source),
         note=message.note,
-        rearms=_REARMS.get(message.repeat),
+        rearms=REARMS.get(message.repeat),
         cooldown_seconds=message.cooldown_seconds,
         expires_at=to_datetime(message.expires_at) if message.HasField("expires_at") else None,
     )

@@ -12,6 +12,7 @@ from email.utils import parseaddr
 
 from celery import Celery
 
+from server.alerts.firing_store import FiringStore
 from server.alerts.jobs import AlertJobs
 from server.alerts.store import AlertStore
 from server.config import WorkerSettings
@@ -113,6 +114,7 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             alerts=AlertJobs(
                 database=database,
                 store=AlertStore(),
+                firings=FiringStore(),
                 decider=decisions,
                 lease_seconds=settings.lease_seconds,
                 worker=_worker_name(),

@@ -51,6 +51,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
     bodies: dict[TaskName, Work] = {
         TaskName.DELIVER: worker.dispatch.deliver,
         TaskName.DECIDE_FIRINGS: worker.alerts.decide_firings,
+        TaskName.END_SILENCES: worker.alerts.end_silences,
         TaskName.CARRY_OUT_PLANS: worker.dispatch.carry_out_plans,
         TaskName.SWEEP: worker.sweep.run,
         TaskName.ENSURE_MONTHS: worker.months.run,

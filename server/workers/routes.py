@@ -21,6 +21,7 @@ class TaskName(StrEnum):
 
     DELIVER = "leo.deliver"
     DECIDE_FIRINGS = "leo.decide_firings"
+    END_SILENCES = "leo.end_silences"
     CARRY_OUT_PLANS = "leo.carry_out_plans"
     SWEEP = "leo.sweep"
     ENSURE_MONTHS = "leo.ensure_months"
@@ -39,6 +40,9 @@ PLANS: Final = "dispatch"
 ALERTS: Final = "alerts"
 """The work queue of alerts that fired."""
 
+SILENCES: Final = "silences"
+"""The work queue of silences: each is due at its end."""
+
 RECEIPTS: Final = "receipts"
 """The work queue of receipts that belong to no delivery yet; every other one holds deliveries."""
 
@@ -50,7 +54,7 @@ _URGENT: Final = frozenset({"push", "web_push", "pushalert", "telegram"})
 
 def celery_queue_of(work_queue: str) -> CeleryQueue:
     """Where a wake-up for this work queue goes."""
-    if work_queue == RECEIPTS:
+    if work_queue in (RECEIPTS, SILENCES):
         return CeleryQueue.MAINTENANCE
     if work_queue == EMBEDDINGS:
         return CeleryQueue.AI
@@ -63,6 +67,8 @@ def wake_up_of(work_queue: str) -> tuple[TaskName, tuple[str, ...]]:
         return TaskName.CARRY_OUT_PLANS, ()
     if work_queue == ALERTS:
         return TaskName.DECIDE_FIRINGS, ()
+    if work_queue == SILENCES:
+        return TaskName.END_SILENCES, ()
     if work_queue == RECEIPTS:
         return TaskName.MATCH_RECEIPTS, ()
     if work_queue == EMBEDDINGS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from server.alerts.firing_store import FiringStore
 from server.alerts.jobs import AlertJobs
 from server.alerts.store import AlertStore
 from server.decisions.assembly import running_decisions
@@ -23,7 +24,8 @@ _RULE = """
 """
 _FIRE = """
     select task_id from fire_alert_rules(
-        array[$1::uuid], array[$2::text], array[1::bigint], array[7::bigint], array[3::bigint], array[now()], '0'
+        array[$1::uuid], array[$2::text], array[1::bigint], array[7::bigint], array[3::bigint], array[now()],
+        array[false], array[null::jsonb], '0'
     )
 """
 RULE_ID = "ab" * 32
@@ -46,7 +48,12 @@ async def test_a_firing_that_nobody_decided_is_decided_once_by_the_workers(
     redis = await RedisPool.connect(redis_url, client_name="test")
     async with running_decisions(database=pool, redis=redis, wake_up=SweepOnly()) as decisions:
         jobs = AlertJobs(
-            database=pool, store=AlertStore(), decider=decisions, lease_seconds=60, worker="test"
+            database=pool,
+            store=AlertStore(),
+            firings=FiringStore(),
+            decider=decisions,
+            lease_seconds=60,
+            worker="test",
         )
         await jobs.decide_firings()
         await jobs.decide_firings()
@@ -61,7 +68,12 @@ async def test_a_firing_that_nobody_decided_is_decided_once_by_the_workers(
 
 
 @pytest.mark.parametrize(
-    ("queue", "task"), [("alerts", TaskName.DECIDE_FIRINGS), ("email", TaskName.DELIVER)]
+    ("queue", "task"),
+    [
+        ("alerts", TaskName.DECIDE_FIRINGS),
+        ("silences", TaskName.END_SILENCES),
+        ("email", TaskName.DELIVER),
+    ],
 )
 def test_the_queue_of_alerts_has_a_task_of_its_own(queue: str, task: TaskName) -> None:
     assert wake_up_of(queue)[0] is task

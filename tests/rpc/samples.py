@@ -5,6 +5,8 @@ A sample gets what the earlier samples of its service were answered, so that it 
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid4
@@ -310,6 +312,9 @@ _DISPATCH: Final[Mapping[str, Sample]] = {
 }
 
 
+_SOON: Final = int(time.time()) + 86_400
+
+
 def _ticks() -> alert.TickBatch:
     return alert.TickBatch(
         symbols=["SAMPLE"],
@@ -339,7 +344,29 @@ _ALERTS: Final[Mapping[str, Sample]] = {
     ),
     "AlertEvaluate": lambda _: alert.AlertEvaluateRequest(batch=_ticks()),
     "StreamTicks": lambda _: alert.StreamTicksRequest(batch=_ticks()),
+    "BacktestAlert": lambda _: alert.BacktestAlertRequest(
+        draft=alert.AlertDraft(
+            symbol="SAMPLE",
+            logic=alert.AlertLogic(operator=alert.ALERT_OPERATOR_ABOVE, price_nanos=150_000_000_000),
+            sample_size=10,
+        )
+    ),
     "ListAlertRules": lambda _: alert.ListAlertRulesRequest(),
+    "ListAlertFirings": lambda _: alert.ListAlertFiringsRequest(symbol="SAMPLE"),
+    "AcknowledgeAlert": lambda answers: alert.AcknowledgeAlertRequest(
+        rule_id=answers["fired_rule_id"],
+        generation=1,
+        note=f"{MARK} seen",
+        silence_until=Timestamp(seconds=_SOON),
+    ),
+    "SilenceAlerts": lambda _: alert.SilenceAlertsRequest(
+        symbol="SAMPLE", ends_at=Timestamp(seconds=_SOON), reason=f"{MARK} reason"
+    ),
+    "ListSilences": lambda _: alert.ListSilencesRequest(include_ended=True),
+    "EndSilence": lambda answers: alert.EndSilenceRequest(
+        silence_id=answers["SilenceAlerts"].silence.silence_id
+    ),
+    "WatchAlerts": lambda _: alert.WatchAlertsRequest(symbol="SAMPLE"),
     "DeleteAlertRule": lambda answers: alert.DeleteAlertRuleRequest(
         rule_id=answers["PutAlertRules"].results[0].put.rule_id
     ),
@@ -406,6 +433,9 @@ SAMPLES: Final[Mapping[str, Mapping[str, Sample]]] = {
 }
 """By service, then by RPC, in an order in which they can be called."""
 
+ENDLESS: Final = frozenset({"WatchAlerts"})
+"""Streams that end only when their caller has enough: their first message says that the call was accepted."""
+
 BUILDS_ON: Final[Mapping[str, Sequence[str]]] = {
     "leo.activation.v1.AlertService": [
         "leo.activation.v1.CatalogService",
@@ -454,7 +484,31 @@ async def _plant_dead_job(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
     return {}
 
 
+async def _plant_firing(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
+    """A rule that fired; no worker is there to decide it."""
+    rule_id = hashlib.sha256(uuid4().bytes).hexdigest()
+    async with app.transaction():
+        await app.execute("select set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_id.int)))
+        await app.execute(
+            "insert into alert_rules (tenant_id, rule_id, profile_id, symbol, condition_logic, source, note)"
+            " values ($1, $2, $3, 'SAMPLE', $4, 'USER_MANUAL', $5)",
+            UUID(int=tenant_id.int),
+            rule_id,
+            f"{MARK}-profile",
+            '{"operator": "above", "direction": "up", "price_nanos": 5}',
+            f"{MARK} note",
+        )
+        await app.execute(
+            "select fire_alert_rules(array[$1::uuid], array[$2], array[1::bigint], array[7::bigint],"
+            " array[3::bigint], array[now()], array[false], array[null::jsonb], interval '1 hour')",
+            UUID(int=tenant_id.int),
+            rule_id,
+        )
+    return {"fired_rule_id": rule_id}
+
+
 PLANTED: Final[Mapping[str, Callable[[asyncpg.Connection, UUID], Awaitable[Answers]]]] = {
+    "leo.activation.v1.AlertService": _plant_firing,
     "leo.activation.v1.DispatchService": _plant_delivery,
     "leo.activation.v1.EmbeddingService": _plant_dead_job,
     "leo.activation.v1.ReportService": _plant_delivery,

@@ -15,7 +15,7 @@ from server.validation import Violations
 
 _LONGEST_COOLDOWN_SECONDS: Final = 365 * 86_400
 _LONGEST_ID: Final = 200
-_LONGEST_SYMBOL: Final = 64
+LONGEST_SYMBOL: Final = 64
 _LONGEST_NOTE: Final = 500
 
 
@@ -83,7 +83,7 @@ class AlertRuleInput:
     def check(self, violations: Violations, now: datetime) -> None:
         """Note every fault."""
         violations.text("profile_id", self.profile_id, maximum=_LONGEST_ID)
-        violations.text("symbol", self.symbol, maximum=_LONGEST_SYMBOL)
+        violations.text("symbol", self.symbol, maximum=LONGEST_SYMBOL)
         self.logic.check(violations.under("logic"), rearms=self.terms.rearms is True)
         self.terms.check(violations, now)
 

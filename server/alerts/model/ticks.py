@@ -99,6 +99,7 @@ class Firing:
         after_restart: whether the tick was the first one after another owner, or an earlier run, had the symbol.
         reference_price_nanos: what the price was compared with, where that is none of the rule's; else 0.
         attributes: facts of the event: a JSON object.
+        silence_id: the silence that was in force: there is no decision then; None where none was.
     """
 
     tenant_id: UUID
@@ -115,6 +116,7 @@ class Firing:
     attributes: bytes
     after_restart: bool = False
     reference_price_nanos: int = 0
+    silence_id: str | None = None
 
 
 @dataclass(slots=True)

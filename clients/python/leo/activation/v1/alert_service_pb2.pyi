@@ -277,6 +277,46 @@ TICK_FAULT_VOLUME: TickFault.ValueType  # 6
 """The volume is negative."""
 Global___TickFault: _TypeAlias = TickFault  # noqa: Y015
 
+class _AlertFiringStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AlertFiringStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertFiringStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALERT_FIRING_STATUS_UNSPECIFIED: _AlertFiringStatus.ValueType  # 0
+    """In a request: any."""
+    ALERT_FIRING_STATUS_PENDING: _AlertFiringStatus.ValueType  # 1
+    """It waits for its decision."""
+    ALERT_FIRING_STATUS_SEND: _AlertFiringStatus.ValueType  # 2
+    """It was decided to send a message; DispatchService says how far that is."""
+    ALERT_FIRING_STATUS_SUPPRESSED: _AlertFiringStatus.ValueType  # 3
+    """It was decided to send none; `reason` says why."""
+    ALERT_FIRING_STATUS_SILENCED: _AlertFiringStatus.ValueType  # 4
+    """A silence was in force: there was no decision."""
+    ALERT_FIRING_STATUS_FAILED: _AlertFiringStatus.ValueType  # 5
+    """Its event was refused; `reason` says why."""
+    ALERT_FIRING_STATUS_CANCELLED: _AlertFiringStatus.ValueType  # 6
+    """Its owner was erased before it was decided."""
+
+class AlertFiringStatus(_AlertFiringStatus, metaclass=_AlertFiringStatusEnumTypeWrapper):
+    """What became of a firing."""
+
+ALERT_FIRING_STATUS_UNSPECIFIED: AlertFiringStatus.ValueType  # 0
+"""In a request: any."""
+ALERT_FIRING_STATUS_PENDING: AlertFiringStatus.ValueType  # 1
+"""It waits for its decision."""
+ALERT_FIRING_STATUS_SEND: AlertFiringStatus.ValueType  # 2
+"""It was decided to send a message; DispatchService says how far that is."""
+ALERT_FIRING_STATUS_SUPPRESSED: AlertFiringStatus.ValueType  # 3
+"""It was decided to send none; `reason` says why."""
+ALERT_FIRING_STATUS_SILENCED: AlertFiringStatus.ValueType  # 4
+"""A silence was in force: there was no decision."""
+ALERT_FIRING_STATUS_FAILED: AlertFiringStatus.ValueType  # 5
+"""Its event was refused; `reason` says why."""
+ALERT_FIRING_STATUS_CANCELLED: AlertFiringStatus.ValueType  # 6
+"""Its owner was erased before it was decided."""
+Global___AlertFiringStatus: _TypeAlias = AlertFiringStatus  # noqa: Y015
+
 @_typing.final
 class ActiveHours(_message.Message):
     """When a rule may fire. Outside of it, prices, days and windows go on, but nothing fires and nothing begins to hold."""
@@ -1006,7 +1046,7 @@ class TickBatchResult(_message.Message):
 
     @_builtins.property
     def firings(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertFiring]:
-        """Rules of the caller's tenant that fired, in the order of the ticks, then of their ids."""
+        """Rules of the caller's tenant that fired, in the order of the ticks, then of their ids: the first 1,000 of them."""
 
     def __init__(
         self,
@@ -1025,6 +1065,190 @@ class TickBatchResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TickBatchResult: _TypeAlias = TickBatchResult  # noqa: Y015
+
+@_typing.final
+class BacktestAlertRequest(_message.Message):
+    """One message of the request stream of BacktestAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAFT_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def draft(self) -> Global___AlertDraft:
+        """The rule."""
+
+    @_builtins.property
+    def batch(self) -> Global___TickBatch:
+        """Ticks in the order of time. Those of other symbols are passed over; ticks that came before by feed and sequence
+        change nothing; `global_instruments` is not looked at.
+        """
+
+    def __init__(
+        self,
+        *,
+        draft: Global___AlertDraft | None = ...,
+        batch: Global___TickBatch | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "draft", b"draft", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "draft", b"draft", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["draft", "batch"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___BacktestAlertRequest: _TypeAlias = BacktestAlertRequest  # noqa: Y015
+
+@_typing.final
+class AlertDraft(_message.Message):
+    """A rule to try."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    LOGIC_FIELD_NUMBER: _builtins.int
+    REPEAT_FIELD_NUMBER: _builtins.int
+    COOLDOWN_SECONDS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """What it watches: an active instrument, the tenant's own where it has one of this symbol, else a global one."""
+    repeat: Global___AlertRepeat.ValueType
+    """Whether it fires once or again and again."""
+    cooldown_seconds: _builtins.int
+    """For drafts that re-arm: the least number of seconds between a firing and the next time that it is armed, by the
+    times of ticks; 0 to 31,536,000.
+    """
+    sample_size: _builtins.int
+    """How many of its firings to list, 0 to 10,000."""
+    @_builtins.property
+    def logic(self) -> Global___AlertLogic:
+        """What it waits for. Required."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """From then on it does not fire, by the times of ticks; absent: no end. May be past."""
+
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        logic: Global___AlertLogic | None = ...,
+        repeat: Global___AlertRepeat.ValueType = ...,
+        cooldown_seconds: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        sample_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "logic", b"logic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cooldown_seconds", b"cooldown_seconds", "expires_at", b"expires_at", "logic", b"logic", "repeat", b"repeat", "sample_size", b"sample_size", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertDraft: _TypeAlias = AlertDraft  # noqa: Y015
+
+@_typing.final
+class BacktestAlertResponse(_message.Message):
+    """Response of BacktestAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRED_COUNT_FIELD_NUMBER: _builtins.int
+    FIRINGS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
+    DUPLICATE_COUNT_FIELD_NUMBER: _builtins.int
+    OTHER_COUNT_FIELD_NUMBER: _builtins.int
+    BAD_COUNT_FIELD_NUMBER: _builtins.int
+    BAD_TICKS_FIELD_NUMBER: _builtins.int
+    FIRST_AT_FIELD_NUMBER: _builtins.int
+    LAST_AT_FIELD_NUMBER: _builtins.int
+    fired_count: _builtins.int
+    """How often it would have fired."""
+    accepted_count: _builtins.int
+    """Ticks of the symbol that were evaluated."""
+    duplicate_count: _builtins.int
+    """Ticks of the symbol that had come before, by feed and sequence."""
+    other_count: _builtins.int
+    """Ticks of other symbols."""
+    bad_count: _builtins.int
+    """Ticks that were refused; the others went on."""
+    @_builtins.property
+    def firings(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftFiring]:
+        """The first ones, as many as the draft's `sample_size`."""
+
+    @_builtins.property
+    def bad_ticks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BadTick]:
+        """The first 100 of them; `index` counts from 0 over all ticks of the stream."""
+
+    @_builtins.property
+    def first_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the first tick that was evaluated; unset where there was none."""
+
+    @_builtins.property
+    def last_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the last tick that was evaluated; unset where there was none."""
+
+    def __init__(
+        self,
+        *,
+        fired_count: _builtins.int = ...,
+        firings: _abc.Iterable[Global___DraftFiring] | None = ...,
+        accepted_count: _builtins.int = ...,
+        duplicate_count: _builtins.int = ...,
+        other_count: _builtins.int = ...,
+        bad_count: _builtins.int = ...,
+        bad_ticks: _abc.Iterable[Global___BadTick] | None = ...,
+        first_at: _timestamp_pb2.Timestamp | None = ...,
+        last_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_at", b"first_at", "last_at", b"last_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_count", b"accepted_count", "bad_count", b"bad_count", "bad_ticks", b"bad_ticks", "duplicate_count", b"duplicate_count", "fired_count", b"fired_count", "firings", b"firings", "first_at", b"first_at", "last_at", b"last_at", "other_count", b"other_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestAlertResponse: _TypeAlias = BacktestAlertResponse  # noqa: Y015
+
+@_typing.final
+class DraftFiring(_message.Message):
+    """A tick at which a draft would have fired."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRED_AT_FIELD_NUMBER: _builtins.int
+    PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    REFERENCE_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    DAY_VOLUME_MICROS_FIELD_NUMBER: _builtins.int
+    price_nanos: _builtins.int
+    """Price of the tick, in 1e-9 units."""
+    previous_price_nanos: _builtins.int
+    """Price before it, in 1e-9 units; 0 where there was none."""
+    reference_price_nanos: _builtins.int
+    """The price that the tick's was compared with where it is not of the rule itself, in 1e-9 units; else 0."""
+    day_volume_micros: _builtins.int
+    """For VOLUME_ABOVE: volume of the day up to and with the tick, in 1e-6 units; else 0."""
+    @_builtins.property
+    def fired_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the tick."""
+
+    def __init__(
+        self,
+        *,
+        fired_at: _timestamp_pb2.Timestamp | None = ...,
+        price_nanos: _builtins.int = ...,
+        previous_price_nanos: _builtins.int = ...,
+        reference_price_nanos: _builtins.int = ...,
+        day_volume_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fired_at", b"fired_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_volume_micros", b"day_volume_micros", "fired_at", b"fired_at", "previous_price_nanos", b"previous_price_nanos", "price_nanos", b"price_nanos", "reference_price_nanos", b"reference_price_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftFiring: _TypeAlias = DraftFiring  # noqa: Y015
 
 @_typing.final
 class BadTick(_message.Message):
@@ -1069,6 +1293,7 @@ class AlertFiring(_message.Message):
     SOURCE_EVENT_ID_FIELD_NUMBER: _builtins.int
     AFTER_RESTART_FIELD_NUMBER: _builtins.int
     REFERENCE_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    SILENCE_ID_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """The rule."""
     generation: _builtins.int
@@ -1084,7 +1309,7 @@ class AlertFiring(_message.Message):
     tick_index: _builtins.int
     """Which tick of the batch, from 0."""
     source_event_id: _builtins.str
-    """The event that DecisionService decides for it: GetDecision answers under this id."""
+    """The event that DecisionService decides for it: GetDecision answers under this id, where it was not silenced."""
     after_restart: _builtins.bool
     """Whether the tick was the first one of its symbol after another process, or an earlier run of this one, had
     evaluated the ones before: what the rule waits for may have come in between.
@@ -1093,6 +1318,8 @@ class AlertFiring(_message.Message):
     """The price that the tick's was compared with where it is not of the rule itself, in 1e-9 units: the close of the
     day before, the extreme of the window, the high or low that was passed; else 0.
     """
+    silence_id: _builtins.str
+    """The silence that was in force, so that there is no decision; empty where none was."""
     @_builtins.property
     def fired_at(self) -> _timestamp_pb2.Timestamp:
         """Time of the tick."""
@@ -1111,11 +1338,540 @@ class AlertFiring(_message.Message):
         source_event_id: _builtins.str = ...,
         after_restart: _builtins.bool = ...,
         reference_price_nanos: _builtins.int = ...,
+        silence_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fired_at", b"fired_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_restart", b"after_restart", "fired_at", b"fired_at", "generation", b"generation", "previous_price_nanos", b"previous_price_nanos", "price_nanos", b"price_nanos", "profile_id", b"profile_id", "reference_price_nanos", b"reference_price_nanos", "rule_id", b"rule_id", "source_event_id", b"source_event_id", "symbol", b"symbol", "tick_index", b"tick_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_restart", b"after_restart", "fired_at", b"fired_at", "generation", b"generation", "previous_price_nanos", b"previous_price_nanos", "price_nanos", b"price_nanos", "profile_id", b"profile_id", "reference_price_nanos", b"reference_price_nanos", "rule_id", b"rule_id", "silence_id", b"silence_id", "source_event_id", b"source_event_id", "symbol", b"symbol", "tick_index", b"tick_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AlertFiring: _TypeAlias = AlertFiring  # noqa: Y015
+
+@_typing.final
+class SilenceAlertsRequest(_message.Message):
+    """Request of SilenceAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    """One rule: 64 hexadecimal digits."""
+    symbol: _builtins.str
+    """All rules on this symbol, 1 to 64 characters."""
+    profile_id: _builtins.str
+    """All rules of this profile, 1 to 200 characters."""
+    reason: _builtins.str
+    """Why, for people; at most 500 characters, may be empty."""
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends; ahead, by at most 366 days. Required."""
+
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        profile_id: _builtins.str = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "profile_id", b"profile_id", "rule_id", b"rule_id", "symbol", b"symbol", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "profile_id", b"profile_id", "reason", b"reason", "rule_id", b"rule_id", "symbol", b"symbol", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["rule_id", "symbol", "profile_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___SilenceAlertsRequest: _TypeAlias = SilenceAlertsRequest  # noqa: Y015
+
+@_typing.final
+class SilenceAlertsResponse(_message.Message):
+    """Response of SilenceAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SILENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def silence(self) -> Global___AlertSilence:
+        """The silence as it is now."""
+
+    def __init__(
+        self,
+        *,
+        silence: Global___AlertSilence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["silence", b"silence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["silence", b"silence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SilenceAlertsResponse: _TypeAlias = SilenceAlertsResponse  # noqa: Y015
+
+@_typing.final
+class AlertSilence(_message.Message):
+    """A silence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SILENCE_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    ENDED_AT_FIELD_NUMBER: _builtins.int
+    ENDED_BY_FIELD_NUMBER: _builtins.int
+    silence_id: _builtins.str
+    """Id: 64 hexadecimal digits, derived from tenant, target, end, reason and caller."""
+    rule_id: _builtins.str
+    """One rule."""
+    symbol: _builtins.str
+    """All rules on this symbol."""
+    profile_id: _builtins.str
+    """All rules of this profile."""
+    reason: _builtins.str
+    """Why."""
+    requested_by: _builtins.str
+    """Who asked for it: the subject of the caller's token."""
+    active: _builtins.bool
+    """Whether it is in force."""
+    ended_by: _builtins.str
+    """Who did; empty where nobody did."""
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, or was to end."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def ended_at(self) -> _timestamp_pb2.Timestamp:
+        """When somebody ended it before its time; unset where nobody did."""
+
+    def __init__(
+        self,
+        *,
+        silence_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        profile_id: _builtins.str = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        requested_by: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        active: _builtins.bool = ...,
+        ended_at: _timestamp_pb2.Timestamp | None = ...,
+        ended_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "ends_at", b"ends_at", "profile_id", b"profile_id", "rule_id", b"rule_id", "symbol", b"symbol", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "created_at", b"created_at", "ended_at", b"ended_at", "ended_by", b"ended_by", "ends_at", b"ends_at", "profile_id", b"profile_id", "reason", b"reason", "requested_by", b"requested_by", "rule_id", b"rule_id", "silence_id", b"silence_id", "symbol", b"symbol", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["rule_id", "symbol", "profile_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___AlertSilence: _TypeAlias = AlertSilence  # noqa: Y015
+
+@_typing.final
+class ListSilencesRequest(_message.Message):
+    """Request of ListSilences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    INCLUDE_ENDED_FIELD_NUMBER: _builtins.int
+    include_ended: _builtins.bool
+    """Whether to list those that have ended as well; else only those in force."""
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which part of the list."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+        include_ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_ended", b"include_ended", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSilencesRequest: _TypeAlias = ListSilencesRequest  # noqa: Y015
+
+@_typing.final
+class ListSilencesResponse(_message.Message):
+    """Response of ListSilences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SILENCES_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def silences(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertSilence]:
+        """The silences, the latest first."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageResponse:
+        """How to go on."""
+
+    def __init__(
+        self,
+        *,
+        silences: _abc.Iterable[Global___AlertSilence] | None = ...,
+        page: _types_pb2.PageResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "silences", b"silences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSilencesResponse: _TypeAlias = ListSilencesResponse  # noqa: Y015
+
+@_typing.final
+class EndSilenceRequest(_message.Message):
+    """Request of EndSilence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SILENCE_ID_FIELD_NUMBER: _builtins.int
+    silence_id: _builtins.str
+    """Id of the silence: 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        silence_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["silence_id", b"silence_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSilenceRequest: _TypeAlias = EndSilenceRequest  # noqa: Y015
+
+@_typing.final
+class EndSilenceResponse(_message.Message):
+    """Response of EndSilence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SILENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def silence(self) -> Global___AlertSilence:
+        """The silence as it is now."""
+
+    def __init__(
+        self,
+        *,
+        silence: Global___AlertSilence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["silence", b"silence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["silence", b"silence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSilenceResponse: _TypeAlias = EndSilenceResponse  # noqa: Y015
+
+@_typing.final
+class RecordedFiring(_message.Message):
+    """A firing as it was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRING_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SILENCE_ID_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENT_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    status: Global___AlertFiringStatus.ValueType
+    """What became of it."""
+    reason: _builtins.str
+    """Why: a reason of DecisionService ("NO_CONSENT"), "SILENCED", or the reason of an error; empty while pending."""
+    silence_id: _builtins.str
+    """The silence that was in force; empty where none was."""
+    attributes: _builtins.bytes
+    """The event that was, or would have been, decided: a JSON object with threshold, prices, note and news
+    (docs/alerts.md); empty where the owner was erased.
+    """
+    @_builtins.property
+    def firing(self) -> Global___AlertFiring:
+        """What fired, where its owner was not erased; `tick_index` is 0."""
+
+    @_builtins.property
+    def acknowledgement(self) -> Global___AlertAcknowledgement:
+        """Who has seen it; unset where nobody acknowledged it."""
+
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        firing: Global___AlertFiring | None = ...,
+        status: Global___AlertFiringStatus.ValueType = ...,
+        reason: _builtins.str = ...,
+        silence_id: _builtins.str = ...,
+        attributes: _builtins.bytes = ...,
+        acknowledgement: Global___AlertAcknowledgement | None = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "firing", b"firing", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "attributes", b"attributes", "firing", b"firing", "reason", b"reason", "recorded_at", b"recorded_at", "silence_id", b"silence_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordedFiring: _TypeAlias = RecordedFiring  # noqa: Y015
+
+@_typing.final
+class AlertAcknowledgement(_message.Message):
+    """That somebody has seen a firing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACKNOWLEDGED_BY_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_AT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    acknowledged_by: _builtins.str
+    """Who: the subject of the caller's token."""
+    note: _builtins.str
+    """What they said about it."""
+    @_builtins.property
+    def acknowledged_at(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        acknowledged_by: _builtins.str = ...,
+        acknowledged_at: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "acknowledged_by", b"acknowledged_by", "note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertAcknowledgement: _TypeAlias = AlertAcknowledgement  # noqa: Y015
+
+@_typing.final
+class ListAlertFiringsRequest(_message.Message):
+    """Request of ListAlertFirings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    UNACKNOWLEDGED_ONLY_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """Only firings for this profile; empty: for all."""
+    symbol: _builtins.str
+    """Only firings on this symbol; empty: on all."""
+    rule_id: _builtins.str
+    """Only firings of this rule; empty: of all."""
+    status: Global___AlertFiringStatus.ValueType
+    """Only firings of this status; unspecified: of any."""
+    unacknowledged_only: _builtins.bool
+    """Only firings that nobody acknowledged."""
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which part of the list."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+        profile_id: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        status: Global___AlertFiringStatus.ValueType = ...,
+        unacknowledged_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "profile_id", b"profile_id", "rule_id", b"rule_id", "status", b"status", "symbol", b"symbol", "unacknowledged_only", b"unacknowledged_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlertFiringsRequest: _TypeAlias = ListAlertFiringsRequest  # noqa: Y015
+
+@_typing.final
+class ListAlertFiringsResponse(_message.Message):
+    """Response of ListAlertFirings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRINGS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def firings(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedFiring]:
+        """The firings, the latest first."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageResponse:
+        """How to go on."""
+
+    def __init__(
+        self,
+        *,
+        firings: _abc.Iterable[Global___RecordedFiring] | None = ...,
+        page: _types_pb2.PageResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["firings", b"firings", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlertFiringsResponse: _TypeAlias = ListAlertFiringsResponse  # noqa: Y015
+
+@_typing.final
+class AcknowledgeAlertRequest(_message.Message):
+    """Request of AcknowledgeAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    SILENCE_UNTIL_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    """The rule that fired: 64 hexadecimal digits."""
+    generation: _builtins.int
+    """Which generation of it, from 1."""
+    note: _builtins.str
+    """For people; at most 500 characters, may be empty."""
+    @_builtins.property
+    def silence_until(self) -> _timestamp_pb2.Timestamp:
+        """Silences the rule until then as well, in the same transaction; ahead, by at most 366 days."""
+
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        note: _builtins.str = ...,
+        silence_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["silence_until", b"silence_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "note", b"note", "rule_id", b"rule_id", "silence_until", b"silence_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeAlertRequest: _TypeAlias = AcknowledgeAlertRequest  # noqa: Y015
+
+@_typing.final
+class AcknowledgeAlertResponse(_message.Message):
+    """Response of AcknowledgeAlert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRING_FIELD_NUMBER: _builtins.int
+    SILENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def firing(self) -> Global___RecordedFiring:
+        """The firing as it is now."""
+
+    @_builtins.property
+    def silence(self) -> Global___AlertSilence:
+        """The silence, where `silence_until` asked for one."""
+
+    def __init__(
+        self,
+        *,
+        firing: Global___RecordedFiring | None = ...,
+        silence: Global___AlertSilence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["firing", b"firing", "silence", b"silence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["firing", b"firing", "silence", b"silence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeAlertResponse: _TypeAlias = AcknowledgeAlertResponse  # noqa: Y015
+
+@_typing.final
+class WatchAlertsRequest(_message.Message):
+    """Request of WatchAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """Only firings for this profile; empty: for all."""
+    symbol: _builtins.str
+    """Only firings on this symbol; empty: on all."""
+    rule_id: _builtins.str
+    """Only firings of this rule; empty: of all."""
+    resume_token: _builtins.str
+    """Where to go on: the last token of an earlier stream; empty: from now. The filters may be other ones."""
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile_id", b"profile_id", "resume_token", b"resume_token", "rule_id", b"rule_id", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAlertsRequest: _TypeAlias = WatchAlertsRequest  # noqa: Y015
+
+@_typing.final
+class WatchAlertsResponse(_message.Message):
+    """One message of the response stream of WatchAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRING_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Where to go on after this message."""
+    @_builtins.property
+    def firing(self) -> Global___RecordedFiring:
+        """What fired, as it stood when it was read; unset in messages that only hold a token."""
+
+    def __init__(
+        self,
+        *,
+        firing: Global___RecordedFiring | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["firing", b"firing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["firing", b"firing", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAlertsResponse: _TypeAlias = WatchAlertsResponse  # noqa: Y015

@@ -55,6 +55,11 @@ class AlertServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.StreamTicksRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.StreamTicksResponse.FromString,
                 _registered_method=True)
+        self.BacktestAlert = channel.stream_unary(
+                '/leo.activation.v1.AlertService/BacktestAlert',
+                request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.BacktestAlertRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.BacktestAlertResponse.FromString,
+                _registered_method=True)
         self.PutAlertRules = channel.unary_unary(
                 '/leo.activation.v1.AlertService/PutAlertRules',
                 request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.PutAlertRulesRequest.SerializeToString,
@@ -69,6 +74,36 @@ class AlertServiceStub:
                 '/leo.activation.v1.AlertService/DeleteAlertRule',
                 request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.DeleteAlertRuleRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.DeleteAlertRuleResponse.FromString,
+                _registered_method=True)
+        self.SilenceAlerts = channel.unary_unary(
+                '/leo.activation.v1.AlertService/SilenceAlerts',
+                request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.SilenceAlertsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.SilenceAlertsResponse.FromString,
+                _registered_method=True)
+        self.ListSilences = channel.unary_unary(
+                '/leo.activation.v1.AlertService/ListSilences',
+                request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListSilencesRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListSilencesResponse.FromString,
+                _registered_method=True)
+        self.EndSilence = channel.unary_unary(
+                '/leo.activation.v1.AlertService/EndSilence',
+                request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.EndSilenceRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.EndSilenceResponse.FromString,
+                _registered_method=True)
+        self.ListAlertFirings = channel.unary_unary(
+                '/leo.activation.v1.AlertService/ListAlertFirings',
+                request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListAlertFiringsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListAlertFiringsResponse.FromString,
+                _registered_method=True)
+        self.AcknowledgeAlert = channel.unary_unary(
+                '/leo.activation.v1.AlertService/AcknowledgeAlert',
+                request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.AcknowledgeAlertRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.AcknowledgeAlertResponse.FromString,
+                _registered_method=True)
+        self.WatchAlerts = channel.unary_stream(
+                '/leo.activation.v1.AlertService/WatchAlerts',
+                request_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.WatchAlertsRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.FromString,
                 _registered_method=True)
 
 
@@ -105,6 +140,15 @@ class AlertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BacktestAlert(self, request_iterator, context):
+        """Evaluates a draft rule at ticks that the caller streams, by the engine of live ticks, and says when it would have
+        fired. Changes nothing. The first message holds the draft, every other one ticks; there is one answer, after the
+        last message. The draft starts without a past: days, windows and the previous price come of these ticks alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PutAlertRules(self, request, context):
         """Makes up to 10,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
         apart from its terms (all that is beside profile, symbol and logic), which are replaced; one that has fired,
@@ -128,6 +172,60 @@ class AlertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SilenceAlerts(self, request, context):
+        """Silences alerts of one rule, one symbol or one profile until a time: what fires meanwhile is recorded and
+        listed as SILENCED, and makes no decision and no message. It covers rules that are put later as well. A firing
+        is silenced by what is in force when it is committed, whatever the time of its tick.
+        Idempotent: the same request of the same caller again answers the same silence, also after its end.
+        RESOURCE_NOT_FOUND where the tenant has no such rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSilences(self, request, context):
+        """Silences of the caller's tenant, the latest first, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSilence(self, request, context):
+        """Ends a silence before its time. Idempotent: one that has ended stays as it is. What fired meanwhile stays
+        silenced; others that cover the same rules stay in force. RESOURCE_NOT_FOUND where the tenant has none of this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlertFirings(self, request, context):
+        """What fired, the latest first, page by page. A page may hold fewer firings than asked for, even none, and still
+        name a next one: filters are applied to a bounded part of the list at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeAlert(self, request, context):
+        """Marks a firing as seen: by whom and when. It neither stops nor changes its message; to hold further messages of
+        the rule back, name `silence_until`. Idempotent: the first acknowledgement stands.
+        RESOURCE_NOT_FOUND where the tenant has no such firing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchAlerts(self, request, context):
+        """Tells what fires, whichever server process fires it, within about a second of its commit. The first message
+        holds no firing: from it on nothing is missed. Every message holds a token; a stream that is opened with the
+        last one goes on there, with none missing and none twice, at any server. A message without firing comes
+        at least every 15 seconds. RESOURCE_EXHAUSTED with reason WATCHER_TOO_SLOW where 2,000 firings wait for the
+        reader: open it again with the last token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AlertServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,6 +238,11 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.StreamTicks,
                     request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.StreamTicksRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.StreamTicksResponse.SerializeToString,
+            ),
+            'BacktestAlert': grpc.stream_unary_rpc_method_handler(
+                    servicer.BacktestAlert,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.BacktestAlertRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.BacktestAlertResponse.SerializeToString,
             ),
             'PutAlertRules': grpc.unary_unary_rpc_method_handler(
                     servicer.PutAlertRules,
@@ -155,6 +258,36 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.DeleteAlertRule,
                     request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.DeleteAlertRuleRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.DeleteAlertRuleResponse.SerializeToString,
+            ),
+            'SilenceAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SilenceAlerts,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.SilenceAlertsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.SilenceAlertsResponse.SerializeToString,
+            ),
+            'ListSilences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSilences,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListSilencesRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListSilencesResponse.SerializeToString,
+            ),
+            'EndSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSilence,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.EndSilenceRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.EndSilenceResponse.SerializeToString,
+            ),
+            'ListAlertFirings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlertFirings,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListAlertFiringsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.ListAlertFiringsResponse.SerializeToString,
+            ),
+            'AcknowledgeAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeAlert,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.AcknowledgeAlertRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.AcknowledgeAlertResponse.SerializeToString,
+            ),
+            'WatchAlerts': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAlerts,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.WatchAlertsRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +355,33 @@ class AlertService:
             '/leo.activation.v1.AlertService/StreamTicks',
             leo_dot_activation_dot_v1_dot_alert__service__pb2.StreamTicksRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_alert__service__pb2.StreamTicksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BacktestAlert(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/leo.activation.v1.AlertService/BacktestAlert',
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.BacktestAlertRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.BacktestAlertResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -303,6 +463,168 @@ class AlertService:
             '/leo.activation.v1.AlertService/DeleteAlertRule',
             leo_dot_activation_dot_v1_dot_alert__service__pb2.DeleteAlertRuleRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_alert__service__pb2.DeleteAlertRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SilenceAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.AlertService/SilenceAlerts',
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.SilenceAlertsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.SilenceAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSilences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.AlertService/ListSilences',
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.ListSilencesRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.ListSilencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.AlertService/EndSilence',
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.EndSilenceRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.EndSilenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlertFirings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.AlertService/ListAlertFirings',
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.ListAlertFiringsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.ListAlertFiringsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.AlertService/AcknowledgeAlert',
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.AcknowledgeAlertRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.AcknowledgeAlertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/leo.activation.v1.AlertService/WatchAlerts',
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.WatchAlertsRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,11 @@ class AlertServiceStub:
     a feeder that was cut off goes on after the last sequence that was acknowledged. Up to 64 messages may be
     under way; a server reads no further ones before it has answered.
     """
+    BacktestAlert: _grpc.StreamUnaryMultiCallable[_alert_service_pb2.BacktestAlertRequest, _alert_service_pb2.BacktestAlertResponse]
+    """Evaluates a draft rule at ticks that the caller streams, by the engine of live ticks, and says when it would have
+    fired. Changes nothing. The first message holds the draft, every other one ticks; there is one answer, after the
+    last message. The draft starts without a past: days, windows and the previous price come of these ticks alone.
+    """
     PutAlertRules: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.PutAlertRulesRequest, _alert_service_pb2.PutAlertRulesResponse]
     """Makes up to 10,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
     apart from its terms (all that is beside profile, symbol and logic), which are replaced; one that has fired,
@@ -64,6 +69,35 @@ class AlertServiceStub:
     """Rules of the caller's tenant by id, page by page."""
     DeleteAlertRule: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.DeleteAlertRuleRequest, _alert_service_pb2.DeleteAlertRuleResponse]
     """Stops a rule; it stays in the list as disabled. Idempotent. NOT_FOUND where the tenant has none of this id."""
+    SilenceAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SilenceAlertsRequest, _alert_service_pb2.SilenceAlertsResponse]
+    """Silences alerts of one rule, one symbol or one profile until a time: what fires meanwhile is recorded and
+    listed as SILENCED, and makes no decision and no message. It covers rules that are put later as well. A firing
+    is silenced by what is in force when it is committed, whatever the time of its tick.
+    Idempotent: the same request of the same caller again answers the same silence, also after its end.
+    RESOURCE_NOT_FOUND where the tenant has no such rule.
+    """
+    ListSilences: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListSilencesRequest, _alert_service_pb2.ListSilencesResponse]
+    """Silences of the caller's tenant, the latest first, page by page."""
+    EndSilence: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EndSilenceRequest, _alert_service_pb2.EndSilenceResponse]
+    """Ends a silence before its time. Idempotent: one that has ended stays as it is. What fired meanwhile stays
+    silenced; others that cover the same rules stay in force. RESOURCE_NOT_FOUND where the tenant has none of this id.
+    """
+    ListAlertFirings: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertFiringsRequest, _alert_service_pb2.ListAlertFiringsResponse]
+    """What fired, the latest first, page by page. A page may hold fewer firings than asked for, even none, and still
+    name a next one: filters are applied to a bounded part of the list at a time.
+    """
+    AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AcknowledgeAlertRequest, _alert_service_pb2.AcknowledgeAlertResponse]
+    """Marks a firing as seen: by whom and when. It neither stops nor changes its message; to hold further messages of
+    the rule back, name `silence_until`. Idempotent: the first acknowledgement stands.
+    RESOURCE_NOT_FOUND where the tenant has no such firing.
+    """
+    WatchAlerts: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]
+    """Tells what fires, whichever server process fires it, within about a second of its commit. The first message
+    holds no firing: from it on nothing is missed. Every message holds a token; a stream that is opened with the
+    last one goes on there, with none missing and none twice, at any server. A message without firing comes
+    at least every 15 seconds. RESOURCE_EXHAUSTED with reason WATCHER_TOO_SLOW where 2,000 firings wait for the
+    reader: open it again with the last token.
+    """
 
 @_typing.type_check_only
 class AlertServiceAsyncStub(AlertServiceStub):
@@ -92,6 +126,11 @@ class AlertServiceAsyncStub(AlertServiceStub):
     a feeder that was cut off goes on after the last sequence that was acknowledged. Up to 64 messages may be
     under way; a server reads no further ones before it has answered.
     """
+    BacktestAlert: _aio.StreamUnaryMultiCallable[_alert_service_pb2.BacktestAlertRequest, _alert_service_pb2.BacktestAlertResponse]  # type: ignore[assignment]
+    """Evaluates a draft rule at ticks that the caller streams, by the engine of live ticks, and says when it would have
+    fired. Changes nothing. The first message holds the draft, every other one ticks; there is one answer, after the
+    last message. The draft starts without a past: days, windows and the previous price come of these ticks alone.
+    """
     PutAlertRules: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.PutAlertRulesRequest, _alert_service_pb2.PutAlertRulesResponse]  # type: ignore[assignment]
     """Makes up to 10,000 rules active, each answered on its own. Idempotent: a rule that is active stays as it is,
     apart from its terms (all that is beside profile, symbol and logic), which are replaced; one that has fired,
@@ -101,6 +140,35 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Rules of the caller's tenant by id, page by page."""
     DeleteAlertRule: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.DeleteAlertRuleRequest, _alert_service_pb2.DeleteAlertRuleResponse]  # type: ignore[assignment]
     """Stops a rule; it stays in the list as disabled. Idempotent. NOT_FOUND where the tenant has none of this id."""
+    SilenceAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SilenceAlertsRequest, _alert_service_pb2.SilenceAlertsResponse]  # type: ignore[assignment]
+    """Silences alerts of one rule, one symbol or one profile until a time: what fires meanwhile is recorded and
+    listed as SILENCED, and makes no decision and no message. It covers rules that are put later as well. A firing
+    is silenced by what is in force when it is committed, whatever the time of its tick.
+    Idempotent: the same request of the same caller again answers the same silence, also after its end.
+    RESOURCE_NOT_FOUND where the tenant has no such rule.
+    """
+    ListSilences: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListSilencesRequest, _alert_service_pb2.ListSilencesResponse]  # type: ignore[assignment]
+    """Silences of the caller's tenant, the latest first, page by page."""
+    EndSilence: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EndSilenceRequest, _alert_service_pb2.EndSilenceResponse]  # type: ignore[assignment]
+    """Ends a silence before its time. Idempotent: one that has ended stays as it is. What fired meanwhile stays
+    silenced; others that cover the same rules stay in force. RESOURCE_NOT_FOUND where the tenant has none of this id.
+    """
+    ListAlertFirings: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertFiringsRequest, _alert_service_pb2.ListAlertFiringsResponse]  # type: ignore[assignment]
+    """What fired, the latest first, page by page. A page may hold fewer firings than asked for, even none, and still
+    name a next one: filters are applied to a bounded part of the list at a time.
+    """
+    AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AcknowledgeAlertRequest, _alert_service_pb2.AcknowledgeAlertResponse]  # type: ignore[assignment]
+    """Marks a firing as seen: by whom and when. It neither stops nor changes its message; to hold further messages of
+    the rule back, name `silence_until`. Idempotent: the first acknowledgement stands.
+    RESOURCE_NOT_FOUND where the tenant has no such firing.
+    """
+    WatchAlerts: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
+    """Tells what fires, whichever server process fires it, within about a second of its commit. The first message
+    holds no firing: from it on nothing is missed. Every message holds a token; a stream that is opened with the
+    last one goes on there, with none missing and none twice, at any server. A message without firing comes
+    at least every 15 seconds. RESOURCE_EXHAUSTED with reason WATCHER_TOO_SLOW where 2,000 firings wait for the
+    reader: open it again with the last token.
+    """
 
 class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     """Watches prices for customers: rules say which price calls for an alert, ticks bring the prices. A rule that
@@ -140,6 +208,17 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BacktestAlert(
+        self,
+        request_iterator: _MaybeAsyncIterator[_alert_service_pb2.BacktestAlertRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.BacktestAlertResponse, _abc.Awaitable[_alert_service_pb2.BacktestAlertResponse]]:
+        """Evaluates a draft rule at ticks that the caller streams, by the engine of live ticks, and says when it would have
+        fired. Changes nothing. The first message holds the draft, every other one ticks; there is one answer, after the
+        last message. The draft starts without a past: days, windows and the previous price come of these ticks alone.
+        """
+
+    @_abc_1.abstractmethod
     def PutAlertRules(
         self,
         request: _alert_service_pb2.PutAlertRulesRequest,
@@ -165,5 +244,70 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.DeleteAlertRuleResponse, _abc.Awaitable[_alert_service_pb2.DeleteAlertRuleResponse]]:
         """Stops a rule; it stays in the list as disabled. Idempotent. NOT_FOUND where the tenant has none of this id."""
+
+    @_abc_1.abstractmethod
+    def SilenceAlerts(
+        self,
+        request: _alert_service_pb2.SilenceAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.SilenceAlertsResponse, _abc.Awaitable[_alert_service_pb2.SilenceAlertsResponse]]:
+        """Silences alerts of one rule, one symbol or one profile until a time: what fires meanwhile is recorded and
+        listed as SILENCED, and makes no decision and no message. It covers rules that are put later as well. A firing
+        is silenced by what is in force when it is committed, whatever the time of its tick.
+        Idempotent: the same request of the same caller again answers the same silence, also after its end.
+        RESOURCE_NOT_FOUND where the tenant has no such rule.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSilences(
+        self,
+        request: _alert_service_pb2.ListSilencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.ListSilencesResponse, _abc.Awaitable[_alert_service_pb2.ListSilencesResponse]]:
+        """Silences of the caller's tenant, the latest first, page by page."""
+
+    @_abc_1.abstractmethod
+    def EndSilence(
+        self,
+        request: _alert_service_pb2.EndSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.EndSilenceResponse, _abc.Awaitable[_alert_service_pb2.EndSilenceResponse]]:
+        """Ends a silence before its time. Idempotent: one that has ended stays as it is. What fired meanwhile stays
+        silenced; others that cover the same rules stay in force. RESOURCE_NOT_FOUND where the tenant has none of this id.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAlertFirings(
+        self,
+        request: _alert_service_pb2.ListAlertFiringsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.ListAlertFiringsResponse, _abc.Awaitable[_alert_service_pb2.ListAlertFiringsResponse]]:
+        """What fired, the latest first, page by page. A page may hold fewer firings than asked for, even none, and still
+        name a next one: filters are applied to a bounded part of the list at a time.
+        """
+
+    @_abc_1.abstractmethod
+    def AcknowledgeAlert(
+        self,
+        request: _alert_service_pb2.AcknowledgeAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.AcknowledgeAlertResponse, _abc.Awaitable[_alert_service_pb2.AcknowledgeAlertResponse]]:
+        """Marks a firing as seen: by whom and when. It neither stops nor changes its message; to hold further messages of
+        the rule back, name `silence_until`. Idempotent: the first acknowledgement stands.
+        RESOURCE_NOT_FOUND where the tenant has no such firing.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchAlerts(
+        self,
+        request: _alert_service_pb2.WatchAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
+        """Tells what fires, whichever server process fires it, within about a second of its commit. The first message
+        holds no firing: from it on nothing is missed. Every message holds a token; a stream that is opened with the
+        last one goes on there, with none missing and none twice, at any server. A message without firing comes
+        at least every 15 seconds. RESOURCE_EXHAUSTED with reason WATCHER_TOO_SLOW where 2,000 firings wait for the
+        reader: open it again with the last token.
+        """
 
 def add_AlertServiceServicer_to_server(servicer: AlertServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

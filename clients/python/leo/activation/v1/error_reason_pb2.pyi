@@ -124,6 +124,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The delivery can not be queued again; `why` in the metadata says what is in the way: NOT_FAILED,
     STILL_TRAVELLING, SENT_ELSEWHERE, MAY_HAVE_BEEN_SENT or RESEND_UNSAFE. Look at the delivery before anything else.
     """
+    WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 50
+    """RESOURCE_EXHAUSTED. The reader of a stream is slower than what it watches, and the server keeps no more for it. Open
+    the stream again with the last token that it brought; nothing is lost.
+    """
     INTERNAL_FAULT: _ErrorReason.ValueType  # 40
     """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""
     UNSAFE_DATABASE_ROLE: _ErrorReason.ValueType  # 41
@@ -238,6 +242,10 @@ LEO_CREDENTIAL_KEYS.
 REQUEUE_REFUSED: ErrorReason.ValueType  # 42
 """FAILED_PRECONDITION. The delivery can not be queued again; `why` in the metadata says what is in the way: NOT_FAILED,
 STILL_TRAVELLING, SENT_ELSEWHERE, MAY_HAVE_BEEN_SENT or RESEND_UNSAFE. Look at the delivery before anything else.
+"""
+WATCHER_TOO_SLOW: ErrorReason.ValueType  # 50
+"""RESOURCE_EXHAUSTED. The reader of a stream is slower than what it watches, and the server keeps no more for it. Open
+the stream again with the last token that it brought; nothing is lost.
 """
 INTERNAL_FAULT: ErrorReason.ValueType  # 40
 """INTERNAL. A fault of the server. Report the `fault_id` of the metadata; the server's log has it too."""

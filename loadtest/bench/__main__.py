@@ -35,7 +35,8 @@ def main() -> None:
     console = Console(width=max(110, Console().width))
     console.print(_table(figures))
     for figure in figures:
-        console.print(_rest(figure), highlight=False)
+        detailed = BENCHMARKS[figure.name].detailed
+        console.print(_details(figure) if detailed else _rest(figure), highlight=False)
     print(
         "Reconciled: every run that writes stored exactly what was acknowledged."
         f" Load average {os.getloadavg()[0]:.1f}."
@@ -57,6 +58,7 @@ def _arguments() -> argparse.Namespace:
         type=float,
         help="how long twice the capacity is offered, or ticks are streamed; else a minute",
     )
+    parser.add_argument("--scale", type=_count, help="people of `profiles`, e.g. 10m; else a million")
     parser.add_argument("--decisions", type=int, help="over which memory has to stay flat; else a million")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in {*BENCHMARKS, *GROUPS}]
@@ -80,7 +82,15 @@ def _sizes(arguments: argparse.Namespace) -> Sizes:
         sizes = replace(sizes, overload_seconds=arguments.seconds, alert_seconds=arguments.seconds)
     if arguments.decisions is not None:
         sizes = replace(sizes, memory_decisions=arguments.decisions)
+    if arguments.scale is not None:
+        sizes = replace(sizes, population=arguments.scale)
     return sizes
+
+
+def _count(text: str) -> int:
+    """A number, perhaps with k for thousands or m for millions."""
+    factors = {"k": 1_000, "m": 1_000_000}
+    return int(float(text.rstrip("km")) * factors.get(text[-1:], 1))
 
 
 async def _run(stage: Stage, names: Sequence[str], sizes: Sizes, rounds: int) -> list[Figure]:
@@ -110,6 +120,16 @@ def _rest(figure: Figure) -> str:
     rest = (f"{name} {round(value, 2):,}" for name, value in figure.extra.items() if name not in in_table)
     held_against = f"\n    baseline: {figure.baseline_name}" if figure.baseline_name else ""
     return f"{figure.name}: {', '.join(rest)}{held_against}"
+
+
+def _details(figure: Figure) -> Table:
+    """Every figure of one benchmark, a line each."""
+    table = Table("what", title=f"{figure.name}: {figure.extra['rows']:,.0f} of them")
+    table.add_column("value", justify="right")
+    for name, value in figure.extra.items():
+        if name != "rows":
+            table.add_row(name.replace("_", " "), f"{value:,.0f}" if value >= 1000 else f"{value:,.2f}")
+    return table
 
 
 def _cell(value: float | str | None) -> str:

@@ -43,7 +43,7 @@ def calling(server: str | None, token: str | None) -> Iterator[LeoSyncClient]:
     try:
         with LeoSyncClient(
             server or reached_at(load_settings(Settings).listen),
-            token=token or _own_token(),
+            token=token or own_token(),
             deadline_seconds=_DEADLINE_SECONDS,
         ) as client:
             yield client
@@ -57,7 +57,8 @@ def reached_at(listen: str) -> str:
     return f"{_REACHED_BY.get(host, host)}:{port}"
 
 
-def _own_token() -> str:
+def own_token() -> str:
+    """A token of the embedded stack's own tenant, good for a minute."""
     issuer = TokenIssuer(issuer_directory(stack_options().state_directory))
     return issuer.issue(
         client_id=FIRST_TENANT, scopes=TENANT_SCOPES, lifetime_seconds=int(_DEADLINE_SECONDS) * 2

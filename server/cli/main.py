@@ -11,6 +11,7 @@ from server.cli import channels, deliveries, dispatch, snapshots
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
+from server.cli.importing.command import import_profiles
 from server.cli.metrics import metrics
 from server.cli.migrate import migrate
 from server.cli.replay import replay
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (up, serve, worker, run, token, decide, trace, metrics, replay, backtest, migrate):
     app.command()(command)
+app.command("import")(import_profiles)
 app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(dispatch.app, name="dispatch")

@@ -47,9 +47,6 @@ class PatchCheck:
     def check(self, place: int, patch: ProfilePatch) -> CheckedPatch | tuple[FieldViolation, ...]:
         """The patch in its normal form, or all of its faults, under `profiles[place]`."""
         violations = Violations(f"profiles[{place}]")
-        if patch.faults:
-            violations.include("", patch.faults)
-            return violations.found
         self._check_names(patch, violations)
         document = self._document(patch, violations)
         consents = self._consents(patch, violations)
@@ -102,7 +99,7 @@ class PatchCheck:
                 inner.add("channel", "is there twice")
             channels.add(consent.channel)
         return tuple(
-            replace(consent, stated_at=consent.stated_at or patch.source_updated_at)
+            consent if consent.stated_at else replace(consent, stated_at=patch.source_updated_at)
             for consent in patch.consents
         )
 
@@ -139,9 +136,6 @@ def check_consent(place: int, consent: Consent, latest: datetime) -> tuple[Field
         latest: nobody can have stated anything after this moment.
     """
     violations = Violations(f"consents[{place}]")
-    if consent.faults:
-        violations.include("", consent.faults)
-        return violations.found
     violations.text("profile_id", consent.profile_id, maximum=_LONGEST_ID)
     check_terms(consent, violations, latest)
     return violations.found
@@ -186,18 +180,34 @@ def _add_lists(patch: ProfilePatch, violations: Violations, document: dict[str, 
     for field in LISTS:
         values: Sequence[str] | None = getattr(patch, field)
         if values is not None:
-            _check_list(f"{field}.values", values, violations, most=_LONGEST_LIST, longest=_LONGEST_ID)
-            document[field] = list(values)
+            texts = list(values)
+            _check_list(f"{field}.values", texts, violations, most=_LONGEST_LIST, longest=_LONGEST_ID)
+            document[field] = texts
 
 
 def _check_list(
     field: str, values: Sequence[str], violations: Violations, *, most: int, longest: int
 ) -> None:
+    if _is_sound_list(values, most=most, longest=longest):
+        return
     violations.count(field, values, lowest=0, highest=most)
     for place, value in enumerate(values[:most]):
         violations.text(f"{field}[{place}]", value, maximum=longest)
     if len(set(values)) != len(values):
         violations.add(field, "has a text twice; name each once")
+
+
+def _is_sound_list(values: Sequence[str], *, most: int, longest: int) -> bool:
+    """Whether there is nothing to complain of, without collecting what: the usual case, for a third of the time."""
+    lengths = list(map(len, values))
+    return not lengths or (
+        len(lengths) <= most
+        and min(lengths) > 0
+        and max(lengths) <= longest
+        and not any(map(str.isspace, values))
+        and "\0" not in "".join(values)
+        and len(set(values)) == len(lengths)
+    )
 
 
 def _add_documents(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:

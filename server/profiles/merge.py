@@ -84,6 +84,16 @@ class Merged:
     lost: bool
 
 
+def first_state(patch: FieldPatch) -> ProfileState:
+    """The state of a profile of which nothing was known: the same as merging into EMPTY, for a tenth of the time."""
+    values = {path: value for path, value in patch.values.items() if value is not ABSENT}
+    told = values if patch.at is None else patch.values
+    times: dict[str, int | None] = dict.fromkeys(told, patch.at)
+    if patch.replaces_attributes and patch.at is not None:
+        times[ATTRIBUTES] = patch.at
+    return ProfileState(values, times, patch.at)
+
+
 def merge(state: ProfileState, patch: FieldPatch) -> Merged:
     """The state once the patch is merged into it."""
     values, times = dict(state.values), dict(state.times)
@@ -142,6 +152,8 @@ def encode_times(state: ProfileState) -> dict[str, int | None]:
 
     A profile whose fields all come from one patch has none.
     """
+    if len(state.times) == len(state.values) and all(at == state.newest for at in state.times.values()):
+        return {}
     counts = Counter(state.times[path] for path in state.values)
     most = max(counts, key=lambda at: (counts[at], at is not None, at or 0)) if counts else state.newest
     stored: dict[str, int | None] = {} if most == state.newest else {_MOST: most}

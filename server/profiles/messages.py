@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from leo.activation.v1 import profile_service_pb2 as wire
@@ -13,7 +13,6 @@ from server.profiles.columns import LISTS
 from server.profiles.events import IncomingEvent
 from server.profiles.ingestion import Ingested
 from server.profiles.model import Consent, Outcome, Profile, ProfilePatch, WriteResult
-from server.rpc.checks import violations_in
 from server.wire import to_datetime, to_timestamp
 
 _OUTCOMES: Final = {
@@ -25,36 +24,17 @@ _OUTCOMES: Final = {
 }
 _STATUSES: Final = {"granted": wire.CONSENT_STATUS_GRANTED, "withdrawn": wire.CONSENT_STATUS_WITHDRAWN}
 _STATUS_NAMES: Final = {number: name for name, number in _STATUSES.items()}
-_OPTIONAL: Final = (
-    *("ext_id", "primary_email", "mobile_number", "living_location", "latitude", "longitude"),
-    *("portfolio_snapshot", "portfolio_risk_score", "raw_attributes", "language", "time_zone"),
-)
 
 
 def to_patch(message: wire.ProfilePatch) -> ProfilePatch:
-    """The patch, with what the general checks found."""
-    present: dict[str, Any] = {
-        field: getattr(message, field) for field in _OPTIONAL if message.HasField(field)
-    }
-    present |= {field: tuple(getattr(message, field).values) for field in LISTS if message.HasField(field)}
+    """The patch; its checks look at all that a message can hold."""
     return ProfilePatch(
-        profile_id=message.profile_id,
-        **present,
-        replace_raw_attributes=message.replace_raw_attributes,
-        channel_addresses={
-            channel: tuple(entry.addresses) for channel, entry in message.channel_addresses.items()
-        },
-        source_updated_at=to_datetime(message.source_updated_at)
-        if message.HasField("source_updated_at")
-        else None,
-        clear_fields=tuple(message.clear_fields),
-        consents=[to_consent(consent) for consent in message.consents],
-        faults=tuple(violations_in(message)),
+        **{field.name: _PATCH_VALUES[field.name](value) for field, value in message.ListFields()}
     )
 
 
 def to_consent(message: wire.Consent) -> Consent:
-    """The consent, with what the general checks found."""
+    """The consent; its checks look at all that a message can hold."""
     return Consent(
         profile_id=message.profile_id,
         channel=message.channel,
@@ -63,7 +43,6 @@ def to_consent(message: wire.Consent) -> Consent:
         source=message.source,
         expires_at=to_datetime(message.expires_at) if message.HasField("expires_at") else None,
         stated_at=to_datetime(message.stated_at) if message.HasField("stated_at") else None,
-        faults=tuple(violations_in(message)),
     )
 
 
@@ -171,3 +150,17 @@ def from_consent(consent: Consent) -> wire.Consent:
         withdrawn_at=to_timestamp(consent.withdrawn_at),
         stated_at=to_timestamp(consent.stated_at),
     )
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+# How the value of each field of a patch is taken, those that are present.
+_PATCH_VALUES: Final[dict[str, Callable[[Any], Any]]] = {
+    **{field.name: _as_it_is for field in wire.ProfilePatch.DESCRIPTOR.fields},
+    **{name: lambda texts: texts.values for name in LISTS},
+    "channel_addresses": lambda entries: {channel: entry.addresses for channel, entry in entries.items()},
+    "source_updated_at": to_datetime,
+    "consents": lambda consents: [to_consent(consent) for consent in consents],
+}

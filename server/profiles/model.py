@@ -37,14 +37,13 @@ class ProfilePatch:
     """What the caller knows of one customer; a field that is None was absent.
 
     Args:
-        faults: what the general checks of the item found.
         portfolio_snapshot, raw_attributes: JSON objects as the caller sent them.
         channel_addresses: addresses by channel; an empty list removes the channel.
         clear_fields: names of the fields to empty.
         consents: what the customer agreed to, without profile_id.
     """
 
-    profile_id: str
+    profile_id: str = ""
     ext_id: str | None = None
     identities: Sequence[str] | None = None
     primary_email: str | None = None
@@ -66,7 +65,6 @@ class ProfilePatch:
     source_updated_at: datetime | None = None
     clear_fields: Sequence[str] = ()
     consents: Sequence[Consent] = ()
-    faults: Violations = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,6 @@ class Consent:
     Args:
         status: granted or withdrawn; empty when the caller gave none.
         stated_at: when the customer said so; None means now.
-        faults: what the general checks of the item found.
     """
 
     profile_id: str
@@ -155,4 +152,3 @@ class Consent:
     granted_at: datetime | None = None
     withdrawn_at: datetime | None = None
     stated_at: datetime | None = None
-    faults: Violations = ()

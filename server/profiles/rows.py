@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from server.platform.bulk_sql import TableWrite
-from server.profiles.columns import LISTS, SCALARS, keyed, paths_of
+from server.profiles.columns import LISTS, SCALARS, paths_of
 from server.profiles.merge import (
     ABSENT,
     ADDRESSES,
@@ -75,6 +75,11 @@ def profile_row(tenant_id: UUID, profile_id: str, state: ProfileState) -> tuple[
     values = state.values
     latitude, longitude = values.get(POSITION, (None, None))
     times = encode_times(state)
+    documents: dict[str, dict[str, Any]] = {ATTRIBUTES: {}, ADDRESSES: {}}
+    for path, value in values.items():
+        column, dot, key = path.partition(".")
+        if dot:
+            documents[column][key] = value
     return (
         tenant_id,
         profile_id,
@@ -83,8 +88,8 @@ def profile_row(tenant_id: UUID, profile_id: str, state: ProfileState) -> tuple[
         longitude,
         *[orjson.dumps(values[name]) if name in values else b"[]" for name in LISTS],
         orjson.dumps(values.get("portfolio_snapshot", {})),
-        orjson.dumps(keyed(state, ATTRIBUTES)),
-        orjson.dumps(keyed(state, ADDRESSES)),
+        orjson.dumps(documents[ATTRIBUTES]),
+        orjson.dumps(documents[ADDRESSES]),
         orjson.dumps(times) if times else b"{}",
         None if state.newest is None else _EPOCH + state.newest * _MICROSECOND,
     )

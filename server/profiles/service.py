@@ -63,7 +63,7 @@ class ProfileService:
         Raises:
             InvalidInput: the part itself is not acceptable; nothing was written.
         """
-        _check_batch("profiles", patches, _MOST_IMPORTED)
+        _check_batch("profiles", patches, _MOST_IMPORTED, lowest=0)
         return await self._write_patches(tenant_id, patches, region, each_once=False)
 
     async def set_consents(self, tenant_id: UUID, consents: Sequence[Consent]) -> list[WriteResult]:
@@ -163,9 +163,9 @@ class ProfileService:
         return results
 
 
-def _check_batch(field: str, items: Sequence[object], most: int) -> None:
+def _check_batch(field: str, items: Sequence[object], most: int, *, lowest: int = 1) -> None:
     violations = Violations()
-    violations.count(field, items, lowest=1, highest=most)
+    violations.count(field, items, lowest=lowest, highest=most)
     violations.raise_if_any()
 
 

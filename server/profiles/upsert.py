@@ -13,7 +13,7 @@ import orjson
 from server.platform.postgres import Connection
 from server.profiles.columns import keyed
 from server.profiles.identification import TAKEN, fault_at, named_profiles
-from server.profiles.merge import ATTRIBUTES, EMPTY, ProfileState, merge
+from server.profiles.merge import ATTRIBUTES, ProfileState, first_state, merge
 from server.profiles.model import CheckedPatch, Consent, Outcome, StoredProfile, WriteResult
 from server.profiles.store import ProfileChange, ProfileStore
 
@@ -111,16 +111,16 @@ class ProfileUpsert:
         new: dict[str, _Target] = {}
         outcomes: dict[int, WriteResult] = {}
         for patch in patches:
-            target = new.setdefault(patch.profile_id, _Target(None, EMPTY))
-            fresh = target.state is EMPTY
-            outcome = self._merge(patch, target)
+            outcome: Outcome | None = Outcome.CREATED
+            if patch.profile_id in new:
+                outcome = self._merge(patch, new[patch.profile_id])
+            else:
+                new[patch.profile_id] = _Target(None, first_state(patch.fields))
             if outcome is not None:
-                outcomes[patch.place] = WriteResult(
-                    Outcome.CREATED if fresh else outcome, profile_id=patch.profile_id
-                )
-        if not outcomes:
+                outcomes[patch.place] = WriteResult(outcome, profile_id=patch.profile_id)
+        if not new:
             return []
-        states = {profile_id: target.state for profile_id, target in new.items() if target.state is not EMPTY}
+        states = {profile_id: target.state for profile_id, target in new.items()}
         inserted = await self._store.insert_profiles(self._connection, self._tenant_id, states)
         missed = [patch for patch in self._open(patches) if patch.profile_id not in inserted]
         for patch in missed:

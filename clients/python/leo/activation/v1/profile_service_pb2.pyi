@@ -460,7 +460,7 @@ class ImportProfilesRequest(_message.Message):
     """As in UpsertProfiles."""
     @_builtins.property
     def profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfilePatch]:
-        """1 to 2,000 profiles; one that is there twice is written in the order of the list."""
+        """Up to 2,000 profiles; one that is there twice is written in the order of the list."""
 
     def __init__(
         self,

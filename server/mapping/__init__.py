@@ -1,0 +1,1 @@
+"""How documents and rows of other systems become what is known of a customer, told in a file."""

@@ -223,4 +223,5 @@ class Feeder:
             feed=self._feed,
             sequences=[sequence for sequence, _ in part],
             global_instruments=self._global_instruments,
+            volume_micros=[tick.volume_micros for _, tick in part],
         )

@@ -92,13 +92,20 @@ def open_source(wanted: Wanted, *, on_fault: Callable[[Fault], None], tell: Call
     factor = speed_factor(wanted.speed or "max")
     feed = wanted.feed or _feed_of(wanted)
     position = Position(wanted.position or _position_path(wanted), feed)
-    source = _source(wanted, position.acknowledged, on_fault=on_fault, tell=tell)
+    source = source_after(wanted, position.acknowledged, on_fault=on_fault, tell=tell)
     return Opened(source if factor is None else Paced(source, factor=factor), feed, position)
 
 
-def _source(
+def source_after(
     wanted: Wanted, after: int, *, on_fault: Callable[[Fault], None], tell: Callable[[str], None]
 ) -> Source:
+    """The ticks behind a sequence, at the speed of the source.
+
+    Raises:
+        BadFile: a CSV holds no bars.
+        ValueError: the fields say nothing.
+        OSError: a file can not be read.
+    """
     fields, own_sequences = Fields.parse(wanted.fields), wanted.feed is not None
     if wanted.is_live:
         return WebSocketTicks(

@@ -114,7 +114,8 @@ async def test_nothing_is_read_from_a_client_that_does_not_take_its_answers(
     set_current_caller(VerifiedCaller(tenant_a, "feeder", frozenset(SCOPES)))
     async with running_alerts(database=pool, url=database.app_url, decider=Undecided()) as alerts:
         await alerts.keeper.start("127.0.0.1:1")
-        stream = AlertServicer(service=alerts.service).StreamTicks(aiter(messages), None)  # type: ignore[arg-type]
+        servicer = AlertServicer(service=alerts.service, firings=alerts.firings, backtests=alerts.backtests)
+        stream = servicer.StreamTicks(aiter(messages), None)  # type: ignore[arg-type]
         await anext(stream)
         await until(lambda: reached(messages, UNDER_WAY))
         for _ in range(1_000):

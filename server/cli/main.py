@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from server.cli import channels, deliveries, dispatch, snapshots
+from server.cli import alerts, channels, deliveries, dispatch, snapshots
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
@@ -36,6 +36,7 @@ app = typer.Typer(
 for command in (up, serve, worker, run, token, decide, trace, metrics, replay, backtest, migrate):
     app.command()(command)
 app.command("import")(import_profiles)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(dispatch.app, name="dispatch")

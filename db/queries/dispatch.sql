@@ -234,6 +234,11 @@ SELECT
     task.marketing_event_id,
     task.snapshot_id,
     task.inputs -> 'event' AS event,
+    CASE
+        WHEN task.event_type = 'alert.fired'
+            AND (task.result ->> 'due_us')::bigint > (extract(epoch FROM task.decided_at) * 1000000)::bigint
+        THEN (task.result ->> 'due_us')::bigint
+    END AS held_until_us,
     task.result -> 'channels' AS channels,
     definition.event_name,
     coalesce(task.result #>> '{arm,template_name}', definition.template_name) AS template_name,
@@ -298,6 +303,12 @@ LEFT JOIN LATERAL (
     SELECT * FROM campaign WHERE tenant_id = $1 AND campaign_id = definition.campaign_id LIMIT 1
 ) AS campaign ON TRUE
 LEFT JOIN LATERAL (SELECT * FROM tenant WHERE tenant_id = $1 LIMIT 1) AS tenant ON TRUE;
+
+-- name: gather_digest
+-- Takes over the alerts that belong into one message with these, and answers all that are now held of them; of these
+-- themselves those are missing that another worker took. Locks each group until the transaction ends. $1 tenant,
+-- $2 tasks, $3 by whom.
+SELECT gather_digest AS task_id FROM gather_digest($1, $2::text[], $3);
 
 -- name: load_templates
 -- The active templates of these names, in every channel and language. $1 tenant, $2 names.

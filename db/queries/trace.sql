@@ -145,7 +145,8 @@ SELECT
     campaign.status AS campaign_status,
     plan.status AS plan_status,
     next.channel AS next_channel,
-    profile.time_zone
+    profile.time_zone,
+    digest.message_count AS digest_count
 FROM (
     SELECT *
     FROM delivery_log
@@ -181,4 +182,14 @@ LEFT JOIN LATERAL (
         AND later.delivery_id > current.delivery_id
     ORDER BY later.delivery_id
     LIMIT 1
-) AS next ON TRUE;
+) AS next ON TRUE
+LEFT JOIN LATERAL (
+    SELECT (sent.provider_response #>> '{digest,count}')::integer AS message_count
+    FROM delivery_log AS sent
+    WHERE
+        sent.tenant_id = $1
+        AND sent.task_id = current.task_id
+        AND sent.delivery_key = current.delivery_key
+        AND sent.delivery_status = 'sent'
+    LIMIT 1
+) AS digest ON TRUE;

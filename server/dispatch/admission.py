@@ -13,6 +13,7 @@ from uuid import UUID
 from server.dispatch.channels.channel import Channel
 from server.dispatch.claims import Attempt, Fact, Status, Step, TaskEnd, TaskStatus, no_later
 from server.dispatch.credentials.directory import Route, Routes
+from server.dispatch.digests import spread
 from server.dispatch.limits.shares import Shares
 from server.dispatch.limits.wishes import Gate, RouteKey, Verdict, Wish
 
@@ -139,8 +140,9 @@ def _defer(
         assert attempt is not None
         due_at = no_later(now + timedelta(seconds=verdict.wait(order)), attempt.valid_until)
         end = TaskEnd(attempt.subject.task_id, TaskStatus.PENDING, due_at)
-        facts = [*before.step.facts, *([_deferred(attempt, reason)] if reason else [])]
-        result[position] = Prepared(Step(facts, None, end), before.channels)
+        step = spread(Step([_deferred(attempt, reason)] if reason else [], None, end), attempt)
+        facts = [*before.step.facts, *step.facts]
+        result[position] = Prepared(replace(step, facts=facts), before.channels)
 
 
 def _deferred(attempt: Attempt, reason: str) -> Fact:

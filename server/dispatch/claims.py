@@ -83,6 +83,8 @@ class ClaimedTask:
         plan_status: of the dispatch that it belongs to; None when an event led to it.
         valid_until: it is not sent from this time on; None for ever.
         receipt_seconds: how long a receipt is waited for before the next channel is tried; None: not at all.
+        held_until_us: until when quiet hours held an alert back, in microseconds since 1970; None for everything else.
+        digest: the events that one message is about; empty where it is about its own alone.
     """
 
     subject: Subject
@@ -102,6 +104,8 @@ class ClaimedTask:
     plan_status: str | None = None
     valid_until: datetime | None = None
     receipt_seconds: int | None = None
+    held_until_us: int | None = None
+    digest: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class Attempt:
         before: how many attempts earlier series made.
         valid_until: it is not sent from this time on; None for ever.
         receipt_seconds: after how long without a receipt the next channel is tried; None where it is not.
+        members: further deliveries that are in this message (`digests.py`).
     """
 
     subject: Subject
@@ -175,6 +180,7 @@ class Attempt:
     before: int = 0
     valid_until: datetime | None = None
     receipt_seconds: int | None = None
+    members: tuple[Attempt, ...] = ()
 
     @property
     def number(self) -> int:
@@ -206,12 +212,14 @@ class Step:
         attempt: what is to be sent; None when nothing is.
         end: where the task goes when nothing is sent.
         dead: addresses to take from profiles.
+        others: the steps of further tasks that what happened is about.
     """
 
     facts: Sequence[Fact] = ()
     attempt: Attempt | None = None
     end: TaskEnd | None = None
     dead: Sequence[DeadAddress] = ()
+    others: Sequence[Step] = ()
 
 
 def no_later(due_at: datetime, valid_until: datetime | None) -> datetime:

@@ -70,6 +70,14 @@ class DeliveryStore:
         rows = await connection.fetch(self._queries["load_deliveries"], tenant_id, list(task_ids), owner)
         return [_claimed_task(row) for row in rows]
 
+    async def gather_digest(
+        self, connection: Connection, tenant_id: UUID, task_ids: Sequence[str], owner: str
+    ) -> list[str]:
+        """Take over what belongs into one message with these; all that the claim now holds of it. Waits for others
+        who gather the same."""
+        rows = await connection.fetch(self._queries["gather_digest"], tenant_id, list(task_ids), owner)
+        return [row["task_id"] for row in rows]
+
     async def load_templates(
         self, connection: Connection, tenant_id: UUID, names: Sequence[str]
     ) -> list[Template]:
@@ -215,6 +223,7 @@ def _claimed_task(row: asyncpg.Record) -> ClaimedTask:
         plan_status=row["plan_status"],
         valid_until=row["valid_until"],
         receipt_seconds=row["receipt_seconds"],
+        held_until_us=row["held_until_us"],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from server.dispatch.admission import Admission, Prepared
 from server.dispatch.claims import CONSENT_ENDED, ClaimedTask, Fact, Status, Step, TaskEnd, TaskStatus
 from server.dispatch.credentials.directory import ChannelDirectory
 from server.dispatch.delivery_store import DeliveryStore
+from server.dispatch.digests import Planned, gathered, grouped, spread
 from server.dispatch.rendering import TemplateShelf
 from server.dispatch.steps import next_step
 from server.platform.clock import utc_now
@@ -45,7 +47,8 @@ class Preparation:
         self._shelves: dict[UUID, tuple[int, frozenset[str], TemplateShelf]] = {}
 
     async def prepare(self, tenant_id: UUID, task_ids: Sequence[str], owner: str) -> list[Prepared]:
-        """One transaction, 4 to 6 round trips, and one to Redis. Nothing may be sent that is not in its result.
+        """One transaction, 4 to 6 round trips (two more for held alerts), and one to Redis. Nothing may be sent that is
+        not in its result.
 
         Raises:
             Unavailable: nothing was recorded.
@@ -97,21 +100,19 @@ class Preparation:
         admitted: list[Prepared],
     ) -> list[Prepared]:
         """What is recorded; `admitted` gets what holds slots, also where recording fails."""
-        tasks = await self._store.load_deliveries(connection, tenant_id, task_ids, owner)
+        claimed = await self._store.load_deliveries(connection, tenant_id, task_ids, owner)
+        tasks = await gathered(self._store, connection, tenant_id, claimed, owner)
         shelf = await self._shelf(connection, tenant_id, tasks)
         routes = await self._directory.routes(connection, tenant_id)
         channels = {name: route.adapter for name, route in routes.items()}
         now = utc_now()
-        ready = [
-            Prepared(
-                next_step(tenant_id, task, channels=channels, templates=shelf, now=now),
-                tuple(task.channels),
-            )
-            for task in tasks
-        ]
+        plan = partial(next_step, tenant_id, channels=channels, templates=shelf, now=now)
+        planned = grouped([Planned(task, plan(task)) for task in tasks], plan)
+        ready = [Prepared(step, tuple(task.channels)) for task, step in planned]
         prepared = await self._admission.admit(tenant_id, ready, routes, now)
         admitted.extend(prepared)
-        attempts = [p.step.attempt for p in prepared if p.step.attempt is not None]
+        leading = [p.step.attempt for p in prepared if p.step.attempt is not None]
+        attempts = [each for attempt in leading for each in (attempt, *attempt.members)]
         if not attempts:
             return prepared
         # Facts come first: a delivery on a further channel is queued before it is sent.
@@ -148,7 +149,7 @@ class Preparation:
 def _unless_taken(prepared: Prepared, begun: set[str]) -> Prepared:
     """The step; `unknown` where another claimant of the same attempt has begun to send."""
     attempt = prepared.step.attempt
-    if attempt is None or attempt.delivery_key in begun:
+    if attempt is None or all(each.delivery_key in begun for each in (attempt, *attempt.members)):
         return prepared
     unknown = Fact(
         attempt.subject,
@@ -160,7 +161,7 @@ def _unless_taken(prepared: Prepared, begun: set[str]) -> Prepared:
         series=attempt.series,
     )
     end = TaskEnd(attempt.subject.task_id, TaskStatus.COMPLETED)
-    return replace(prepared, step=Step([unknown], None, end), route=None)
+    return replace(prepared, step=spread(Step([unknown], None, end), attempt), route=None)
 
 
 def _is_recorded(prepared: Prepared, recorded: set[tuple[str, int]]) -> bool:

@@ -106,9 +106,10 @@ class StepRecorder:
                 return
 
     async def _commit(self, tenant_id: UUID, group: Sequence[_Entry]) -> None:
-        facts = [fact for entry in group for fact in entry.step.facts]
-        dead = [address for entry in group for address in entry.step.dead]
-        ends = [(entry.step.end, entry.owner) for entry in group if entry.step.end is not None]
+        steps = [(step, entry.owner) for entry in group for step in (entry.step, *entry.step.others)]
+        facts = [fact for step, _ in steps for fact in step.facts]
+        dead = [address for step, _ in steps for address in step.dead]
+        ends = [(step.end, owner) for step, owner in steps if step.end is not None]
         async with self._database.tenant_transaction(tenant_id) as connection:
             if any(end.held_by for end, _ in ends):
                 await self._store.share_holding(connection, tenant_id)

@@ -109,8 +109,10 @@ def _plain(template: Template, source: Any, variables: Mapping[str, Any]) -> str
 
 
 def variables_of(task: ClaimedTask) -> dict[str, Any]:
-    """What templates may use: `profile`, `event`, `campaign`, `marketing_event`, `tenant`."""
-    return {"profile": task.profile, "event": task.event, **task.definitions}
+    """What templates may use: `profile`, `event`, `digest`, `campaign`, `marketing_event`, `tenant`."""
+    events = list(task.digest or [task.event])
+    digest = {"items": events, "count": len(events)}
+    return {"profile": task.profile, "event": task.event, "digest": digest, **task.definitions}
 
 
 def one_line(text: str) -> str:

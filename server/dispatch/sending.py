@@ -12,6 +12,7 @@ from server.dispatch.admission import Prepared, route_key
 from server.dispatch.channels.channel import Accepted, ErrorClass, Message, Refused, SendResult
 from server.dispatch.claims import Attempt, Step
 from server.dispatch.credentials.directory import ChannelDirectory, Route
+from server.dispatch.digests import spread
 from server.dispatch.limits.wishes import Gate, RouteKey
 from server.dispatch.outcomes import RetryPolicy, after_send, expired
 from server.errors import LeoError
@@ -52,6 +53,11 @@ class Sender:
         attempt, route = prepared.step.attempt, prepared.route
         if attempt is None or route is None:
             return prepared.step
+        return spread(await self._sent(tenant_id, attempt, route, prepared.channels, wait_seconds), attempt)
+
+    async def _sent(
+        self, tenant_id: UUID, attempt: Attempt, route: Route, channels: tuple[str, ...], wait_seconds: float
+    ) -> Step:
         left = _validity_left(attempt)
         if left <= 0:
             return expired(attempt)
@@ -63,7 +69,7 @@ class Sender:
         return after_send(
             attempt,
             result,
-            channels=prepared.channels,
+            channels=channels,
             policy=self._policy,
             now=utc_now(),
             jitter=self._jitter,

@@ -40,6 +40,7 @@ class Circumstances:
         why: the reason of the decision, in a sentence.
         next_channel: over which its task went on; None where it did not.
         time_zone: of the profile; None where it is unknown.
+        digest_count: how many deliveries its message was about; None where it was about this one alone.
     """
 
     delivery_key: str
@@ -63,6 +64,7 @@ class Circumstances:
     plan_status: str | None
     next_channel: str | None
     time_zone: str | None
+    digest_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,9 @@ def _ended(about: Circumstances) -> Explanation:
         "unknown": "may have been sent: nobody knows, so it is not sent again",
     }.get(about.status, f"stands at {about.status}")
     parts = [words, f" ({about.reason})" if about.reason else ""]
+    if about.digest_count is not None:
+        others = about.digest_count - 1
+        parts.append(f", grouped with {others} other{'s' if others != 1 else ''}")
     if about.next_channel is not None:
         parts.append(f"; went on over {about.next_channel}")
     if about.status in ("sent", "delivered", "read") and about.why:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 
+from server.decisions.reservation.limits import microseconds
 from server.platform.ids import audience_sha256, key_id
 
 
@@ -162,8 +163,10 @@ class Decisions:
         due_at: datetime | None = None,
         plan_task_id: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        event_type: str = "purchase",
+        quiet_until: datetime | None = None,
     ) -> Decided:
-        """A decision to send to the profile, due now."""
+        """A decision to send to the profile, due now, or when quiet hours end."""
         tenant_id = definitions.tenant_id
         source = uuid4().hex
         task_id = key_id("task", tenant_id, source)
@@ -172,17 +175,19 @@ class Decisions:
         delivery_key = key_id("delivery", tenant_id, task_id, channels[0])
         event = {
             "source_event_id": source,
-            "event_type": "purchase",
+            "event_type": event_type,
             "occurred_at": self.clock.isoformat(),
             "attributes": attributes if attributes is not None else {"amount": 120},
         }
+        due = quiet_until or self.clock
+        result = {"channels": list(channels), "due_us": microseconds(due)}
         async with self.tenant(tenant_id):
             await self.freeze(tenant_id, snapshot_id, "everyone", "v1", [profile_id])
             await self.app.execute(
                 "insert into agent_task (tenant_id, task_id, agent_name, task_type, campaign_id,"
                 " marketing_event_id, snapshot_id, profile_id, parent_task_id, source_event_id, event_type,"
                 " occurred_at, decided_at, outcome, reason_code, inputs, result, status, queue, due_at)"
-                " values ($1, $2, 'rule_engine', 'execute', $3, $4, $5, $6, $7, $8, 'purchase', $9, $9, 'send',"
+                " values ($1, $2, 'rule_engine', 'execute', $3, $4, $5, $6, $7, $8, $14, $9, $9, 'send',"
                 " 'SELECTED', $10, $11, 'pending', $12, $13)",
                 tenant_id,
                 task_id,
@@ -194,9 +199,10 @@ class Decisions:
                 source,
                 self.clock,
                 orjson.dumps({"event": event}).decode(),
-                orjson.dumps({"channels": list(channels)}).decode(),
+                orjson.dumps(result).decode(),
                 channels[0],
-                due_at or self.clock,
+                due_at or due,
+                event_type,
             )
             await self.app.execute(
                 "insert into delivery_log (tenant_id, delivery_key, attempt, task_id, marketing_event_id,"

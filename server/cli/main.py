@@ -37,6 +37,7 @@ for command in (up, serve, worker, run, token, decide, trace, metrics, replay, b
     app.command()(command)
 app.command("import")(import_profiles)
 app.add_typer(alerts.app, name="alerts")
+app.command("import")(import_profiles)
 app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(dispatch.app, name="dispatch")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from leo.activation.v1 import profile_service_pb2 as wire
 from leo.activation.v1.profile_service_pb2_grpc import ProfileServiceStub
 
+from server.embedded.database_setup import DatabaseUrls
 from tests.fixtures.server import bearer
 from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
@@ -38,6 +41,23 @@ class Profiles:
         )
         return list((await self.stub.UpsertProfiles(request, metadata=self.metadata)).results)
 
+    async def importing(
+        self, parts: Sequence[Sequence[dict[str, Any]]], *, sequences: Sequence[int] | None = None
+    ) -> list[wire.ImportProfilesResponse]:
+        """The answers to parts of an import over one stream; their sequences count from 1."""
+        requests = [
+            wire.ImportProfilesRequest(
+                sequence=sequence, profiles=[wire.ProfilePatch(**patch) for patch in patches]
+            )
+            for sequence, patches in zip(sequences or range(1, len(parts) + 1), parts, strict=True)
+        ]
+        return [answer async for answer in self.stub.ImportProfiles(iter(requests), metadata=self.metadata)]
+
+    async def ingest(self, *events: dict[str, Any]) -> wire.IngestEventsResponse:
+        """The answer to events in one call."""
+        request = wire.IngestEventsRequest(events=[wire.BehavioralEvent(**event) for event in events])
+        return await self.stub.IngestEvents(request, metadata=self.metadata)
+
     async def consent(self, *consents: dict[str, Any]) -> list[wire.ProfileWriteResult]:
         """The result of each consent."""
         request = wire.SetConsentsRequest(consents=[wire.Consent(**consent) for consent in consents])
@@ -56,3 +76,11 @@ def profiles(channel: grpc.aio.Channel, token_for: TokenFor, tenant_a: Tenant) -
 @pytest.fixture
 def other_profiles(channel: grpc.aio.Channel, token_for: TokenFor, tenant_b: Tenant) -> Profiles:
     return Profiles(channel, token_for(tenant_b, ["profiles.read", "profiles.write"]))
+
+
+@pytest.fixture
+async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection that may do anything."""
+    connection = await asyncpg.connect(database.superuser_url)
+    yield connection
+    await connection.close()

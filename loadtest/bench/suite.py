@@ -16,6 +16,7 @@ from loadtest.bench import (
     receipts,
     rewarm,
     snapshots,
+    snapshots_beside,
     ticks,
 )
 from loadtest.bench.benchmark import Benchmark
@@ -25,6 +26,7 @@ _MODULES = (
     decisions,
     snapshots,
     profiles,
+    snapshots_beside,
     deliveries,
     dispatch,
     receipts,

@@ -29,6 +29,7 @@ GROUPS = {
     "dispatch": ["dispatch", "dispatch_latency_500"],
     "receipts": ["receipts"],
     "rows": ["copy_task_rows", "snapshot_10000", "snapshot_1000000", "delivery_insert"],
+    "beside": ["snapshot_beside_decide", "snapshot_first_page"],
 }
 WITH_BASELINE = {
     *("decide_unary_c64", "decide_stream", "decide_stream_1000_tenants", "snapshot_10000", "overload_unary"),
@@ -37,7 +38,7 @@ WITH_BASELINE = {
 }
 WITH_LATENCY = {
     *("decide_unary_c64", "decide_open_500", "delivery_insert", "alerts_1000000_rules", "evaluate_100"),
-    *("overload_unary", "receipts", "dispatch_latency_500"),
+    *("overload_unary", "receipts", "dispatch_latency_500", "snapshot_beside_decide", "snapshot_first_page"),
 }
 WITHOUT_ROWS = {"echo_c64", "evaluate_100"}
 MAY_SHRINK = {"decide_memory"}

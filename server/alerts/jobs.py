@@ -1,4 +1,4 @@
-"""What workers call: decide the firings that their server could not, and file silences whose time is over."""
+"""What workers call: decide firings that their server could not, and end rules and silences whose time is over."""
 
 from __future__ import annotations
 
@@ -66,6 +66,18 @@ class AlertJobs:
             for tenant_id, silence_ids in by_tenant.items():
                 async with self._database.tenant_transaction(tenant_id) as connection:
                     await self._firings.complete_silences(connection, tenant_id, silence_ids)
+
+    async def expire_rules(self) -> None:
+        """End rules whose time is over: they did not fire any more, and now their owners forget them. Idempotent; any
+        number may run at once.
+
+        Raises:
+            LeoError: the database is away; the next run looks again.
+        """
+        ended = _PAGE
+        while ended == _PAGE:
+            async with self._database.transaction() as connection:
+                ended = await self._store.expire_rules(connection, _PAGE)
 
     async def _claim_silences(self, claimant: str) -> list[tuple[UUID, str]]:
         async with self._database.transaction() as connection:

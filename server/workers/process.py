@@ -52,6 +52,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.DELIVER: worker.dispatch.deliver,
         TaskName.DECIDE_FIRINGS: worker.alerts.decide_firings,
         TaskName.END_SILENCES: worker.alerts.end_silences,
+        TaskName.EXPIRE_RULES: worker.alerts.expire_rules,
         TaskName.CARRY_OUT_PLANS: worker.dispatch.carry_out_plans,
         TaskName.SWEEP: worker.sweep.run,
         TaskName.ENSURE_MONTHS: worker.months.run,

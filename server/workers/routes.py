@@ -22,6 +22,7 @@ class TaskName(StrEnum):
     DELIVER = "leo.deliver"
     DECIDE_FIRINGS = "leo.decide_firings"
     END_SILENCES = "leo.end_silences"
+    EXPIRE_RULES = "leo.expire_rules"
     CARRY_OUT_PLANS = "leo.carry_out_plans"
     SWEEP = "leo.sweep"
     ENSURE_MONTHS = "leo.ensure_months"

@@ -19,6 +19,7 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.EMBED: timedelta(seconds=2),
     TaskName.APPEND_SNAPSHOTS: timedelta(seconds=10),
     TaskName.COUNT_EXPERIMENTS: timedelta(minutes=1),
+    TaskName.EXPIRE_RULES: timedelta(seconds=10),
     TaskName.COUNT_DELIVERIES: COUNT_EVERY,
     TaskName.RECONCILE_COUNTS: RECONCILE_EVERY,
     TaskName.ENSURE_MONTHS: timedelta(hours=1),

@@ -45,6 +45,7 @@ class Slot:
     variables: Mapping[str, str]
     directory: Path
     struck: Counter[str] = field(default_factory=Counter)
+    _step: str = ""
     _process: subprocess.Popen[bytes] | None = None
     _log_from: int = 0
 
@@ -74,6 +75,7 @@ class Slot:
             self._process.wait()
 
     def _arm(self, step: Step) -> None:
+        self._step = step.name
         if step.statement is not None:
             self.proxy.hold(step.text, committed=step.committed)
         self.desk.arrived.clear()
@@ -125,7 +127,9 @@ class Slot:
                 while not (await asyncio.wait([waiting], timeout=_LOOK_SECONDS))[0]:
                     self._check_alive()
         except TimeoutError:
-            raise NotReached(f"{self.name} did not come to its step; its log is {self._log_path}") from None
+            raise NotReached(
+                f"{self.name} did not come to {self._step!r}; its log is {self._log_path}"
+            ) from None
         finally:
             waiting.cancel()
 

@@ -2,7 +2,8 @@
 
 -- name: record_receipts
 -- Appends receipts to the deliveries that they are about: found by the provider's id of the message, else by our own
--- reference, which the provider gave back, since the id may never have arrived. The same receipt twice is one row.
+-- reference, which the provider gave back, since the id may never have arrived. A message that was about several
+-- deliveries has one id, and its receipt is a row for each. The same receipt twice is one row.
 -- One that comes after the next channel was begun says so: the recipient got two. A delivery that bounced and waits
 -- for its receipt is due at once. What belongs to no delivery is kept aside, where it has an id for that.
 -- $1 tenant; for each receipt: $2 ids that the message may have, with line feeds between them, $3 channel, $4 our
@@ -20,7 +21,7 @@ matched AS MATERIALIZED (
     SELECT given.position, given.status, given.reason AS given_reason, given.response, given.message_ids, log.*
     FROM given
     CROSS JOIN LATERAL (
-        SELECT *
+        SELECT DISTINCT ON (delivery_key) *
         FROM (
             SELECT 0 AS way, by_id.* FROM (
                 SELECT *
@@ -44,8 +45,7 @@ matched AS MATERIALIZED (
                 OFFSET 0
             ) AS by_reference
         ) AS candidate
-        ORDER BY way, attempt DESC, delivery_id
-        LIMIT 1
+        ORDER BY delivery_key, way, attempt DESC, delivery_id
     ) AS log
 ),
 told AS MATERIALIZED (

@@ -211,6 +211,20 @@ async def test_our_reference_finds_what_has_no_id(
     assert await shop.receipts(theirs) == []
 
 
+async def test_a_receipt_is_told_of_every_delivery_of_a_message(
+    site: Site, shop: Shop, tenant_a: Tenant
+) -> None:
+    """Alerts of a night are one message, and have one id."""
+    wire = Whatsapp()
+    await shop.account(tenant_a, wire)
+    together = [await shop.sent(tenant_a, wire.channel, "message-1") for _ in range(3)]
+    other = await shop.sent(tenant_a, wire.channel, "message-2")
+    for _ in range(2):
+        assert await site.post(tenant_a, wire.name, wire.sent(wire.delivered("message-1"))) == TAKEN
+    assert [await shop.receipts(one) for one in together] == [[("delivered", None)]] * 3
+    assert await shop.receipts(other) == []
+
+
 async def test_a_receipt_after_the_fallback_is_a_double(site: Site, shop: Shop, tenant_a: Tenant) -> None:
     wire = Whatsapp()
     await shop.account(tenant_a, wire)

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from server.cli import alerts, channels, deliveries, dispatch, snapshots
+from server.cli import alerts, channels, deliveries, dispatch, embeddings, news, snapshots
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
@@ -41,6 +41,8 @@ app.command("import")(import_profiles)
 app.add_typer(channels.app, name="channels")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(dispatch.app, name="dispatch")
+app.add_typer(news.app, name="news")
+app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(snapshots.app, name="snapshots")
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from leo.activation.v1.catalog_service_pb2_grpc import CatalogServiceAsyncStub
     from leo.activation.v1.decision_service_pb2_grpc import DecisionServiceAsyncStub
     from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceAsyncStub
+    from leo.activation.v1.embedding_service_pb2_grpc import EmbeddingServiceAsyncStub
+    from leo.activation.v1.news_service_pb2_grpc import NewsServiceAsyncStub
     from leo.activation.v1.profile_service_pb2_grpc import ProfileServiceAsyncStub
     from leo.activation.v1.report_service_pb2_grpc import ReportServiceAsyncStub
     from leo.activation.v1.snapshot_service_pb2_grpc import SnapshotServiceAsyncStub
@@ -47,6 +49,8 @@ class LeoClient:
     catalog: CatalogServiceAsyncStub
     decisions: DecisionServiceAsyncStub
     dispatch: DispatchServiceAsyncStub
+    embeddings: EmbeddingServiceAsyncStub
+    news: NewsServiceAsyncStub
     profiles: ProfileServiceAsyncStub
     reports: ReportServiceAsyncStub
     snapshots: SnapshotServiceAsyncStub

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from leo.activation.v1.catalog_service_pb2_grpc import CatalogServiceStub
     from leo.activation.v1.decision_service_pb2_grpc import DecisionServiceStub
     from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceStub
+    from leo.activation.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+    from leo.activation.v1.news_service_pb2_grpc import NewsServiceStub
     from leo.activation.v1.profile_service_pb2_grpc import ProfileServiceStub
     from leo.activation.v1.report_service_pb2_grpc import ReportServiceStub
     from leo.activation.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
@@ -40,6 +42,8 @@ class LeoSyncClient:
     catalog: CatalogServiceStub
     decisions: DecisionServiceStub
     dispatch: DispatchServiceStub
+    embeddings: EmbeddingServiceStub
+    news: NewsServiceStub
     profiles: ProfileServiceStub
     reports: ReportServiceStub
     snapshots: SnapshotServiceStub

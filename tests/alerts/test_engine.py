@@ -200,8 +200,7 @@ class Both:
 def test_every_kind_of_rule_fires_when_a_look_at_all_rules_and_all_ticks_says_so(
     rules: list[NaiveRule], steps: list[Step]
 ) -> None:
-    """Batches, several to a transaction; rules that come, go and change; restarts; transactions that fail; ticks that come
-    late, or again."""
+    """Several batches in a transaction; rules that come, go and change; restarts; failures; late and repeated ticks."""
     both = Both(rules)
     for step in steps:
         both.take(step)
@@ -265,3 +264,23 @@ def test_a_tick_within_the_quiet_band_looks_at_nothing() -> None:
         patch.setattr(Walk, "step", None)
         ((outcome, _),) = served.evaluate([batch_of(rest[2:], ["A"])])
     assert outcome.accepted_count == 500
+
+
+def test_a_window_is_forgotten_with_its_last_rule() -> None:
+    """What came while no rule asked for it is not in it, and neither is what came before."""
+    rule = NaiveRule("0" * 64, "A", "within up", ppm=100_000, seconds=600)
+    both = Both([rule])
+    both.put(rule)
+    for kind, price in (
+        ("go on", 100),
+        ("go on", 110),
+        ("go on", 90),
+        ("put", 109),
+        ("go on", 119),
+        ("go on", 120),
+    ):
+        both.take(Step([("A", price, 1, 0)], 1, kind, 0))
+    assert [(firing.generation, firing.price, firing.reference) for firing in both.firings] == [
+        (1, 110, 100),
+        (2, 120, 109),
+    ]

@@ -28,6 +28,7 @@ GROUPS = {
     "overload": ["overload_unary"],
     "dispatch": ["dispatch", "dispatch_latency_500"],
     "receipts": ["receipts"],
+    "profiles": ["profiles"],
     "rows": ["copy_task_rows", "snapshot_10000", "snapshot_1000000", "delivery_insert"],
     "beside": ["snapshot_beside_decide", "snapshot_first_page"],
 }

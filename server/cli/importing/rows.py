@@ -6,15 +6,13 @@ import csv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
-from importlib import import_module
-from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import orjson
 
 from server.cli.failure import CommandFailed
+from server.cli.importing.parquet import parquet_rows, parquet_size
 
 _SURPLUS: Final = "surplus"
 
@@ -55,7 +53,7 @@ class RowFile:
         if not path.is_file():
             raise CommandFailed(f"{path}: there is no such file")
         self._read = readers[path.suffix]
-        self.size = _parquet_size(path) if path.suffix == ".parquet" else path.stat().st_size
+        self.size = parquet_size(path) if path.suffix == ".parquet" else path.stat().st_size
         self.columns = _csv_columns(path, delimiter) if path.suffix == ".csv" else None
 
     def rows(self) -> Iterator[Row]:
@@ -132,39 +130,8 @@ def _json_rows(path: Path) -> Iterator[Row]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
-    numbers = count(1)
-    for batch in _parquet().read_parquet(path):
-        names = batch.column_names
-        columns = [column.to_pylist() for column in batch.columns]
-        for values in zip(*columns, strict=True):
-            number = next(numbers)
-            document = {name: _plain(value) for name, value in zip(names, values, strict=True)}
-            yield Row(number, document, "", number)
-
-
-def _parquet_size(path: Path) -> int:
-    """The number of rows."""
-    return sum(batch.num_rows for batch in _parquet().read_parquet(path))
-
-
-def _parquet() -> Any:
-    try:
-        return import_module("arro3.io")
-    except ImportError:
-        raise CommandFailed(
-            "Parquet files need a reader that is not installed: pip install 'leo-activation[parquet]'"
-        ) from None
-
-
-def _plain(value: object) -> object:
-    """Decimals as numbers, and maps and lists of them."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
+    for number, document in enumerate(parquet_rows(path), start=1):
+        yield Row(number, document, "", number)
 
 
 def as_json(document: Mapping[str, Any] | None) -> Any:

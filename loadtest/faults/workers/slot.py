@@ -20,7 +20,7 @@ from tests.workers.holding_proxy import HoldingProxy
 
 LEASE_SECONDS: Final = 6
 SEND_SECONDS: Final = 3
-_REACH_SECONDS: Final = 120.0
+_REACH_SECONDS: Final = 600.0
 _LOOK_SECONDS: Final = 0.02
 _GOES_ON_SECONDS: Final = 1.0
 _WORKING: Final = '"event":"working"'

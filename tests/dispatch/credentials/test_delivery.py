@@ -12,6 +12,8 @@ import asyncpg
 import pytest
 
 from server.dispatch.credentials.keys import CredentialKeys
+from server.dispatch.limits.rules import MICROSECONDS
+from server.dispatch.limits.wishes import RouteKey
 from tests.dispatch.channels.fakes.provider import FakeProvider, Handler, Received, Reply, never
 from tests.dispatch.conftest import Fleet, Log, email_channel
 from tests.dispatch.credentials.conftest import AccountsOf, Adapters, Customers
@@ -179,23 +181,38 @@ async def test_one_probe_finds_that_a_provider_is_back_and_everything_goes_out(
     tenant_a: Tenant,
     logged: LogReader,
 ) -> None:
-    """Four refusals open the circuit; a probe passes once the provider is back, and then the others do."""
+    """Three refusals open the circuit, and a probe is refused as well; the next one passes, and then the others do.
+
+    Nothing comes again before the test lets time pass: for the circuit, and for what waits.
+    """
     await put_bot(accounts, tenant_a, BAD)
-    keyed.circuit_failures, keyed.circuit_seconds = 3, 0.2
+    keyed.circuit_failures, keyed.circuit_seconds, keyed.retry_seconds = 3, 3_600.0, 3_600.0
     sent = [await customers.send(tenant_a, "telegram") for _ in range(3)]
     telegram.recovers_after = 4
     directory = keyed.directory(*adapters({"telegram": telegram.fake.url}))
     runner = keyed.deliveries(directory).runner("telegram")
 
-    while {await log.status(each) for each in sent} != {"sent"}:
-        await runner.drain()  # the schedule does so each second
+    await runner.drain()
+    assert len(telegram.asked) == 3
+    for asked in (4, 4 + len(sent)):
+        await _circuit_time_passes(keyed, tenant_a)
+        await _all_is_due(log)
+        await runner.drain()
+        assert len(telegram.asked) == asked
 
-    assert len(telegram.asked) == 4 + len(sent)
+    assert {await log.status(each) for each in sent} == {"sent"}
     reported = logged.text()
-    # How often it opens depends on when each refusal is told; a circuit that nobody asks for long closes by itself.
-    opened, closed = reported.count('"circuit_opened"'), reported.count('"circuit_closed"')
-    assert opened >= 1
-    assert closed <= opened
+    assert [reported.count(f'"circuit_{event}"') for event in ("opened", "closed")] == [2, 1]
+
+
+async def _circuit_time_passes(keyed: Fleet, tenant: Tenant) -> None:
+    """A day, for the account's circuit."""
+    key = RouteKey(UUID(int=tenant.int), "telegram", "telegram").redis_key()
+    await keyed.redis.commands([("HINCRBY", key, "open_until", -86_400 * MICROSECONDS)])
+
+
+async def _all_is_due(log: Log) -> None:
+    await log.proof.execute("update agent_task set due_at = now() where status = 'pending'")
 
 
 async def test_a_provider_that_never_answers_one_tenant_does_not_slow_another(

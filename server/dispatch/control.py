@@ -111,11 +111,11 @@ class DispatchControl:
         Raises:
             InvalidInput: this is no id of ours.
             NotFound: the tenant has no such plan.
-            PreconditionFailed: it failed or was cancelled.
+            PreconditionFailed: it was cancelled.
         """
         async with self._database.tenant_transaction(tenant_id) as connection:
             plan = await self._locked(connection, tenant_id, plan_task_id)
-            _refuse_ended(plan, plan_task_id)
+            _refuse_cancelled(plan, plan_task_id)
             if plan.status != "paused":
                 await self._store.set_plan_status(connection, tenant_id, plan_task_id, "paused")
         return await self._dispatches.get_plan(tenant_id, plan_task_id)
@@ -126,12 +126,12 @@ class DispatchControl:
         Raises:
             InvalidInput: this is no id of ours.
             NotFound: the tenant has no such plan.
-            PreconditionFailed: it failed or was cancelled.
+            PreconditionFailed: it was cancelled.
         """
         queues: list[str] = []
         async with self._database.tenant_transaction(tenant_id) as connection:
             plan = await self._locked(connection, tenant_id, plan_task_id)
-            _refuse_ended(plan, plan_task_id)
+            _refuse_cancelled(plan, plan_task_id)
             if plan.status == "paused":
                 status = "completed" if plan.is_decided else "pending"
                 await self._store.set_plan_status(connection, tenant_id, plan_task_id, status)
@@ -146,13 +146,11 @@ class DispatchControl:
         Raises:
             InvalidInput: this is no id of ours.
             NotFound: the tenant has no such plan.
-            PreconditionFailed: it failed.
         """
         queues: list[str] = []
         async with self._database.tenant_transaction(tenant_id) as connection:
             plan = await self._locked(connection, tenant_id, plan_task_id)
             if plan.status != "cancelled":
-                _refuse_ended(plan, plan_task_id)
                 await self._store.set_plan_status(connection, tenant_id, plan_task_id, "cancelled")
                 queues = await self._store.release_plan(connection, tenant_id, plan_task_id, everything=True)
         await self._wake(*queues)
@@ -225,8 +223,8 @@ def _check_requeue(delivery_key: str, series: int) -> None:
     violations.raise_if_any()
 
 
-def _refuse_ended(plan: LockedPlan, plan_task_id: str) -> None:
-    if plan.status in ("failed", "cancelled"):
+def _refuse_cancelled(plan: LockedPlan, plan_task_id: str) -> None:
+    if plan.status == "cancelled":
         raise PreconditionFailed(
             "REFERENCE_MISSING",
             f"the dispatch is {plan.status} for good",

@@ -33,8 +33,6 @@ class _DispatchStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dispat
     """Members are still being decided."""
     DISPATCH_STATUS_COMPLETED: _DispatchStatus.ValueType  # 2
     """Every member has been decided. Deliveries have a status of their own."""
-    DISPATCH_STATUS_FAILED: _DispatchStatus.ValueType  # 3
-    """It could not be carried out; `reason` says why."""
     DISPATCH_STATUS_CANCELLED: _DispatchStatus.ValueType  # 4
     """It was called off; members that had been decided stay decided."""
     DISPATCH_STATUS_PAUSED: _DispatchStatus.ValueType  # 5
@@ -49,8 +47,6 @@ DISPATCH_STATUS_PENDING: DispatchStatus.ValueType  # 1
 """Members are still being decided."""
 DISPATCH_STATUS_COMPLETED: DispatchStatus.ValueType  # 2
 """Every member has been decided. Deliveries have a status of their own."""
-DISPATCH_STATUS_FAILED: DispatchStatus.ValueType  # 3
-"""It could not be carried out; `reason` says why."""
 DISPATCH_STATUS_CANCELLED: DispatchStatus.ValueType  # 4
 """It was called off; members that had been decided stay decided."""
 DISPATCH_STATUS_PAUSED: DispatchStatus.ValueType  # 5
@@ -226,7 +222,7 @@ class DispatchPlan(_message.Message):
     suppressed_count: _builtins.int
     """How many of them were held back by Decide."""
     reason: _builtins.str
-    """Why it failed or was called off; empty otherwise."""
+    """Why it was called off; empty otherwise."""
     duplicate: _builtins.bool
     """True when this request had been planned before."""
     @_builtins.property

@@ -18,6 +18,7 @@ from leo_client import LeoSyncClient
 
 from server.cli.calling import ServerOption, TokenOption, calling
 from server.cli.failure import CommandFailed
+from server.wire import to_timestamp
 
 app = typer.Typer(help="Market news: take in, search.", no_args_is_help=True)
 
@@ -75,8 +76,8 @@ def search(
     request = wire.SearchNewsRequest(
         query=query,
         symbols=symbol or [],
-        published_from=_in_utc(published_from),
-        published_until=_in_utc(published_until),
+        published_from=to_timestamp(_in_utc(published_from)),
+        published_until=to_timestamp(_in_utc(published_until)),
         minimum_sentiment=minimum_sentiment,
         maximum_sentiment=maximum_sentiment,
         limit=limit,

@@ -5,6 +5,9 @@ which bring forms of a word together and stand for words in scripts that write n
 amount at a place of the vector that its hash names; words that occur more often count more, but less than
 proportionally. Texts that share rare words come close to each other; it knows no synonyms.
 
+A short text fills few places. So the vector is turned at the end, the same way for all, which keeps every angle and
+fills every place: an index that keeps the signs alone then tells vectors apart as well.
+
 The same text gives the same vector in every process, on every machine and Python version: hashes are BLAKE2, square
 roots are exact in IEEE arithmetic, and sums run in the order of the text.
 """
@@ -24,6 +27,7 @@ from typing import Final
 
 from server.embeddings.embedder import DIMENSIONS, Vector
 
+_THIRD: Final = DIMENSIONS // 3
 _WORDS: Final = re.compile(r"[^\W_]+")
 _LETTERS_WITHOUT_PARTS: Final = str.maketrans("đøłħŧ", "dolht")
 _PIECES: Final = (3, 4, 5)
@@ -63,8 +67,7 @@ def hashed(text: str) -> Vector:
     for pair, count in Counter(pairwise(words)).items():
         place, sign = _place(f"p{pair[0]} {pair[1]}")
         sums[place] += sign * _PAIR * sqrt(count)
-    length = sqrt(fsum(value * value for value in sums))
-    return [value / length for value in sums] if length else _alone(text)
+    return _turned(sums if any(sums) else _alone(text))
 
 
 def _words(text: str) -> list[str]:
@@ -95,7 +98,26 @@ def _place(feature: str) -> tuple[int, float]:
     return (number >> 1) % DIMENSIONS, 1.0 if number & 1 else -1.0
 
 
-def _alone(text: str) -> Vector:
+def _turned(values: list[float]) -> Vector:
+    """The vector of length 1, multiplied by an orthogonal matrix: sums and differences within each third, then of the
+    thirds."""
+    thirds = [_transformed(values[start : start + _THIRD]) for start in range(0, DIMENSIONS, _THIRD)]
+    mean = [2 / 3 * (a + b + c) for a, b, c in zip(*thirds, strict=True)]
+    mixed = [value - shared for third in thirds for value, shared in zip(third, mean, strict=True)]
+    length = sqrt(fsum(value * value for value in mixed))
+    return [value / length for value in mixed]
+
+
+def _transformed(values: list[float]) -> list[float]:
+    """The Walsh-Hadamard transform, not scaled."""
+    half = len(values) // 2
+    for _ in range(half.bit_length()):
+        pairs = list(zip(values[:half], values[half:], strict=True))
+        values = [value for a, b in pairs for value in (a + b, a - b)]
+    return values
+
+
+def _alone(text: str) -> list[float]:
     """For a text without any word, such as "!!!", or whose features cancel out: one place of its own."""
     vector = [0.0] * DIMENSIONS
     place, sign = _place(f"t{text.strip()}")

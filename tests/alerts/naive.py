@@ -82,6 +82,7 @@ class _Standing:
 @dataclass(slots=True)
 class _Symbol:
     ticks: list[NaiveTick] = field(default_factory=list)
+    days: list[date] = field(default_factory=list)
     opened: dict[int, int] = field(default_factory=dict)
     restarted: bool = False
 
@@ -126,6 +127,7 @@ class Naive:
         """What a tick fires, by name; it is not before the last one."""
         symbol = self._symbols.setdefault(tick.symbol, _Symbol())
         symbol.ticks.append(tick)
+        symbol.days.append(self._day(tick.symbol, tick.time))
         here = sorted(
             (s for s in self._rules.values() if s.rule.symbol == tick.symbol), key=lambda s: s.rule.name
         )
@@ -216,8 +218,8 @@ class Naive:
         """What a change or an extreme is measured from."""
         kind, _, way = rule.kind.partition(" ")
         now = symbol.ticks[-1]
-        dated = [(self._day(tick.symbol, tick.time), tick.price) for tick in symbol.ticks[:-1]]
-        today = self._day(now.symbol, now.time)
+        dated = [(day, tick.price) for day, tick in zip(symbol.days, symbol.ticks[:-1], strict=False)]
+        today = symbol.days[-1]
         if kind == "close":
             before = [price for day, price in dated if day < today]
             return before[-1] if before else None
@@ -233,9 +235,8 @@ class Naive:
         return max(prices) if way == "up" else min(prices)
 
     def _volume(self, symbol: _Symbol) -> int:
-        now = symbol.ticks[-1]
-        today = self._day(now.symbol, now.time)
-        return sum(t.volume for t in symbol.ticks if self._day(t.symbol, t.time) == today)
+        today = symbol.days[-1]
+        return sum(t.volume for day, t in zip(symbol.days, symbol.ticks, strict=True) if day == today)
 
     def _stays(self, standing: _Standing, symbol: _Symbol) -> bool:
         rule, price = standing.rule, symbol.ticks[-1].price

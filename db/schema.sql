@@ -325,9 +325,11 @@ CREATE FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interv
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
     RETURN QUERY
     WITH ready AS MATERIALIZED (
         SELECT t.tenant_id, t.task_id
@@ -1911,6 +1913,135 @@ COMMENT ON FUNCTION public.record_decisions(recorded_at timestamp with time zone
 
 
 --
+-- Name: record_results(uuid, jsonb, jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    batch jsonb;
+    ids text[];
+    dues timestamptz[];
+    holder text;
+BEGIN
+    PERFORM set_config('app.current_tenant_id', of_tenant::text, true);
+    IF EXISTS (SELECT FROM jsonb_array_elements(ends) AS element WHERE element ->> 'held_by' IS NOT NULL) THEN
+        PERFORM pg_advisory_xact_lock_shared(4713, hashtext(of_tenant::text));
+    END IF;
+
+    IF facts IS NOT NULL THEN
+        INSERT INTO delivery_log (
+            tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id,
+            channel, delivery_status, reason, provider_message_id, provider_response, sent_at, series
+        )
+        SELECT
+            of_tenant, given.delivery_key, given.attempt::int, given.task_id, given.marketing_event_id,
+            given.campaign_id, given.profile_id, given.snapshot_id, given.channel, given.delivery_status, given.reason,
+            given.provider_message_id, nullif(given.provider_response, 'null'), given.sent_at::timestamptz,
+            given.series::int
+        FROM ROWS FROM (
+            jsonb_array_elements_text(facts -> 'delivery_key'),
+            jsonb_array_elements_text(facts -> 'attempt'),
+            jsonb_array_elements_text(facts -> 'task_id'),
+            jsonb_array_elements_text(facts -> 'marketing_event_id'),
+            jsonb_array_elements_text(facts -> 'campaign_id'),
+            jsonb_array_elements_text(facts -> 'profile_id'),
+            jsonb_array_elements_text(facts -> 'snapshot_id'),
+            jsonb_array_elements_text(facts -> 'channel'),
+            jsonb_array_elements_text(facts -> 'delivery_status'),
+            jsonb_array_elements_text(facts -> 'reason'),
+            jsonb_array_elements_text(facts -> 'provider_message_id'),
+            jsonb_array_elements(facts -> 'provider_response'),
+            jsonb_array_elements_text(facts -> 'sent_at'),
+            jsonb_array_elements_text(facts -> 'series')
+        ) WITH ORDINALITY AS given (
+            delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
+            delivery_status, reason, provider_message_id, provider_response, sent_at, series, position
+        )
+        WHERE NOT EXISTS (
+            SELECT
+            FROM delivery_log AS known
+            WHERE
+                known.task_id = given.task_id
+                AND known.tenant_id = of_tenant
+                AND known.delivery_key = given.delivery_key
+                AND known.series = given.series::int
+                AND known.attempt = given.attempt::int
+                AND known.delivery_status = given.delivery_status
+                AND (given.delivery_status <> 'deferred' OR known.reason IS NOT DISTINCT FROM given.reason)
+            OFFSET 0
+        )
+        ORDER BY given.task_id, given.position;
+    END IF;
+
+    -- Looked up by key: joined with the tasks, the planner would now and then begin with all that is pending. It must
+    -- not see either that only such tasks are meant, or it looks through the index of those instead.
+    FOR batch IN SELECT element FROM jsonb_array_elements(ends) AS element
+    LOOP
+        ids := ARRAY(SELECT jsonb_array_elements_text(batch -> 'task_id'));
+        dues := ARRAY(SELECT jsonb_array_elements_text(batch -> 'due_at')::timestamptz);
+        holder := batch ->> 'held_by';
+        IF holder IS NULL THEN
+            UPDATE agent_task
+            SET status = batch ->> 'status',
+                due_at = coalesce(dues[array_position(ids, agent_task.task_id)], agent_task.due_at),
+                held_by = NULL,
+                lease_until = CASE batch ->> 'status' WHEN 'pending' THEN NULL ELSE agent_task.lease_until END
+            WHERE
+                agent_task.tenant_id = of_tenant
+                AND agent_task.task_id = ANY(ids)
+                AND agent_task.lease_owner = batch ->> 'owner'
+                AND coalesce(agent_task.status, '') = 'pending';
+        ELSE
+            UPDATE agent_task
+            SET (due_at, held_by, lease_until) = (
+                SELECT
+                    CASE WHEN still.holds THEN dues[array_position(ids, agent_task.task_id)] ELSE now() END,
+                    CASE WHEN still.holds THEN holder END,
+                    NULL::timestamptz
+                FROM (
+                    SELECT CASE holder
+                        WHEN 'tenant' THEN (SELECT tenant.status <> 'active' FROM tenant WHERE tenant.tenant_id = of_tenant)
+                        WHEN 'campaign' THEN (
+                            SELECT campaign.status = 'paused'
+                            FROM campaign
+                            WHERE campaign.tenant_id = of_tenant AND campaign.campaign_id = agent_task.campaign_id
+                        )
+                        ELSE (
+                            SELECT plan.status = 'paused'
+                            FROM agent_task AS plan
+                            WHERE plan.tenant_id = of_tenant AND plan.task_id = agent_task.parent_task_id
+                        )
+                    END
+                ) AS still (holds)
+            )
+            WHERE
+                agent_task.tenant_id = of_tenant
+                AND agent_task.task_id = ANY(ids)
+                AND agent_task.lease_owner = batch ->> 'owner'
+                AND coalesce(agent_task.status, '') = 'pending';
+        END IF;
+    END LOOP;
+END
+$$;
+
+
+ALTER FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION record_results(of_tenant uuid, facts jsonb, ends jsonb); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) IS 'Records what became of deliveries of a tenant: facts that are not there yet, ends of tasks, and what is held back';
+
+
+--
 -- Name: refuse_rewrite(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -2167,7 +2298,8 @@ CREATE FUNCTION public.tenants_with_firings(p_tenant_ids uuid[], p_since pg_snap
     WHERE EXISTS (
         SELECT
         FROM public.agent_task AS t
-        WHERE t.tenant_id = asked.tenant_id
+        WHERE t.queue = 'alerts'
+            AND t.tenant_id = asked.tenant_id
             AND t.recorded_xid >= pg_snapshot_xmin(p_since)
             AND NOT pg_visible_in_snapshot(t.recorded_xid, p_since)
     )
@@ -5112,7 +5244,7 @@ CREATE INDEX agent_task_experiment ON public.agent_task USING btree (experiment_
 -- Name: agent_task_firings; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE INDEX agent_task_firings ON public.agent_task USING btree (tenant_id, recorded_xid, task_id) WHERE (recorded_xid IS NOT NULL);
+CREATE INDEX agent_task_firings ON public.agent_task USING btree (queue, tenant_id, recorded_xid, task_id) WHERE (recorded_xid IS NOT NULL);
 
 
 --
@@ -5120,6 +5252,13 @@ CREATE INDEX agent_task_firings ON public.agent_task USING btree (tenant_id, rec
 --
 
 CREATE INDEX agent_task_held ON public.agent_task USING btree (campaign_id, tenant_id) WHERE (held_by IS NOT NULL);
+
+
+--
+-- Name: agent_task_open; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX agent_task_open ON public.agent_task USING btree (outcome, tenant_id) WHERE ((status = 'pending'::text) AND (outcome = 'send'::text));
 
 
 --
@@ -5147,14 +5286,14 @@ CREATE INDEX agent_task_sends ON public.agent_task USING btree (profile_id, tena
 -- Name: agent_task_silence_log; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE INDEX agent_task_silence_log ON public.agent_task USING btree (tenant_id, created_at, task_id) WHERE (queue = 'silences'::text);
+CREATE INDEX agent_task_silence_log ON public.agent_task USING btree (queue, tenant_id, created_at, task_id) WHERE (queue = 'silences'::text);
 
 
 --
 -- Name: agent_task_silences; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE INDEX agent_task_silences ON public.agent_task USING btree (tenant_id, source_event_id, due_at) WHERE ((queue = 'silences'::text) AND (status = 'pending'::text));
+CREATE INDEX agent_task_silences ON public.agent_task USING btree (queue, tenant_id, source_event_id, due_at) WHERE ((queue = 'silences'::text) AND (status = 'pending'::text));
 
 
 --
@@ -5319,17 +5458,17 @@ CREATE UNIQUE INDEX delivery_log_sending_once ON public.delivery_log USING btree
 
 
 --
+-- Name: delivery_log_status; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX delivery_log_status ON public.delivery_log USING btree (delivery_status, tenant_id, delivery_id) WHERE (delivery_status <> ALL (ARRAY['queued'::text, 'sending'::text, 'deferred'::text]));
+
+
+--
 -- Name: delivery_log_task; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
 CREATE INDEX delivery_log_task ON public.delivery_log USING btree (task_id, tenant_id);
-
-
---
--- Name: delivery_log_trouble; Type: INDEX; Schema: public; Owner: leo_owner
---
-
-CREATE INDEX delivery_log_trouble ON public.delivery_log USING btree (delivery_status, tenant_id, delivery_id) WHERE (delivery_status = ANY (ARRAY['unknown'::text, 'suppressed'::text, 'cancelled'::text, 'expired'::text, 'failed'::text, 'bounced'::text]));
 
 
 --
@@ -5596,6 +5735,13 @@ CREATE TRIGGER guard_metadata BEFORE INSERT OR UPDATE OF metadata, status ON pub
 --
 
 CREATE TRIGGER immutable_columns BEFORE UPDATE OF tenant_id, task_id, agent_name, task_type, campaign_id, marketing_event_id, snapshot_id, profile_id, parent_task_id, source_event_id, event_type, occurred_at, decided_at, input_sha256, rule_bundle_id, outcome, reason_code, inputs, related_news_id, queue, created_at, experiment_id, variant ON public.agent_task FOR EACH ROW WHEN ((((((((((((((((((((((((old.tenant_id IS DISTINCT FROM new.tenant_id) OR (old.task_id IS DISTINCT FROM new.task_id)) OR (old.agent_name IS DISTINCT FROM new.agent_name)) OR (old.task_type IS DISTINCT FROM new.task_type)) OR (old.campaign_id IS DISTINCT FROM new.campaign_id)) OR (old.marketing_event_id IS DISTINCT FROM new.marketing_event_id)) OR (old.snapshot_id IS DISTINCT FROM new.snapshot_id)) OR (old.profile_id IS DISTINCT FROM new.profile_id)) OR (old.parent_task_id IS DISTINCT FROM new.parent_task_id)) OR (old.source_event_id IS DISTINCT FROM new.source_event_id)) OR (old.event_type IS DISTINCT FROM new.event_type)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.decided_at IS DISTINCT FROM new.decided_at)) OR (old.input_sha256 IS DISTINCT FROM new.input_sha256)) OR (old.rule_bundle_id IS DISTINCT FROM new.rule_bundle_id)) OR (old.outcome IS DISTINCT FROM new.outcome)) OR (old.reason_code IS DISTINCT FROM new.reason_code)) OR (old.inputs IS DISTINCT FROM new.inputs)) OR (old.related_news_id IS DISTINCT FROM new.related_news_id)) OR (old.queue IS DISTINCT FROM new.queue)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.experiment_id IS DISTINCT FROM new.experiment_id)) OR (old.variant IS DISTINCT FROM new.variant))) EXECUTE FUNCTION public.refuse_task_rewrite();
+
+
+--
+-- Name: agent_task immutable_xid; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER immutable_xid BEFORE UPDATE OF recorded_xid ON public.agent_task FOR EACH ROW WHEN ((old.recorded_xid IS DISTINCT FROM new.recorded_xid)) EXECUTE FUNCTION public.refuse_task_rewrite();
 
 
 --
@@ -6475,6 +6621,14 @@ REVOKE ALL ON FUNCTION public.queue_new_profiles() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) TO leo_app;
 GRANT ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) TO leo_worker;
+
+
+--
+-- Name: FUNCTION record_results(of_tenant uuid, facts jsonb, ends jsonb); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) TO leo_worker;
 
 
 --

@@ -11,11 +11,18 @@ ALTER TABLE agent_task ADD COLUMN recorded_xid xid8;
 COMMENT ON COLUMN agent_task.recorded_xid IS
     'Transaction that recorded a firing: whoever watches asks for those that it has not seen; NULL for other tasks';
 
-CREATE INDEX agent_task_firings ON agent_task (tenant_id, recorded_xid, task_id) WHERE recorded_xid IS NOT NULL;
+CREATE TRIGGER immutable_xid BEFORE UPDATE OF recorded_xid ON agent_task
+    FOR EACH ROW
+    WHEN (OLD.recorded_xid IS DISTINCT FROM NEW.recorded_xid)
+    EXECUTE FUNCTION refuse_task_rewrite();
+
+-- The queue comes first, although it is the same in all entries: no two indexes of a table lead with the tenant.
+CREATE INDEX agent_task_firings ON agent_task (queue, tenant_id, recorded_xid, task_id)
+    WHERE recorded_xid IS NOT NULL;
 -- What a firing asks is as large as what is silenced now; the history is for people.
-CREATE INDEX agent_task_silences ON agent_task (tenant_id, source_event_id, due_at)
+CREATE INDEX agent_task_silences ON agent_task (queue, tenant_id, source_event_id, due_at)
     WHERE queue = 'silences' AND status = 'pending';
-CREATE INDEX agent_task_silence_log ON agent_task (tenant_id, created_at, task_id) WHERE queue = 'silences';
+CREATE INDEX agent_task_silence_log ON agent_task (queue, tenant_id, created_at, task_id) WHERE queue = 'silences';
 
 DROP POLICY alert_keeper_select ON agent_task;
 CREATE POLICY alert_keeper_select ON agent_task FOR SELECT TO leo_alert_keeper
@@ -38,7 +45,8 @@ AS $$
     WHERE EXISTS (
         SELECT
         FROM public.agent_task AS t
-        WHERE t.tenant_id = asked.tenant_id
+        WHERE t.queue = 'alerts'
+            AND t.tenant_id = asked.tenant_id
             AND t.recorded_xid >= pg_snapshot_xmin(p_since)
             AND NOT pg_visible_in_snapshot(t.recorded_xid, p_since)
     )
@@ -406,4 +414,5 @@ CREATE POLICY alert_keeper_select ON agent_task FOR SELECT TO leo_alert_keeper U
 DROP INDEX agent_task_silence_log;
 DROP INDEX agent_task_silences;
 DROP INDEX agent_task_firings;
+DROP TRIGGER immutable_xid ON agent_task;
 ALTER TABLE agent_task DROP COLUMN recorded_xid;

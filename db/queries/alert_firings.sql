@@ -89,6 +89,7 @@ SELECT
 FROM agent_task
 WHERE
     tenant_id = $1
+    AND queue = 'alerts'
     AND recorded_xid IS NOT NULL
     AND (recorded_xid, task_id) < ($2::text::xid8, $3::text)
 ORDER BY agent_task.recorded_xid DESC, task_id DESC
@@ -101,6 +102,7 @@ SELECT recorded_xid::text AS xid, task_id, source_event_id
 FROM agent_task
 WHERE
     tenant_id = $1
+    AND queue = 'alerts'
     AND recorded_xid IS NOT NULL
     AND (recorded_xid, task_id) > ($2::text::xid8, $3::text)
     AND NOT pg_visible_in_snapshot(recorded_xid, $4::text::pg_snapshot)

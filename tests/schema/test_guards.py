@@ -243,7 +243,7 @@ async def test_what_a_task_recorded_does_not_change(roles: dict[str, asyncpg.Con
         name, value = column["name"], values.get(column["type"], "now()")
         if name in mutable or (name in write_once and name != "reasoning_summary"):
             continue
-        value = {"task_type": "'plan'", "outcome": "'suppressed'"}.get(name, value)
+        value = {"task_type": "'plan'", "outcome": "'suppressed'", "recorded_xid": "'7'"}.get(name, value)
         for role in ("leo_owner", "superuser"):
             with refused("LE003"):
                 await roles[role].execute(f"update agent_task set {name} = {value} where task_id = 't1'")

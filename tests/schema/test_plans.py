@@ -37,6 +37,13 @@ _POPULATE = (
         timestamptz '2025-06-01' + n * interval '1 minute', case when n % 3 = 0 then 'send' else 'suppressed' end,
         case when n % 20 = 0 then 'pending' else 'completed' end, 'email', now() - n * interval '1 second'
     from generate_series(1, $2::int) as n""",
+    """insert into agent_task (tenant_id, task_id, agent_name, task_type, profile_id, source_event_id, status, queue,
+        recorded_xid)
+    select $1, 'f' || n, 'alerts', 'evaluate', 'p' || n % 5000, 'alert:r' || n || ':1', 'completed', 'alerts',
+        (n / 3)::text::xid8 from generate_series(1, $2::int / 5) as n""",
+    """insert into agent_task (tenant_id, task_id, agent_name, task_type, source_event_id, status, queue, due_at)
+    select $1, 'q' || n, 'alerts', 'plan', 'symbol:S' || n, case when n % 100 = 0 then 'pending' else 'completed' end,
+        'silences', now() + interval '1 day' from generate_series(1, $2::int / 5) as n""",
     """insert into delivery_log (tenant_id, delivery_key, task_id, marketing_event_id, profile_id, snapshot_id,
         channel, delivery_status, provider_message_id)
     select $1, 'd' || n, 't' || n, 'm', 'p' || n % 5000 + 1, 's1', 'email',
@@ -74,7 +81,17 @@ _HOT = {
     "agent_task_profile": "select * from agent_task where profile_id = 'p7' order by created_at desc limit 20",
     "agent_task_sends": "select * from agent_task where profile_id = 'p7' and outcome = 'send'"
     " and occurred_at > '2025-06-10' and occurred_at < '2025-06-12'",
+    "agent_task_open": "select task_id from agent_task where outcome = 'send' and status = 'pending'",
     "agent_task_parent": "select count(*) from agent_task where parent_task_id = 'plan50'",
+    "agent_task_firings": "select task_id from agent_task where queue = 'alerts' and recorded_xid is not null"
+    " and (recorded_xid, task_id) < ('800'::xid8, '') order by recorded_xid desc, task_id desc limit 100",
+    "agent_task_firings ": "select task_id from agent_task where queue = 'alerts' and recorded_xid is not null"
+    " and (recorded_xid, task_id) > ('1600'::xid8, '') and not pg_visible_in_snapshot(recorded_xid, '1600:1600:')"
+    " order by recorded_xid, task_id limit 500",
+    "agent_task_silences": "select task_id from agent_task where queue = 'silences' and status = 'pending'"
+    " and due_at > statement_timestamp()",
+    "agent_task_silence_log": "select task_id from agent_task where queue = 'silences'"
+    " and (created_at, task_id) < (now(), '') order by created_at desc, task_id desc limit 100",
     "segment_snapshot_pkey": "select * from segment_snapshot where snapshot_id = 's7'",
     "segment_snapshot_segment": "select * from segment_snapshot where segment_name = 'segment-7'",
     "segment_snapshot_member_pkey": "select * from segment_snapshot_member where snapshot_id = 's7'",
@@ -82,6 +99,8 @@ _HOT = {
     "delivery_log_key": "select * from delivery_current where delivery_key = 'd77'",
     "delivery_log_profile": "select * from delivery_current where profile_id = 'p77'",
     "delivery_log_provider_message": "select * from delivery_log where provider_message_id = 'msg-77'",
+    "delivery_log_status": "select * from delivery_log where delivery_status = 'sent' and delivery_id > 100"
+    " and delivery_status not in ('queued', 'sending', 'deferred') order by delivery_id limit 100",
     "delivery_log_queued_once": "select * from delivery_log"
     " where delivery_key = any(array['d7', 'd8']) and delivery_status = 'queued'",
     "behavioral_events_2025_06_profile_id_tenant_id_occurred_at_idx": "select * from behavioral_events"
@@ -101,9 +120,19 @@ _NARROW = {
     " where queue = 'email' and status = 'pending'"
     " and greatest(due_at, lease_until) between '-infinity' and statement_timestamp()"
     " order by greatest(due_at, lease_until) limit 100",
-    ("leo_task_claimer", "embedding_job_claimable"): "select ctid from embedding_job where entity_type = 'news'"
+    (
+        "leo_task_claimer",
+        "embedding_job_claimable",
+    ): "select ctid from embedding_job where entity_type = 'news'"
     " and status = 'pending' and greatest(due_at, lease_until) <= statement_timestamp()"
     " order by greatest(due_at, lease_until) limit 100",
+    ("leo_alert_keeper", "agent_task_silences"): "select task_id from agent_task where queue = 'silences'"
+    " and status = 'pending' and tenant_id = $1"
+    " and source_event_id in ('rule:r1', 'symbol:S7', 'profile:p1') and due_at > statement_timestamp()"
+    " order by due_at desc, task_id limit 1",
+    ("leo_alert_keeper", "agent_task_firings"): "select from agent_task where queue = 'alerts'"
+    " and tenant_id = $1 and recorded_xid >= '1600'"
+    " and not pg_visible_in_snapshot(recorded_xid, '1600:1600:')",
     (
         "leo_rule_loader",
         "alert_rules_shard",
@@ -126,10 +155,11 @@ async def test_hot_queries_use_their_index(
             missed[query] = used
     for (role, index), query in _NARROW.items():
         await superuser.execute(f"set role {role}")
-        used = await _indexes_of(superuser, query)
+        used = await _indexes_of(superuser, query.replace("$1", f"'{tenant_a}'"))
         await superuser.execute("reset role")
         if index not in used:
             missed[query] = used
+    assert await _scans_of_relevant_news(superuser, tenant_a) == (1, 0)
     await superuser.close()
     assert missed == {}
 
@@ -157,6 +187,19 @@ async def _populate(
         for statement in _POPULATE:
             await app.execute(statement, UUID(int=tenant.int), _ROWS)
     await superuser.execute("analyze")
+
+
+async def _scans_of_relevant_news(superuser: asyncpg.Connection, tenant: Tenant) -> tuple[int, int]:
+    """Of its index, and of the whole table, with a symbol that has its column's collation as that of a rule has."""
+    async with superuser.transaction():
+        await superuser.execute("set local role leo_alert_keeper")
+        news = "select news_id from leo_relevant_news($1, 'S77' collate \"C\", now(), 3)"
+        assert await superuser.fetch(news, UUID(int=tenant.int))
+        scans = "select pg_stat_get_xact_numscans($1::text::regclass::oid)"
+        of_index, of_table = [
+            await superuser.fetchval(scans, name) for name in ("news_feed_symbol_days", "news_feed")
+        ]
+    return of_index, of_table
 
 
 async def _indexes_of(connection: asyncpg.Connection, query: str) -> set[str]:

@@ -23,22 +23,25 @@ from leo_client import LeoApiError, LeoClient
 from leo_client.prices import from_price_nanos, to_price_nanos
 
 from loadtest.demo.finale import NotSettled
-from loadtest.demo.holders import THRESHOLDS, Holding
+from loadtest.demo.holders import CHANGE_KINDS, EXTREME_KINDS, THRESHOLDS, Holding
 from loadtest.demo.loader import Refused
 from loadtest.demo.persistence import PATIENCE_SECONDS, persistently
 
 _PAGE: Final = 1_000
 _TICKS_IN_A_MESSAGE: Final = 250
 _POLL_SECONDS: Final = 0.1
-_OPERATORS: Final = {
-    "above": alerts.ALERT_OPERATOR_ABOVE,
-    "below": alerts.ALERT_OPERATOR_BELOW,
-    "crosses": alerts.ALERT_OPERATOR_CROSSES,
-}
-_DIRECTIONS: Final = {
-    "": alerts.ALERT_DIRECTION_UNSPECIFIED,
-    "up": alerts.ALERT_DIRECTION_UP,
-    "down": alerts.ALERT_DIRECTION_DOWN,
+_PPM_OF_A_PERCENT: Final = 10_000
+_UP: Final = alerts.ALERT_DIRECTION_UP
+_DOWN: Final = alerts.ALERT_DIRECTION_DOWN
+_LOGIC: Final = {
+    "above": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_ABOVE),
+    "below": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_BELOW),
+    "crosses up": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_CROSSES, direction=_UP),
+    "crosses down": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_CROSSES, direction=_DOWN),
+    "rises": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_CHANGE_FROM_CLOSE, direction=_UP),
+    "falls": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_CHANGE_FROM_CLOSE, direction=_DOWN),
+    "new high": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_NEW_HIGH),
+    "new low": alerts.AlertLogic(operator=alerts.ALERT_OPERATOR_NEW_LOW),
 }
 
 
@@ -86,18 +89,25 @@ async def put_rules(client: LeoClient, holdings: Sequence[Holding]) -> None:
 
 
 def _rule(holding: Holding) -> alerts.AlertRuleInput:
-    operator, _, direction = holding.kind.partition(" ")
     return alerts.AlertRuleInput(
         profile_id=holding.profile_id,
         symbol=holding.symbol,
-        logic=alerts.AlertLogic(
-            operator=_OPERATORS[operator],
-            price_nanos=to_price_nanos(holding.dollars),
-            direction=_DIRECTIONS[direction],
-        ),
+        logic=_logic(holding),
         source=alerts.ALERT_SOURCE_USER_MANUAL,
         note=holding.words,
     )
+
+
+def _logic(holding: Holding) -> alerts.AlertLogic:
+    logic = alerts.AlertLogic()
+    logic.CopyFrom(_LOGIC[holding.kind])
+    if holding.kind in CHANGE_KINDS:
+        logic.change_ppm = holding.number * _PPM_OF_A_PERCENT
+    elif holding.kind in EXTREME_KINDS:
+        logic.days = holding.number
+    else:
+        logic.price_nanos = to_price_nanos(holding.number)
+    return logic
 
 
 async def stream_prices(

@@ -1,9 +1,9 @@
-"""Which customers wait for which price, by a rule that is printed, and the prices that they wait for."""
+"""Which customers wait for what of a price, by a rule that is printed, and the prices that they wait for."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,14 @@ THRESHOLDS: Final[Mapping[str, range]] = {
 }
 """The round prices of each symbol, in dollars."""
 
-KINDS: Final = ("above", "below", "crosses up", "crosses down")
+PRICE_KINDS: Final = ("above", "below", "crosses up", "crosses down")
+CHANGE_KINDS: Final = ("rises", "falls")
+EXTREME_KINDS: Final = ("new high", "new low")
+KINDS: Final = (*PRICE_KINDS, *CHANGE_KINDS, *EXTREME_KINDS)
+PERCENTS: Final = range(2, 10)
+"""How far a price rises or falls from the close of the day before."""
+DAYS: Final = (20, 60, 120, 250)
+"""How many days with prices before it a new high or low passes."""
 _ONE_IN: Final = 8
 
 
@@ -34,8 +41,10 @@ def _ladder(symbol: str) -> str:
 
 HOLDER_RULE: Final = (
     f"one customer in eight holds an alert, by the bytes b of sha256(profile_id), the first one b0: b4 mod {_ONE_IN}"
-    f" is 0; {', '.join(THRESHOLDS)} by b5 mod 4; {', '.join(KINDS)} by b6 mod 4; the price by b7 mod their number:"
-    f" {'; '.join(map(_ladder, THRESHOLDS))}"
+    f" is 0; {', '.join(THRESHOLDS)} by b5 mod 4; {', '.join(KINDS)} by b6 mod {len(KINDS)}; the price by b7 mod"
+    f" their number: {'; '.join(map(_ladder, THRESHOLDS))}; who waits for a rise or fall, for {PERCENTS[0]} to"
+    f" {PERCENTS[-1]} % from the close of the day before by b7 mod {len(PERCENTS)}; who waits for a new high or low,"
+    f" for one of the last {', '.join(map(str, DAYS))} days by b7 mod {len(DAYS)}"
 )
 
 
@@ -45,18 +54,20 @@ class Holding:
 
     Args:
         kind: one of `KINDS`.
-        dollars: the price that it waits for.
+        number: the dollars, the percent or the days that it is about.
     """
 
     profile_id: str
     symbol: str
     kind: str
-    dollars: int
+    number: int
 
     @property
     def words(self) -> str:
         """The alert in words."""
-        return f"{self.symbol} {self.kind} {self.dollars} $"
+        if self.kind in EXTREME_KINDS:
+            return f"{self.symbol} {self.kind} of {self.number} days"
+        return f"{self.symbol} {self.kind} {self.number} {'%' if self.kind in CHANGE_KINDS else '$'}"
 
 
 def holding_of(profile_id: str) -> Holding | None:
@@ -64,9 +75,15 @@ def holding_of(profile_id: str) -> Holding | None:
     digest = hashlib.sha256(profile_id.encode()).digest()
     if digest[4] % _ONE_IN:
         return None
-    symbol = list(THRESHOLDS)[digest[5] % len(THRESHOLDS)]
-    prices = THRESHOLDS[symbol]
-    return Holding(profile_id, symbol, KINDS[digest[6] % len(KINDS)], prices[digest[7] % len(prices)])
+    symbol, kind = list(THRESHOLDS)[digest[5] % len(THRESHOLDS)], KINDS[digest[6] % len(KINDS)]
+    numbers = _numbers(symbol, kind)
+    return Holding(profile_id, symbol, kind, numbers[digest[7] % len(numbers)])
+
+
+def _numbers(symbol: str, kind: str) -> Sequence[int]:
+    if kind in CHANGE_KINDS:
+        return PERCENTS
+    return DAYS if kind in EXTREME_KINDS else THRESHOLDS[symbol]
 
 
 def holdings_of(profile_ids: Iterable[str]) -> list[Holding]:

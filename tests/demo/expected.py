@@ -20,7 +20,9 @@ PRICES = DATA / "daily_stocks.csv.gz"
 TIMES_OF_DAY = {"Open": "14:30", "High": "16:00", "Low": "18:00", "Close": "21:00"}
 # Lowest, highest and step, in the order in which the printed rule takes them.
 THRESHOLDS = {"AAPL": (20, 700, 20), "GOOG": (100, 800, 50), "IBM": (60, 220, 10), "MSFT": (15, 120, 5)}
-KINDS = ("above", "below", "crosses up", "crosses down")
+KINDS = ("above", "below", "crosses up", "crosses down", "rises", "falls", "new high", "new low")
+PERCENTS = (2, 3, 4, 5, 6, 7, 8, 9)
+DAYS = (20, 60, 120, 250)
 # Higher first, as the priorities say. The campaign of "new-year-sale" ended before the first purchase.
 COOLDOWNS = {
     "welcome": timedelta(0),
@@ -119,27 +121,53 @@ def _firing(customer: str, prices: dict[str, list[tuple[str, Decimal]]]) -> tupl
     b = hashlib.sha256(f"cdnow-{customer}".encode()).digest()
     if b[4] % 8 != 0:
         return None
-    symbol, kind = list(THRESHOLDS)[b[5] % 4], KINDS[b[6] % 4]
+    symbol, kind = list(THRESHOLDS)[b[5] % 4], KINDS[b[6] % 8]
     lowest, highest, step = THRESHOLDS[symbol]
-    limit = lowest + step * (b[7] % ((highest - lowest) // step + 1))
-    previous: Decimal | None = None
-    for moment, price in prices[symbol]:
-        if _fires(kind, limit, previous, price):
+    limits = range(lowest, highest + 1, step)
+    if kind in ("rises", "falls"):
+        limits = PERCENTS
+    elif kind.startswith("new"):
+        limits = DAYS
+    limit = limits[b[7] % len(limits)]
+    unit = (
+        f"of {limit} days"
+        if kind.startswith("new")
+        else f"{limit} {'%' if kind in ('rises', 'falls') else '$'}"
+    )
+    for place, (moment, price) in enumerate(prices[symbol]):
+        if _fires(kind, limit, prices[symbol], place):
             outcome = ("send", "SELECTED") if _agreed(customer) else ("suppressed", "NO_CONSENT")
-            alert = f"{symbol} {kind} {limit} $"
-            return (f"cdnow-{customer}", alert, moment, f"{price.normalize():f}", *outcome)
-        previous = price
+            return (
+                f"cdnow-{customer}",
+                f"{symbol} {kind} {unit}",
+                moment,
+                f"{price.normalize():f}",
+                *outcome,
+            )
     return None
 
 
-def _fires(kind: str, limit: int, previous: Decimal | None, price: Decimal) -> bool:
+def _fires(kind: str, limit: int, prices: list[tuple[str, Decimal]], place: int) -> bool:
+    """Every day has four prices: those of the days before come four by four."""
+    price, today = prices[place][1], place - place % 4
     if kind == "above":
         return price > limit
     if kind == "below":
         return price < limit
-    if previous is None:
+    if kind in ("new high", "new low"):
+        before = [earlier for _, earlier in prices[max(0, today - 4 * limit) : place]]
+        known = today >= 4 * limit
+        return known and (price > max(before) if kind == "new high" else price < min(before))
+    if place == 0:
         return False
-    return previous <= limit < price if kind == "crosses up" else price < limit <= previous
+    previous = prices[place - 1][1]
+    if kind.startswith("crosses"):
+        return previous <= limit < price if kind == "crosses up" else price < limit <= previous
+    if today == 0:
+        return False
+    close = prices[today - 1][1]
+    moved = price - close if kind == "rises" else close - price
+    return moved * 100 >= limit * close
 
 
 def _prices() -> dict[str, list[tuple[str, Decimal]]]:

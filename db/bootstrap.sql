@@ -24,7 +24,7 @@ BEGIN
             ('leo_eraser', 'NOLOGIN', 'Owns erase_profile: the only role that may redact append-only rows'),
             ('leo_tenant_resolver', 'NOLOGIN', 'Owns resolve_tenant'),
             ('leo_tenant_lister', 'NOLOGIN', 'Owns list_tenants'),
-            ('leo_task_claimer', 'NOLOGIN', 'Owns claim_tasks and due_queues'),
+            ('leo_task_claimer', 'NOLOGIN', 'Owns claim_tasks, due_queues and the queue of texts to embed'),
             ('leo_rule_loader', 'NOLOGIN', 'Owns load_alert_rules and changed_alert_rules'),
             ('leo_alert_keeper', 'NOLOGIN', 'Owns claim_market_shards and fire_alert_rules'),
             ('leo_credential_writer', 'NOLOGIN', 'Owns store_credential'),

@@ -72,6 +72,8 @@ from server.platform.redis import RedisPool
 from server.profiles.ingestion import EventIngestion
 from server.profiles.rpc import ProfileServicer
 from server.profiles.service import ProfileService
+from server.profiles.similar import SimilarProfiles
+from server.profiles.similar_store import SimilarStore
 from server.profiles.store import ProfileStore
 from server.reports.counters import MetricsCounters
 from server.reports.rpc import ReportServicer
@@ -173,6 +175,9 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
             service=ProfileService(database=database, store=profiles, clock=utc_now),
             ingestion=EventIngestion(
                 database=database, store=profiles, months=EventMonths(database), clock=utc_now
+            ),
+            similar=SimilarProfiles(
+                database=database, store=SimilarStore(), model=resources.query_vectors.model
             ),
         ),
         server,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from statistics import median
@@ -24,7 +24,7 @@ from server.embedded.database_setup import DatabaseUrls
 from server.embeddings.hashing import HashingEmbedder, hashed
 from server.platform.postgres_codecs import register_codecs
 
-Search: TypeAlias = Callable[[str], Awaitable[Sequence[int]]]
+Search: TypeAlias = Callable[[str], Awaitable[Sequence[Hashable]]]
 """The ids that a search by vector finds, the nearest first."""
 
 TOP: Final = 10
@@ -90,7 +90,7 @@ async def exact(proof: asyncpg.Connection, tenant: UUID, queries: Sequence[str])
     return [[row["news_id"] for row in rows] for rows in answers]
 
 
-async def recall_of(queries: Sequence[str], nearest: Sequence[Sequence[int]], search: Search) -> float:
+async def recall_of(queries: Sequence[str], nearest: Sequence[Sequence[Hashable]], search: Search) -> float:
     """The share of what is nearest that searches find, over all queries.
 
     Raises:

@@ -13,6 +13,7 @@ from server.profiles.columns import LISTS
 from server.profiles.events import IncomingEvent
 from server.profiles.ingestion import Ingested
 from server.profiles.model import Consent, Outcome, Profile, ProfilePatch, WriteResult
+from server.profiles.similar import LookAlikes
 from server.wire import to_datetime, to_timestamp
 
 _OUTCOMES: Final = {
@@ -164,3 +165,16 @@ _PATCH_VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "source_updated_at": to_datetime,
     "consents": lambda consents: [to_consent(consent) for consent in consents],
 }
+
+
+def from_similar(found: LookAlikes) -> wire.SimilarProfilesResponse:
+    """Look-alikes, the most similar first."""
+    return wire.SimilarProfilesResponse(
+        profiles=[
+            wire.SimilarProfile(profile_id=each.profile_id, similarity=each.similarity)
+            for each in found.profiles
+        ],
+        model=found.model,
+        members=found.members,
+        exact=found.exact,
+    )

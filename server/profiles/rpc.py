@@ -18,11 +18,13 @@ from server.profiles.messages import (
     from_ingested,
     from_profile,
     from_results,
+    from_similar,
     to_consent,
     to_event,
     to_patch,
 )
 from server.profiles.service import ProfileService
+from server.profiles.similar import SimilarProfiles
 from server.rpc.caller import current_caller
 
 Context: TypeAlias = ServicerContext[Message, Message]
@@ -31,9 +33,12 @@ Context: TypeAlias = ServicerContext[Message, Message]
 class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: ProfileService, ingestion: EventIngestion) -> None:
+    def __init__(
+        self, *, service: ProfileService, ingestion: EventIngestion, similar: SimilarProfiles
+    ) -> None:
         self._service = service
         self._ingestion = ingestion
+        self._similar = similar
 
     async def UpsertProfiles(
         self, request: wire.UpsertProfilesRequest, context: Context
@@ -86,4 +91,19 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         profile, consents = await self._service.get_profile(current_caller().tenant_id, request.profile_id)
         return wire.GetProfileResponse(
             profile=from_profile(profile), consents=[from_consent(consent) for consent in consents]
+        )
+
+    async def SimilarProfiles(
+        self, request: wire.SimilarProfilesRequest, context: Context
+    ) -> wire.SimilarProfilesResponse:
+        """Look-alikes of a profile or a segment."""
+        tenant_id = current_caller().tenant_id
+        if request.WhichOneof("origin") == "profile_id":
+            return from_similar(await self._similar.of_profile(tenant_id, request.profile_id, request.limit))
+        if not request.segment:
+            raise InvalidInput([FieldViolation("origin", "needs a profile_id or a segment")])
+        return from_similar(
+            await self._similar.of_segment(
+                tenant_id, request.segment, request.limit, include_members=request.include_members
+            )
         )

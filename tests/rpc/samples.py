@@ -194,6 +194,7 @@ _PROFILES: Final[Mapping[str, Sample]] = {
         ]
     ),
     "GetProfile": lambda _: profile.GetProfileRequest(profile_id=f"{MARK}-profile"),
+    "SimilarProfiles": lambda _: profile.SimilarProfilesRequest(profile_id=f"{MARK}-embedded", limit=5),
 }
 
 _TENANTS: Final[Mapping[str, Sample]] = {
@@ -488,7 +489,9 @@ async def _plant_firing(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
     """A rule that fired; no worker is there to decide it."""
     rule_id = hashlib.sha256(uuid4().bytes).hexdigest()
     async with app.transaction():
-        await app.execute("select set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_id.int)))
+        await app.execute(
+            "select set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_id.int))
+        )
         await app.execute(
             "insert into alert_rules (tenant_id, rule_id, profile_id, symbol, condition_logic, source, note)"
             " values ($1, $2, $3, 'SAMPLE', $4, 'USER_MANUAL', $5)",
@@ -507,10 +510,27 @@ async def _plant_firing(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
     return {"fired_rule_id": rule_id}
 
 
+async def _plant_embedded(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
+    """A profile that a worker has embedded."""
+    async with app.transaction():
+        await app.execute(
+            "select set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_id.int))
+        )
+        await app.execute(
+            "insert into cdp_profiles (tenant_id, profile_id, interest_embedding, interest_embedding_model)"
+            " values ($1, $2, array_fill(0.5, array[1536])::vector, 'sample-model')"
+            " on conflict (tenant_id, profile_id) do nothing",
+            UUID(int=tenant_id.int),
+            f"{MARK}-embedded",
+        )
+    return {}
+
+
 PLANTED: Final[Mapping[str, Callable[[asyncpg.Connection, UUID], Awaitable[Answers]]]] = {
     "leo.activation.v1.AlertService": _plant_firing,
     "leo.activation.v1.DispatchService": _plant_delivery,
     "leo.activation.v1.EmbeddingService": _plant_dead_job,
+    "leo.activation.v1.ProfileService": _plant_embedded,
     "leo.activation.v1.ReportService": _plant_delivery,
     "leo.activation.v1.TraceService": _plant_delivery,
 }

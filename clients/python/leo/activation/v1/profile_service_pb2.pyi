@@ -1014,3 +1014,101 @@ class GetProfileResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetProfileResponse: _TypeAlias = GetProfileResponse  # noqa: Y015
+
+@_typing.final
+class SimilarProfilesRequest(_message.Message):
+    """Request of SimilarProfiles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    INCLUDE_MEMBERS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """A profile; it is not among those that are found."""
+    segment: _builtins.str
+    """A segment: the mean of the vectors of up to 5,000 members."""
+    include_members: _builtins.bool
+    """Whether members of the segment are among those that are found; without effect for a profile."""
+    limit: _builtins.int
+    """How many at most, 1 to 1,000; 0 means 10."""
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        segment: _builtins.str = ...,
+        include_members: _builtins.bool = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "profile_id", b"profile_id", "segment", b"segment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_members", b"include_members", "limit", b"limit", "origin", b"origin", "profile_id", b"profile_id", "segment", b"segment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_origin: _TypeAlias = _typing.Literal["profile_id", "segment"]  # noqa: Y015
+    _WhichOneofArgType_origin: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_origin) -> _WhichOneofReturnType_origin | None: ...
+
+Global___SimilarProfilesRequest: _TypeAlias = SimilarProfilesRequest  # noqa: Y015
+
+@_typing.final
+class SimilarProfile(_message.Message):
+    """A profile that resembles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """Its id."""
+    similarity: _builtins.float
+    """Cosine of the two vectors, -1 to 1; 1 is the same direction."""
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        similarity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile_id", b"profile_id", "similarity", b"similarity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarProfile: _TypeAlias = SimilarProfile  # noqa: Y015
+
+@_typing.final
+class SimilarProfilesResponse(_message.Message):
+    """Response of SimilarProfiles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILES_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model whose vectors were compared; profiles with vectors of another model are not found."""
+    members: _builtins.int
+    """Profiles that they were compared with: 1, or so many members of the segment."""
+    exact: _builtins.bool
+    """Whether every profile of the tenant was compared; else an index brought those that probably are the nearest."""
+    @_builtins.property
+    def profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarProfile]:
+        """What was found, the most similar first."""
+
+    def __init__(
+        self,
+        *,
+        profiles: _abc.Iterable[Global___SimilarProfile] | None = ...,
+        model: _builtins.str = ...,
+        members: _builtins.int = ...,
+        exact: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact", b"exact", "members", b"members", "model", b"model", "profiles", b"profiles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarProfilesResponse: _TypeAlias = SimilarProfilesResponse  # noqa: Y015

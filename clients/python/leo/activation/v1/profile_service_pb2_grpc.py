@@ -60,6 +60,11 @@ class ProfileServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileResponse.FromString,
                 _registered_method=True)
+        self.SimilarProfiles = channel.unary_unary(
+                '/leo.activation.v1.ProfileService/SimilarProfiles',
+                request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesResponse.FromString,
+                _registered_method=True)
 
 
 class ProfileServiceServicer:
@@ -107,6 +112,16 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SimilarProfiles(self, request, context):
+        """The profiles whose titles, interests and recent behaviour resemble those of a profile, or of the members of a
+        segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
+        where there is no vector to compare with: workers make those some seconds after a profile is written, of profiles
+        with titles or interests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProfileServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -134,6 +149,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.GetProfile,
                     request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileResponse.SerializeToString,
+            ),
+            'SimilarProfiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimilarProfiles,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -272,6 +292,33 @@ class ProfileService:
             '/leo.activation.v1.ProfileService/GetProfile',
             leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimilarProfiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.ProfileService/SimilarProfiles',
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

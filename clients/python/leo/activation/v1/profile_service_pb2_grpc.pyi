@@ -53,6 +53,12 @@ class ProfileServiceStub:
     """
     GetProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]
     """One profile with its consents. NOT_FOUND where the tenant has none of this id."""
+    SimilarProfiles: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.SimilarProfilesRequest, _profile_service_pb2.SimilarProfilesResponse]
+    """The profiles whose titles, interests and recent behaviour resemble those of a profile, or of the members of a
+    segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
+    where there is no vector to compare with: workers make those some seconds after a profile is written, of profiles
+    with titles or interests.
+    """
 
 @_typing.type_check_only
 class ProfileServiceAsyncStub(ProfileServiceStub):
@@ -79,6 +85,12 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     """
     GetProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]  # type: ignore[assignment]
     """One profile with its consents. NOT_FOUND where the tenant has none of this id."""
+    SimilarProfiles: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.SimilarProfilesRequest, _profile_service_pb2.SimilarProfilesResponse]  # type: ignore[assignment]
+    """The profiles whose titles, interests and recent behaviour resemble those of a profile, or of the members of a
+    segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
+    where there is no vector to compare with: workers make those some seconds after a profile is written, of profiles
+    with titles or interests.
+    """
 
 class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     """Customers: what is known of them, and what they agreed to."""
@@ -132,5 +144,17 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_profile_service_pb2.GetProfileResponse, _abc.Awaitable[_profile_service_pb2.GetProfileResponse]]:
         """One profile with its consents. NOT_FOUND where the tenant has none of this id."""
+
+    @_abc_1.abstractmethod
+    def SimilarProfiles(
+        self,
+        request: _profile_service_pb2.SimilarProfilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.SimilarProfilesResponse, _abc.Awaitable[_profile_service_pb2.SimilarProfilesResponse]]:
+        """The profiles whose titles, interests and recent behaviour resemble those of a profile, or of the members of a
+        segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
+        where there is no vector to compare with: workers make those some seconds after a profile is written, of profiles
+        with titles or interests.
+        """
 
 def add_ProfileServiceServicer_to_server(servicer: ProfileServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -31,7 +31,8 @@ _LONGEST_SECONDS = 300.0
 _OPTIONS = [("grpc.max_send_message_length", 16 * 1024 * 1024)]
 # More than that are made ready, and sent only as far as the time goes.
 _MOST_A_SECOND = 320_000
-_UNDER_WAY = 64
+# More than a server reads: it says how much is under way.
+_UNDER_WAY = 256
 _CROSSING_CALLS = 10
 
 

@@ -15,6 +15,7 @@ from server.alerts.rows import InstrumentChange, RuleChange, StoredPrice
 from server.platform.ids import symbol_shard
 from server.trading_calendar import Calendar
 
+SHARDS: Final = 64
 _shard_of: Final = lru_cache(maxsize=100_000)(symbol_shard)
 
 
@@ -56,6 +57,8 @@ class Holdings:
 
     def missing(self, symbols: Iterable[str]) -> frozenset[int]:
         """The shards of these symbols that are not owned here."""
+        if len(self._shards) == SHARDS:
+            return frozenset()
         return frozenset(_shard_of(symbol) for symbol in symbols) - self._shards.keys()
 
     def find(self, owner: UUID | None, symbol: str) -> Book | None:

@@ -196,27 +196,29 @@ class TickLane:
             connection, self._holdings.owned, self._holdings.seen
         )
         self._holdings.apply(changes)
-        await self._learn_instruments(connection, jobs)
-        evaluated = [(job, *evaluation.run(job.batch, self._books(job.batch))) for job in jobs]
+        books = await self._find_books(connection, jobs)
+        evaluated = [
+            (job, *evaluation.run(job.batch, [books[symbol] for symbol in job.batch.symbols])) for job in jobs
+        ]
         await self._put_prices(connection, owner, evaluation)
         await self._fire(connection, [(outcome, hits) for _, outcome, hits in evaluated])
         if remembered := evaluation.remembered():
             await self._store.note_runtimes(connection, remembered)
         return [(job, outcome) for job, outcome, _ in evaluated]
 
-    def _books(self, batch: TickBatch) -> list[Book | None]:
-        return [self._holdings.find(batch.owner, symbol) for symbol in batch.symbols]
-
-    async def _learn_instruments(self, connection: Connection, jobs: Sequence[_Job]) -> None:
-        owner = jobs[0].batch.owner
+    async def _find_books(self, connection: Connection, jobs: Sequence[_Job]) -> dict[str, Book | None]:
+        """The books of all symbols of the jobs, None of no instrument; those not met before are looked up."""
+        owner, holdings = jobs[0].batch.owner, self._holdings
         symbols = {symbol for job in jobs for symbol in job.batch.symbols}
-        strange = {symbol for symbol in symbols if self._holdings.find(owner, symbol) is None}
-        if not strange:
-            return
-        found = await self._store.find_instruments(connection, jobs[0].tenant_id, strange)
-        for (symbol, own), calendar in found.items():
-            if own == (owner is not None):
-                self._holdings.learn(owner, symbol, calendar)
+        books = {symbol: holdings.find(owner, symbol) for symbol in symbols}
+        strange = [symbol for symbol, book in books.items() if book is None]
+        if strange:
+            found = await self._store.find_instruments(connection, jobs[0].tenant_id, strange)
+            for (symbol, own), calendar in found.items():
+                if own == (owner is not None):
+                    holdings.learn(owner, symbol, calendar)
+                    books[symbol] = holdings.find(owner, symbol)
+        return books
 
     async def _put_prices(self, connection: Connection, owner: UUID | None, evaluation: Evaluation) -> None:
         """Raises:

@@ -19,8 +19,11 @@ from server.rpc.caller import Caller, current_caller
 from server.wire import to_page_request, to_page_response
 
 Context: TypeAlias = ServicerContext[Message, Message]
-_Answers: TypeAlias = asyncio.Queue[asyncio.Task[wire.TickBatchResult] | None]
-_UNDER_WAY: Final = 64
+_Answer: TypeAlias = tuple[int, asyncio.Task[wire.TickBatchResult]]
+_Answers: TypeAlias = asyncio.Queue[_Answer | None]
+# Room for two transactions: while one commits, the next gathers.
+_UNDER_WAY: Final = 200_000
+_SMALLEST: Final = 800
 
 
 class AlertServicer(FiringServicer):
@@ -43,12 +46,13 @@ class AlertServicer(FiringServicer):
         self, requests: AsyncIterator[wire.StreamTicksRequest], context: Context
     ) -> AsyncIterator[wire.StreamTicksResponse]:
         """Take batches of ticks; those that follow are read while one commits."""
-        answers, places = _Answers(), asyncio.Semaphore(_UNDER_WAY)
-        reader = asyncio.create_task(self._read(requests, current_caller(), answers, places))
+        answers, room = _Answers(), _Room(_UNDER_WAY)
+        reader = asyncio.create_task(self._read(requests, current_caller(), answers, room))
         try:
             while (answer := await answers.get()) is not None:
-                yield wire.StreamTicksResponse(result=await answer)
-                places.release()
+                size, task = answer
+                yield wire.StreamTicksResponse(result=await task)
+                room.free(size)
             await reader
         finally:
             reader.cancel()
@@ -102,13 +106,14 @@ class AlertServicer(FiringServicer):
         requests: AsyncIterator[wire.StreamTicksRequest],
         caller: Caller,
         answers: _Answers,
-        places: asyncio.Semaphore,
+        room: _Room,
     ) -> None:
         """Tasks begin in the order in which they are made, and stand in line before they first wait."""
         try:
             async for request in requests:
-                await places.acquire()
-                answers.put_nowait(asyncio.create_task(self._evaluate(request.batch, caller)))
+                size = _size_of(request.batch)
+                await room.take(size)
+                answers.put_nowait((size, asyncio.create_task(self._evaluate(request.batch, caller))))
         finally:
             answers.put_nowait(None)
 
@@ -120,9 +125,33 @@ class AlertServicer(FiringServicer):
         return messages.from_outcome(outcome, batch, caller.tenant_id)
 
 
+class _Room:
+    """How much of a stream may be under way: ticks and names of symbols, which are what takes memory."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._freed = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        """Wait until there is room; the message that fills it may be larger than what is left."""
+        while self._left <= 0:
+            self._freed.clear()
+            await self._freed.wait()
+        self._left -= size
+
+    def free(self, size: int) -> None:
+        """A message is answered."""
+        self._left += size
+        self._freed.set()
+
+
+def _size_of(batch: wire.TickBatch) -> int:
+    return max(_SMALLEST, len(batch.symbol_indices) + len(batch.symbols))
+
+
 def _give_up(answers: _Answers) -> None:
     """Nobody waits for these any more; what is being committed is committed nevertheless."""
     while not answers.empty():
         answer = answers.get_nowait()
         if answer is not None:
-            answer.cancel()
+            answer[1].cancel()

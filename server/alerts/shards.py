@@ -17,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from server.alerts.holdings import Holdings, Shard, loaded_shard
+from server.alerts.holdings import SHARDS, Holdings, Shard, loaded_shard
 from server.alerts.rows import RuleChange
 from server.alerts.store import BEGINNING, AlertStore
 from server.errors import LeoError
@@ -28,7 +28,6 @@ from server.platform.logging import get_logger
 from server.platform.postgres import Connection, Database
 from server.platform.transactions import DRIVER_FAILED
 
-SHARDS: Final = 64
 _PERIOD_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 10.0
 _PAGE: Final = 20_000

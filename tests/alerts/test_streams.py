@@ -21,8 +21,10 @@ from tests.alerts.conftest import NANOS, SCOPES, START_US, Caller, rule, ticks
 from tests.fixtures.tenants import Tenant
 from tests.workers.conftest import until
 
-UNDER_WAY = 64
+UNDER_WAY = 250
 """Messages that a server takes before it has answered the first one."""
+WIDE_UNDER_WAY = 20
+"""The same, of messages with 10,000 symbols."""
 
 
 class Messages:
@@ -84,7 +86,7 @@ async def test_a_slow_server_takes_no_more_than_it_may_have_under_way(
 ) -> None:
     """Its commits wait for a lock: the messages beyond those under way stay with the sender."""
     await ann.tick(ticks(1))
-    count = UNDER_WAY * 2
+    count = WIDE_UNDER_WAY * 5
     blocker = await asyncpg.connect(database.proof_url)
     try:
         async with blocker.transaction():
@@ -92,7 +94,7 @@ async def test_a_slow_server_takes_no_more_than_it_may_have_under_way(
             messages = Messages([wide(1)] * count)
             answers = aiter(ann.client.alerts.StreamTicks(messages))
             first = asyncio.ensure_future(anext(answers))
-            await until(lambda: reached(messages, UNDER_WAY))
+            await until(lambda: reached(messages, WIDE_UNDER_WAY))
             for _ in range(20):
                 await ann.rules()
             assert messages.taken < count

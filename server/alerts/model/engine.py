@@ -92,7 +92,8 @@ class Evaluation:
         """
         outcome, hits = BatchOutcome(), []
         earliest, latest = self._bounds.earliest_us, self._bounds.latest_us
-        walks = [None if book is None else self._walk(book) for book in books]
+        begun = self._walks.get
+        walks = [begun(id(book)) or (None if book is None else self._walk(book)) for book in books]
         columns = zip(
             batch.symbol_indices,
             batch.price_nanos,
@@ -149,9 +150,7 @@ class Evaluation:
             walk.abandon()
 
     def _walk(self, book: Book) -> Walk:
-        walk = self._walks.get(id(book))
-        if walk is None:
-            walk = self._walks[id(book)] = Walk(book)
+        walk = self._walks[id(book)] = Walk(book)
         return walk
 
     def _fault(self, batch: TickBatch, walk: Walk | None, place: int, price: int, moment: int) -> TickFault:

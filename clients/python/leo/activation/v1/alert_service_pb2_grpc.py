@@ -133,8 +133,8 @@ class AlertServiceServicer:
 
     def StreamTicks(self, request_iterator, context):
         """As AlertEvaluate, message by message over one stream. Each message is answered, in order, after its commit;
-        a feeder that was cut off goes on after the last sequence that was acknowledged. Up to 64 messages may be
-        under way; a server reads no further ones before it has answered.
+        a feeder that was cut off goes on after the last sequence that was acknowledged. While 200,000 ticks and symbols
+        are under way, or 250 messages, a server reads no further ones before it has answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

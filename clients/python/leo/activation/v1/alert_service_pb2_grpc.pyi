@@ -52,8 +52,8 @@ class AlertServiceStub:
     """
     StreamTicks: _grpc.StreamStreamMultiCallable[_alert_service_pb2.StreamTicksRequest, _alert_service_pb2.StreamTicksResponse]
     """As AlertEvaluate, message by message over one stream. Each message is answered, in order, after its commit;
-    a feeder that was cut off goes on after the last sequence that was acknowledged. Up to 64 messages may be
-    under way; a server reads no further ones before it has answered.
+    a feeder that was cut off goes on after the last sequence that was acknowledged. While 200,000 ticks and symbols
+    are under way, or 250 messages, a server reads no further ones before it has answered.
     """
     BacktestAlert: _grpc.StreamUnaryMultiCallable[_alert_service_pb2.BacktestAlertRequest, _alert_service_pb2.BacktestAlertResponse]
     """Evaluates a draft rule at ticks that the caller streams, by the engine of live ticks, and says when it would have
@@ -123,8 +123,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     StreamTicks: _aio.StreamStreamMultiCallable[_alert_service_pb2.StreamTicksRequest, _alert_service_pb2.StreamTicksResponse]  # type: ignore[assignment]
     """As AlertEvaluate, message by message over one stream. Each message is answered, in order, after its commit;
-    a feeder that was cut off goes on after the last sequence that was acknowledged. Up to 64 messages may be
-    under way; a server reads no further ones before it has answered.
+    a feeder that was cut off goes on after the last sequence that was acknowledged. While 200,000 ticks and symbols
+    are under way, or 250 messages, a server reads no further ones before it has answered.
     """
     BacktestAlert: _aio.StreamUnaryMultiCallable[_alert_service_pb2.BacktestAlertRequest, _alert_service_pb2.BacktestAlertResponse]  # type: ignore[assignment]
     """Evaluates a draft rule at ticks that the caller streams, by the engine of live ticks, and says when it would have
@@ -203,8 +203,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.StreamTicksResponse], _abc.AsyncIterator[_alert_service_pb2.StreamTicksResponse]]:
         """As AlertEvaluate, message by message over one stream. Each message is answered, in order, after its commit;
-        a feeder that was cut off goes on after the last sequence that was acknowledged. Up to 64 messages may be
-        under way; a server reads no further ones before it has answered.
+        a feeder that was cut off goes on after the last sequence that was acknowledged. While 200,000 ticks and symbols
+        are under way, or 250 messages, a server reads no further ones before it has answered.
         """
 
     @_abc_1.abstractmethod

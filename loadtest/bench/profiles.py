@@ -153,6 +153,8 @@ async def embed_all(population: Population) -> dict[str, float]:
         await owner.execute(_EMBED, [profile_id(number) for number in part])
     await owner.execute("set maintenance_work_mem = '2GB'")
     await owner.execute(definition)
+    # What autovacuum will have done by the time that anybody changes.
+    await owner.execute("vacuum analyze cdp_profiles")
     await owner.close()
     await population.stage.settle()
     return {

@@ -96,29 +96,64 @@ def first_state(patch: FieldPatch) -> ProfileState:
 
 def merge(state: ProfileState, patch: FieldPatch) -> Merged:
     """The state once the patch is merged into it."""
-    values, times = dict(state.values), dict(state.times)
-    changed: set[str] = set()
-    lost = False
-    floor = times.get(ATTRIBUTES)
+    merging = _Merging(state, patch.at)
     for path, value in _named(state, patch):
-        stored = values.get(path, ABSENT)
-        known = times[path] if path in times else floor if path.startswith(_ATTRIBUTE) else None
-        alike = same(value, stored)
-        if not _wins(value, patch.at, stored, known, alike):
-            lost = lost or not alike
-            continue
-        if not alike:
-            changed.add(column_of(path))
-        if value is ABSENT:
-            values.pop(path, None)
-        else:
-            values[path] = value
-        _set(times, path, known if patch.at is None else patch.at, kept=value is not ABSENT)
+        merging.take(path, value)
     if patch.replaces_attributes:
-        _raise_floor(values, times, patch.at)
-    newest = max((at for at in (state.newest, patch.at) if at is not None), default=None)
-    merged = ProfileState(values, times, newest)
-    return Merged(merged, frozenset(changed), times != state.times or newest != state.newest, lost)
+        merging.raise_floor()
+    return merging.result()
+
+
+class _Merging:
+    """A state that takes in what one patch says, field by field."""
+
+    def __init__(self, state: ProfileState, at: int | None) -> None:
+        self._before = state
+        self._at = at
+        self._values = dict(state.values)
+        self._times = dict(state.times)
+        self._floor = state.times.get(ATTRIBUTES)
+        self._changed: set[str] = set()
+        self._lost = False
+
+    def take(self, path: str, value: object) -> None:
+        """Take a value where it counts more than the stored one."""
+        stored = self._values.get(path, ABSENT)
+        known = self._times.get(path, self._floor if path.startswith(_ATTRIBUTE) else None)
+        alike = same(value, stored)
+        if not _wins(value, self._at, stored, known, alike):
+            self._lost = self._lost or not alike
+            return
+        if not alike:
+            self._changed.add(column_of(path))
+        self._set(path, value, known if self._at is None else self._at)
+
+    def raise_floor(self) -> None:
+        """From now on an older attribute is refused without a time of its own."""
+        if self._at is None:
+            return
+        floor = self._times[ATTRIBUTES] = max(self._at, self._floor or self._at)
+        for path in [path for path in self._times if path.startswith(_ATTRIBUTE)]:
+            if path not in self._values and (self._times[path] or floor) <= floor:
+                del self._times[path]
+
+    def result(self) -> Merged:
+        """What became of the state."""
+        newest = max((at for at in (self._before.newest, self._at) if at is not None), default=None)
+        retimed = self._times != self._before.times or newest != self._before.newest
+        state = ProfileState(self._values, self._times, newest)
+        return Merged(state, frozenset(self._changed), retimed, self._lost)
+
+    def _set(self, path: str, value: object, at: int | None) -> None:
+        """A field without a value has a time only where a source told when it was emptied."""
+        if value is not ABSENT:
+            self._values[path], self._times[path] = value, at
+            return
+        self._values.pop(path, None)
+        if at is None:
+            self._times.pop(path, None)
+        else:
+            self._times[path] = at
 
 
 def same(one: object, other: object) -> bool:
@@ -178,26 +213,7 @@ def _wins(value: object, at: int | None, stored: object, known: int | None, alik
     return at == known and not alike and _is_greater(value, stored)
 
 
-def _set(times: dict[str, int | None], path: str, at: int | None, *, kept: bool) -> None:
-    """A field without a value has a time only where a source told when it was emptied."""
-    if kept or at is not None:
-        times[path] = at
-    else:
-        times.pop(path, None)
-
-
 def _is_greater(value: object, stored: object) -> bool:
     if value is ABSENT or stored is ABSENT:
         return stored is ABSENT
     return canonical_json(value) > canonical_json(stored)
-
-
-def _raise_floor(values: Mapping[str, Any], times: dict[str, int | None], at: int | None) -> None:
-    """From now on an older attribute is refused without a time of its own."""
-    if at is None:
-        return
-    floor = max(at, times.get(ATTRIBUTES) or at)
-    times[ATTRIBUTES] = floor
-    for path in [path for path in times if path.startswith(_ATTRIBUTE) and path not in values]:
-        if (times[path] or floor) <= floor:
-            del times[path]

@@ -196,9 +196,10 @@ WHERE
     AND agent_task.lease_owner = $3
     AND agent_task.status = 'pending';
 
--- name: await_parts
--- Gives a plan back whose parts are under way; the last one ends it, and it is looked at again after a time ($4) at the
--- latest. $1 tenant, $2 plan, $3 by whom.
+-- name: put_off_plan
+-- Gives a claimed plan, or a part of one, back, to be looked at again after a time ($4) at the latest: the parts of a plan
+-- are under way, and the last one ends it, or members could not be decided for the moment. $1 tenant, $2 plan, $3 by
+-- whom.
 UPDATE agent_task
 SET lease_until = NULL,
     due_at = now() + $4::interval

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -20,6 +21,7 @@ _PAGE: Final = 500
 _PAGE_TRIES: Final = 5
 _PAUSE_SECONDS: Final = 0.5
 _PARTS_PAUSE: Final = timedelta(minutes=10)
+_TROUBLE_PAUSE: Final = timedelta(seconds=5)
 _BUSY: Final = (Overloaded, Unavailable)
 
 
@@ -117,6 +119,15 @@ class PlanRunner:
             await self._walk(claim.tenant_id, claim.task_id, owner)
         except (LeoError, PlanNotFinished) as error:
             get_logger().warning("dispatch_waits", task_id=claim.task_id, exc_info=error)
+            await self._put_off(claim, owner)
+
+    async def _put_off(self, claim: Claim, owner: str) -> None:
+        """Others may go on soon, instead of when the lease has run out; where PostgreSQL is away, it has to."""
+        with suppress(LeoError):
+            async with self._database.tenant_transaction(claim.tenant_id) as connection:
+                await self._store.put_off_plan(
+                    connection, claim.tenant_id, claim.task_id, owner, _TROUBLE_PAUSE
+                )
 
     async def _walk(self, tenant_id: UUID, task_id: str, owner: str) -> None:
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
@@ -153,7 +164,7 @@ class PlanRunner:
                 await self._store.split_plan(connection, tenant_id, plan.task_id, self._part_members)
             elif parts.open_count == 0:
                 await self._end_whole(connection, tenant_id, plan.task_id)
-            await self._store.await_parts(connection, tenant_id, plan.task_id, owner, _PARTS_PAUSE)
+            await self._store.put_off_plan(connection, tenant_id, plan.task_id, owner, _PARTS_PAUSE)
 
     async def _page(
         self, tenant_id: UUID, plan: ClaimedPlan, owner: str, after: str, lease: timedelta

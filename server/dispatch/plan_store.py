@@ -95,11 +95,11 @@ class PlanStore:
         """Give a plan or a part back that does not go on; nothing happens where the claim was lost."""
         await connection.execute(self._queries["leave_plan"], tenant_id, task_id, owner, pause)
 
-    async def await_parts(
-        self, connection: Connection, tenant_id: UUID, plan_task_id: str, owner: str, pause: timedelta
+    async def put_off_plan(
+        self, connection: Connection, tenant_id: UUID, task_id: str, owner: str, pause: timedelta
     ) -> None:
-        """Give a plan back whose parts are under way."""
-        await connection.execute(self._queries["await_parts"], tenant_id, plan_task_id, owner, pause)
+        """Give a plan or a part back that goes on later; nothing happens where the claim was lost."""
+        await connection.execute(self._queries["put_off_plan"], tenant_id, task_id, owner, pause)
 
     async def lock_whole_plan(self, connection: Connection, tenant_id: UUID, plan_task_id: str) -> str:
         """Where the plan stands; it stays so for the transaction."""

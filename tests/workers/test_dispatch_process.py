@@ -119,6 +119,44 @@ async def test_several_workers_share_one_dispatch(
     assert len(smtp.arrived) == len(set(smtp.arrived)) == MEMBERS * 4 // 5
 
 
+async def test_a_dispatch_that_meets_trouble_goes_on_soon_after_it(
+    workers: Workers,
+    decisions: Decisions,
+    smtp: ScriptedSmtp,
+    channel: grpc.aio.Channel,
+    token_for: TokenFor,
+    app: asyncpg.Connection,
+    proof: asyncpg.Connection,
+    tenant_a: Tenant,
+) -> None:
+    """Nothing can be decided while a definition does not compile; the lease of the plan lasts for an hour."""
+    definitions = await decisions.define(tenant_a, body="Dear {{ profile.first_name }}")
+    await proof.execute(
+        "insert into marketing_event (tenant_id, marketing_event_id, campaign_id, event_name, event_type,"
+        " event_channel, channels, template_name, status, condition)"
+        " select tenant_id, 'broken', campaign_id, 'broken', event_type, event_channel, channels, template_name,"
+        ' status, \'{"attribute": "nonsense", "operator": "==", "value": 1}\' from marketing_event'
+    )
+    request = wire.DispatchRequest(
+        source_request_id="spring",
+        marketing_event_id=definitions.marketing_event_id,
+        snapshot_id=await _audience(decisions, app, tenant_a, 10),
+    )
+    await DispatchServiceStub(channel).Dispatch(request, metadata=bearer(token_for(tenant_a, SCOPES)))
+    workers.start(smtp_url=smtp.url, lease_seconds="3600")
+
+    async def tried_again() -> bool:
+        return bool(await proof.fetchval("select max(attempts) > 1 from agent_task where queue = 'dispatch'"))
+
+    await until(tried_again)
+    await proof.execute("update marketing_event set status = 'cancelled' where marketing_event_id = 'broken'")
+
+    async def all_sent() -> bool:
+        return len(smtp.arrived) == 8
+
+    await until(all_sent)
+
+
 @pytest.mark.parametrize("paused", ["dispatch", "campaign"])
 async def test_a_pause_holds_within_a_second_and_a_resume_goes_on(
     paused: str,

@@ -363,39 +363,12 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS log;
 
--- name: insert_facts
--- Records what became of deliveries: sent, deferred, failed, suppressed, cancelled, expired, unknown, or queued on
--- their next channel. A fact that is there already is left alone, so that it may be recorded again after a lost commit;
--- one delivery may be deferred again for another reason.
--- Facts of one task keep their order. $1 tenant; the arrays have one element for each fact.
-INSERT INTO delivery_log (
-    tenant_id, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    delivery_status, reason, provider_message_id, provider_response, sent_at, series
-)
-SELECT
-    $1, delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    delivery_status, reason, provider_message_id, provider_response::jsonb, sent_at, series
-FROM unnest(
-    $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-    $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::int[]
-) WITH ORDINALITY AS given (
-    delivery_key, attempt, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id, channel,
-    delivery_status, reason, provider_message_id, provider_response, sent_at, series, position
-)
-WHERE NOT EXISTS (
-    SELECT
-    FROM delivery_log AS known
-    WHERE
-        known.task_id = given.task_id
-        AND known.tenant_id = $1
-        AND known.delivery_key = given.delivery_key
-        AND known.series = given.series
-        AND known.attempt = given.attempt
-        AND known.delivery_status = given.delivery_status
-        AND (given.delivery_status <> 'deferred' OR known.reason IS NOT DISTINCT FROM given.reason)
-    OFFSET 0
-)
-ORDER BY task_id, position;
+-- name: record_results
+-- Records what became of deliveries, and moves their tasks on as long as the claim still holds them: ended, due again
+-- later, or held back; what was let go on meanwhile is due at once. A fact that is there already is left alone, so that
+-- it may be recorded again after a lost commit; one delivery may be deferred again for another reason. Facts of one task
+-- keep their order. $1 tenant, $2 facts, an object of columns or null, $3 ends of tasks, an array of objects.
+SELECT record_results($1, $2::jsonb, $3::jsonb);
 
 -- name: remove_dead_addresses
 -- Takes addresses from a profile that a provider says exist no more; those that were added since stay. $1 tenant,
@@ -420,65 +393,10 @@ SET channel_addresses = coalesce(
 )
 WHERE tenant_id = $1 AND profile_id = $2 AND channel_addresses ? $3;
 
--- name: settle_tasks
--- Moves tasks on, as long as the claim still holds: ended, or due again later. $1 tenant; for each task: $2 its id,
--- $3 by whom it was claimed, $4 its status, $5 when it is due if it stays pending.
-UPDATE agent_task
-SET status = given.status,
-    due_at = coalesce(given.due_at, agent_task.due_at),
-    held_by = NULL,
-    lease_until = CASE given.status WHEN 'pending' THEN NULL ELSE agent_task.lease_until END
-FROM (
-    SELECT *
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS given (task_id, owner, status, due_at)
-    ORDER BY task_id
-) AS given
-WHERE
-    agent_task.tenant_id = $1
-    AND agent_task.task_id = given.task_id
-    AND agent_task.lease_owner = given.owner
-    AND agent_task.status = 'pending';
-
 -- name: share_holding
 -- Keeps whoever lets deliveries of the tenant go on out of the way until the transaction ends, so that what is held
 -- back now is seen by them. $1 tenant.
 SELECT pg_advisory_xact_lock_shared(4713, hashtext($1::uuid::text));
-
--- name: hold_tasks
--- Holds tasks back, as long as the claim still holds them; what was let go on meanwhile is due at once. $1 tenant; for
--- each task: $2 its id, $3 by whom it was claimed, $4 when it is looked at again at the latest, $5 who holds it back.
-UPDATE agent_task
-SET due_at = CASE WHEN held.holds THEN held.due_at ELSE now() END,
-    held_by = CASE WHEN held.holds THEN held.held_by END,
-    lease_until = NULL
-FROM (
-    SELECT
-        given.*,
-        CASE given.held_by
-            WHEN 'tenant' THEN (SELECT status <> 'active' FROM tenant WHERE tenant_id = $1)
-            WHEN 'campaign' THEN (
-                SELECT status = 'paused' FROM campaign WHERE tenant_id = $1 AND campaign_id = task.campaign_id
-            )
-            ELSE (
-                SELECT plan.status = 'paused'
-                FROM agent_task AS plan
-                WHERE plan.tenant_id = $1 AND plan.task_id = task.parent_task_id
-            )
-        END AS holds
-    FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::text[]) AS given (task_id, owner, due_at, held_by)
-    CROSS JOIN LATERAL (
-        SELECT campaign_id, parent_task_id
-        FROM agent_task
-        WHERE tenant_id = $1 AND agent_task.task_id = given.task_id
-        LIMIT 1
-    ) AS task
-    ORDER BY given.task_id
-) AS held
-WHERE
-    agent_task.tenant_id = $1
-    AND agent_task.task_id = held.task_id
-    AND agent_task.lease_owner = held.owner
-    AND agent_task.status = 'pending';
 
 -- name: find_deliveries
 -- The deliveries of a task as they stand now, the last one first. $1 tenant, $2 task, $3 one delivery only, or null.
@@ -664,17 +582,32 @@ JOIN LATERAL (
 ORDER BY queued.delivery_id
 LIMIT $3;
 
--- name: list_deliveries_in_trouble
--- Deliveries that stand at a status in which nothing arrived ($6), in the order in which they came to it, from the
--- index of such rows; a row counts where it is the one that its delivery stands at.
+-- name: list_deliveries_at_status
+-- Deliveries that stand at a status which ends an attempt ($6), in the order in which they came to it, from the index of
+-- such rows. A row counts where it is the one that its delivery stands at; so many rows are looked at ($7), and the last
+-- of them comes back in any case.
 SELECT
     ended.delivery_id AS position,
     ended.delivery_key, ended.task_id, task.parent_task_id AS plan_task_id, ended.marketing_event_id, ended.campaign_id,
     ended.profile_id, ended.snapshot_id, ended.channel, current.delivery_status AS status, current.reason,
     current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
     CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
-    queued.created_at AS queued_at
-FROM delivery_log AS ended
+    queued.created_at AS queued_at,
+    current.delivery_id = ended.delivery_id AS stands,
+    ended.number = $7 AS last
+FROM (
+    SELECT *, row_number() OVER (ORDER BY delivery_id) AS number
+    FROM delivery_log
+    WHERE
+        tenant_id = $1
+        AND delivery_id > $2
+        AND delivery_status = $6
+        AND delivery_status NOT IN ('queued', 'sending', 'deferred')
+        AND ($4::text IS NULL OR campaign_id = $4)
+        AND ($5::text IS NULL OR marketing_event_id = $5)
+    ORDER BY delivery_id
+    LIMIT $7
+) AS ended
 JOIN agent_task AS task ON task.tenant_id = $1 AND task.task_id = ended.task_id
 JOIN LATERAL (
     SELECT *
@@ -685,7 +618,7 @@ JOIN LATERAL (
         AND fact.delivery_key = ended.delivery_key
     ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
     LIMIT 1
-) AS current ON current.delivery_id = ended.delivery_id
+) AS current ON current.delivery_id = ended.delivery_id OR ended.number = $7
 JOIN LATERAL (
     SELECT created_at
     FROM delivery_log AS first
@@ -693,12 +626,39 @@ JOIN LATERAL (
     ORDER BY first.delivery_id
     LIMIT 1
 ) AS queued ON TRUE
-WHERE
-    ended.tenant_id = $1
-    AND ended.delivery_id > $2
-    AND ended.delivery_status = $6
-    AND ended.delivery_status IN ('unknown', 'suppressed', 'cancelled', 'expired', 'failed', 'bounced')
-    AND ($4::text IS NULL OR ended.campaign_id = $4)
-    AND ($5::text IS NULL OR ended.marketing_event_id = $5)
 ORDER BY ended.delivery_id
+LIMIT $3;
+
+-- name: list_deliveries_under_way
+-- As list_deliveries, from the index of the tasks that are not done: every delivery that is queued, being sent or
+-- deferred belongs to one.
+SELECT
+    queued.delivery_id AS position,
+    queued.delivery_key, queued.task_id, task.parent_task_id AS plan_task_id, queued.marketing_event_id, queued.campaign_id,
+    queued.profile_id, queued.snapshot_id, queued.channel, current.delivery_status AS status, current.reason,
+    current.attempt, current.series, current.provider_message_id, current.created_at AS changed_at,
+    CASE task.status WHEN 'pending' THEN task.due_at END AS due_at,
+    queued.created_at AS queued_at
+FROM (
+    SELECT * FROM agent_task WHERE outcome = 'send' AND tenant_id = $1 AND status = 'pending' OFFSET 0
+) AS task
+JOIN delivery_log AS queued
+    ON queued.task_id = task.task_id AND queued.tenant_id = $1 AND queued.delivery_status = 'queued'
+    AND queued.series = 1
+JOIN LATERAL (
+    SELECT *
+    FROM delivery_log AS fact
+    WHERE
+        fact.tenant_id = $1
+        AND fact.task_id = queued.task_id
+        AND fact.delivery_key = queued.delivery_key
+    ORDER BY leo_delivery_standing(fact.series, fact.delivery_status) DESC, fact.attempt DESC, fact.delivery_id DESC
+    LIMIT 1
+) AS current ON TRUE
+WHERE
+    queued.delivery_id > $2
+    AND ($4::text IS NULL OR queued.campaign_id = $4)
+    AND ($5::text IS NULL OR queued.marketing_event_id = $5)
+    AND current.delivery_status = $6
+ORDER BY queued.delivery_id
 LIMIT $3;

@@ -72,8 +72,7 @@ async def _record(database: DatabaseUrls, queued: tuple[UUID, list[Fact]]) -> Sa
     store, milliseconds = DeliveryStore(), []
     for fact in facts:
         begin = time.perf_counter()
-        async with worker.tenant_transaction(tenant) as connection:
-            await store.insert_facts(connection, tenant, [fact])
+        await store.record_results(worker.write, tenant, [fact])
         milliseconds.append((time.perf_counter() - begin) * 1000)
     await worker.close()
     proof = await asyncpg.connect(database.proof_url)

@@ -163,9 +163,11 @@ class DeliveryRunner:
         except LeoError as error:
             get_logger().warning("cannot_claim", queue=self._queue, reason=error.reason)
             return
-        # Below the mark everything was claimed; once that runs dry, the next look is from the beginning.
-        self._wanted = self._wanted or bool(claims) or self._since != BEGINNING
-        self._since = min(claim.due_at for claim in claims) if len(claims) == limit else BEGINNING
+        # Below the mark everything was claimed; once that runs dry, the next look is from the beginning. What comes
+        # after that look is announced, or found by the sweep.
+        more = len(claims) == limit
+        self._wanted = self._wanted or more or self._since != BEGINNING
+        self._since = min(claim.due_at for claim in claims) if more else BEGINNING
         deadline = asyncio.get_running_loop().time() + self._limits.lease_seconds
         for tenant_id, task_ids in _by_tenant(claims).items():
             # It gives its slots back as its deliveries are answered.
@@ -180,15 +182,14 @@ class DeliveryRunner:
         return not ready or any(ready.values())
 
     async def _lease(self, owner: str, limit: int) -> list[Claim]:
-        async with self._database.transaction() as connection:
-            return await self._store.claim_tasks(
-                connection,
-                self._queue,
-                limit=limit,
-                lease=timedelta(seconds=self._limits.lease_seconds),
-                owner=owner,
-                since=self._since,
-            )
+        return await self._store.claim_tasks(
+            self._database.write,
+            self._queue,
+            limit=limit,
+            lease=timedelta(seconds=self._limits.lease_seconds),
+            owner=owner,
+            since=self._since,
+        )
 
     def _release(self, slots: int = 1) -> None:
         self._held -= slots

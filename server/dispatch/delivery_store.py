@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -17,10 +17,12 @@ from server.dispatch.claims import (
     ClaimedTask,
     DeadAddress,
     Fact,
+    Holder,
     KnownFact,
     Status,
     Subject,
     TaskEnd,
+    TaskStatus,
     Template,
 )
 from server.platform.postgres import Connection
@@ -30,6 +32,14 @@ from server.templates import without_nulls
 BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
 """Before every due time."""
 
+Fetch: TypeAlias = Callable[..., Awaitable[list[asyncpg.Record]]]
+"""Sends a statement: that of the database is a transaction of its own."""
+
+_IDENTITY: Final = ("task_id", "marketing_event_id", "campaign_id", "profile_id", "snapshot_id", "channel")
+_FACT_COLUMNS: Final = (
+    *("delivery_key", "attempt", *_IDENTITY, "delivery_status", "reason"),
+    *("provider_message_id", "provider_response", "sent_at", "series"),
+)
 _PROFILE_TEXT: Final = (
     "ext_id",
     "primary_email",
@@ -57,10 +67,14 @@ class DeliveryStore:
         self._queries = Queries.load("dispatch")
 
     async def claim_tasks(
-        self, connection: Connection, queue: str, *, limit: int, lease: timedelta, owner: str, since: datetime
+        self, fetch: Fetch, queue: str, *, limit: int, lease: timedelta, owner: str, since: datetime
     ) -> list[Claim]:
-        """Lease due tasks of any tenant. No tenant needs to be in context."""
-        rows = await connection.fetch(self._queries["claim_tasks"], queue, limit, lease, owner, since)
+        """Lease due tasks of any tenant. No tenant needs to be in context.
+
+        Args:
+            fetch: of the database or of a transaction.
+        """
+        rows = await fetch(self._queries["claim_tasks"], queue, limit, lease, owner, since)
         return [Claim(row["tenant_id"], row["task_id"], row["due_at"]) for row in rows]
 
     async def load_deliveries(
@@ -130,24 +144,22 @@ class DeliveryStore:
         rows = await connection.fetch(self._queries["load_sending"], tenant_id, list(task_ids), owner)
         return {(row["delivery_key"], row["attempt"]) for row in rows}
 
-    async def insert_facts(self, connection: Connection, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-        """Record facts; those that are there already stay as they are."""
-        rows = [
-            (
-                fact.delivery_key,
-                fact.attempt,
-                *_identity(fact),
-                fact.status,
-                fact.reason,
-                fact.provider_message_id,
-                None if fact.provider_response is None else orjson.dumps(fact.provider_response).decode(),
-                fact.sent_at,
-                fact.series,
-            )
-            for fact in facts
-        ]
-        if rows:
-            await connection.execute(self._queries["insert_facts"], tenant_id, *_columns(rows))
+    async def record_results(
+        self, fetch: Fetch, tenant_id: UUID, facts: Sequence[Fact], ends: Sequence[tuple[TaskEnd, str]] = ()
+    ) -> None:
+        """Record facts, and move tasks on or hold them back, each as long as the claim beside it still holds it.
+
+        Facts that are there already stay as they are.
+
+        Args:
+            fetch: of the database or of a transaction; the tenant is in context until that ends.
+        """
+        await fetch(
+            self._queries["record_results"],
+            tenant_id,
+            _fact_columns(facts),
+            _end_groups(ends),
+        )
 
     async def remove_dead_addresses(
         self, connection: Connection, tenant_id: UUID, dead: Sequence[DeadAddress]
@@ -161,29 +173,51 @@ class DeliveryStore:
                 self._queries["remove_dead_addresses"], tenant_id, profile_id, channel, addresses
             )
 
-    async def settle_tasks(
-        self, connection: Connection, tenant_id: UUID, ends: Sequence[tuple[TaskEnd, str]]
-    ) -> None:
-        """Move tasks on that nobody holds back, each as long as the claim that is named beside it still holds it."""
-        rows = [(end.task_id, owner, end.status, end.due_at) for end, owner in ends if end.held_by is None]
-        if rows:
-            await connection.execute(self._queries["settle_tasks"], tenant_id, *_columns(rows))
-
     async def share_holding(self, connection: Connection, tenant_id: UUID) -> None:
         """Before anything is held back: nobody lets go of it unseen until the transaction ends."""
         await connection.execute(self._queries["share_holding"], tenant_id)
 
-    async def hold_tasks(
-        self, connection: Connection, tenant_id: UUID, ends: Sequence[tuple[TaskEnd, str]]
-    ) -> None:
-        """Hold tasks back that somebody holds still, as `settle_tasks` moves on the others."""
-        rows = [(end.task_id, owner, end.due_at, end.held_by) for end, owner in ends if end.held_by]
-        if rows:
-            await connection.execute(self._queries["hold_tasks"], tenant_id, *_columns(rows))
-
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _fact_columns(facts: Sequence[Fact]) -> bytes | None:
+    columns = zip(*map(_fact_row, facts), strict=True)
+    return orjson.dumps(dict(zip(_FACT_COLUMNS, columns, strict=True))) if facts else None
+
+
+def _fact_row(fact: Fact) -> Sequence[Any]:
+    return (
+        fact.delivery_key,
+        fact.attempt,
+        *_identity(fact),
+        fact.status,
+        fact.reason,
+        fact.provider_message_id,
+        fact.provider_response,
+        fact.sent_at,
+        fact.series,
+    )
+
+
+def _end_groups(ends: Sequence[tuple[TaskEnd, str]]) -> bytes:
+    """Tasks of one claim that end alike are moved on together."""
+    groups: dict[tuple[str, TaskStatus, Holder | None], list[TaskEnd]] = defaultdict(list)
+    for end, owner in ends:
+        groups[owner, end.status, end.held_by].append(end)
+    return orjson.dumps(
+        [
+            {
+                "owner": owner,
+                "status": status,
+                "held_by": held_by,
+                "task_id": [end.task_id for end in group],
+                "due_at": [end.due_at for end in group],
+            }
+            for (owner, status, held_by), group in groups.items()
+        ]
+    )
 
 
 def _identity(of: Attempt | Fact) -> tuple[str | None, ...]:

@@ -109,10 +109,9 @@ class PlanRunner:
         self._stopping = True
 
     async def _claim(self, owner: str) -> list[Claim]:
-        async with self._database.transaction() as connection:
-            return await self._claims.claim_tasks(
-                connection, DISPATCH_QUEUE, limit=1, lease=self._lease, owner=owner, since=BEGINNING
-            )
+        return await self._claims.claim_tasks(
+            self._database.write, DISPATCH_QUEUE, limit=1, lease=self._lease, owner=owner, since=BEGINNING
+        )
 
     async def _carry_out(self, claim: Claim, owner: str) -> None:
         try:

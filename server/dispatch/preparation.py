@@ -117,7 +117,8 @@ class Preparation:
             return prepared
         # Facts come first: a delivery on a further channel is queued before it is sent.
         facts = [fact for p in prepared if p.step.attempt is not None for fact in p.step.facts]
-        await self._store.insert_facts(connection, tenant_id, facts)
+        if facts:
+            await self._store.record_results(connection.fetch, tenant_id, facts)
         begun = await self._store.insert_sending(connection, tenant_id, attempts, owner)
         return [_unless_taken(p, begun) for p in prepared]
 

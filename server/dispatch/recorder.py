@@ -45,8 +45,8 @@ class StepRecorder:
 
     async def record(self, tenant_id: UUID, step: Step, owner: str) -> None:
         """Returns when the step is committed, together with those that were waiting; never raises for a
-        database that is away. Round trips: 4 for each tenant and group, two more where something is
-        held back, and one for each profile and channel of which an address is dead.
+        database that is away. Round trips: 1 for each tenant and group; where addresses are dead 3, and one for each
+        profile and channel of them.
 
         Args:
             owner: the claim; a task that it lost in the meantime is left alone, the facts are recorded still.
@@ -75,7 +75,7 @@ class StepRecorder:
     async def _write(self, tenant_id: UUID, group: Sequence[_Entry]) -> None:
         try:
             await self._commit_until_done(tenant_id, group)
-        except (asyncpg.PostgresError, ValueError) as error:
+        except (asyncpg.PostgresError, ValueError, TypeError) as error:
             await self._isolate(tenant_id, group, error)
             return
         for entry in group:
@@ -93,7 +93,7 @@ class StepRecorder:
         await self._write(tenant_id, group[middle:])
 
     async def _commit_until_done(self, tenant_id: UUID, group: Sequence[_Entry]) -> None:
-        """Repeating is harmless, also after a commit whose answer was lost: see `insert_facts`."""
+        """Repeating is harmless, also after a commit whose answer was lost: see `record_results`."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -110,12 +110,11 @@ class StepRecorder:
         facts = [fact for step, _ in steps for fact in step.facts]
         dead = [address for step, _ in steps for address in step.dead]
         ends = [(step.end, owner) for step, owner in steps if step.end is not None]
+        if not dead:
+            await self._store.record_results(self._database.write, tenant_id, facts, ends)
+            return
         async with self._database.tenant_transaction(tenant_id) as connection:
-            if any(end.held_by for end, _ in ends):
-                await self._store.share_holding(connection, tenant_id)
-            await self._store.insert_facts(connection, tenant_id, facts)
-            await self._store.settle_tasks(connection, tenant_id, ends)
-            await self._store.hold_tasks(connection, tenant_id, ends)
+            await self._store.record_results(connection.fetch, tenant_id, facts, ends)
             await self._store.remove_dead_addresses(connection, tenant_id, dead)
 
 

@@ -107,7 +107,7 @@ class DispatchService:
     async def list_deliveries(
         self, tenant_id: UUID, wanted: DeliveryFilter, page: PageRequest
     ) -> Page[Delivery]:
-        """One page of deliveries. PostgreSQL: one statement.
+        """One page of deliveries, which may end before it is full. PostgreSQL: one statement.
 
         Raises:
             InvalidInput: a filter has a fault, or the token is not from this list.
@@ -116,10 +116,12 @@ class DispatchService:
         cursor = open_cursor(page, listing=["deliveries", *wanted.words()], first=("0",))
         after = _position(str(cursor.after[0]))
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
-            rows = await self._store.list_deliveries(
+            listed = await self._store.list_deliveries(
                 connection, tenant_id, wanted, after=after, limit=cursor.limit
             )
-        return cursor.page(rows, lambda delivery: (str(delivery.position),))
+        if listed.reached is not None and len(listed.deliveries) <= cursor.size:
+            return Page(tuple(listed.deliveries), cursor.token((str(listed.reached),)))
+        return cursor.page(listed.deliveries, lambda delivery: (str(delivery.position),))
 
     async def _create(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -21,13 +23,32 @@ from server.platform.postgres import Connection
 from server.platform.queries import Queries
 
 _TROUBLE: Final = frozenset({"unknown", "suppressed", "cancelled", "expired", "failed", "bounced"})
+_TAKEN: Final = frozenset({"sent", "delivered", "read"})
+_UNDER_WAY: Final = frozenset({"queued", "sending", "deferred"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Deliveries of a page.
+
+    Args:
+        reached: the row after which the next page begins although this one is not full; None where there is none.
+    """
+
+    deliveries: list[Delivery]
+    reached: int | None = None
 
 
 class DispatchStore:
-    """All inside the tenant's transaction."""
+    """All inside the tenant's transaction.
 
-    def __init__(self) -> None:
+    Args:
+        rows_of_status: how many rows a page of a status looks at: a later one may have taken the place of nearly all.
+    """
+
+    def __init__(self, *, rows_of_status: int = 5_000) -> None:
         self._queries = Queries.load("dispatch")
+        self._rows_of_status = rows_of_status
 
     async def find_dispatch_target(
         self, connection: Connection, tenant_id: UUID, request: DispatchRequest
@@ -150,19 +171,21 @@ class DispatchStore:
         *,
         after: int,
         limit: int,
-    ) -> list[Delivery]:
+    ) -> Listed:
         """Deliveries from the index that the filter allows, in its order."""
+        name = _listing(wanted)
+        at_status = name == "list_deliveries_at_status"
         rows = await connection.fetch(
-            self._queries[_listing(wanted)],
+            self._queries[name],
             tenant_id,
             after,
             limit,
             wanted.campaign_id,
             wanted.marketing_event_id,
             wanted.status,
-            *_selective(wanted),
+            *((self._rows_of_status,) if at_status else _selective(wanted)),
         )
-        return [_delivery(row) for row in rows]
+        return _page_at_status(rows) if at_status else Listed([_delivery(row) for row in rows])
 
 
 def _listing(wanted: DeliveryFilter) -> str:
@@ -172,18 +195,27 @@ def _listing(wanted: DeliveryFilter) -> str:
     if wanted.plan_task_id is not None:
         return "list_deliveries_of_plan"
     if wanted.status in _TROUBLE:
-        return "list_deliveries_in_trouble"
+        return "list_deliveries_at_status"
     if wanted.campaign_id is not None or wanted.marketing_event_id is not None:
         return "list_deliveries_of_definition"
-    return "list_deliveries"
+    if wanted.status in _TAKEN:
+        return "list_deliveries_at_status"
+    return "list_deliveries_under_way" if wanted.status in _UNDER_WAY else "list_deliveries"
 
 
 def _selective(wanted: DeliveryFilter) -> tuple[Any, ...]:
     if wanted.profile_id is not None:
         return (wanted.profile_id, wanted.plan_task_id)
-    if wanted.plan_task_id is not None:
-        return (wanted.plan_task_id,)
-    return ()
+    return () if wanted.plan_task_id is None else (wanted.plan_task_id,)
+
+
+def _page_at_status(rows: Sequence[asyncpg.Record]) -> Listed:
+    """Rows of deliveries, of which the last may say only how far the statement came."""
+    reached = rows[-1]["position"] if rows and rows[-1]["last"] else None
+    documents = [dict(row) for row in rows if row["stands"]]
+    for document in documents:
+        del document["stands"], document["last"]
+    return Listed([Delivery(**document) for document in documents], reached)
 
 
 def _delivery(row: asyncpg.Record) -> Delivery:

@@ -14,6 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from leo.activation.v1 import dispatch_service_pb2 as wire
 from leo.activation.v1.dispatch_service_pb2_grpc import DispatchServiceStub
 
+from server.dispatch.model import DeliveryFilter
+from server.dispatch.store import DispatchStore, Listed
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.queries import Queries
 from tests.dispatch.conftest import Fleet, Log, email_channel
@@ -303,17 +305,73 @@ async def test_what_is_held_back_is_due_at_once_when_it_may_go_on(
     assert await log.status(decided) == "sent"
 
 
+async def become(app: asyncpg.Connection, decisions: Decisions, decided: Decided, status: str) -> None:
+    """A further fact about the first attempt; after one that ends it, nothing is left to do."""
+    async with decisions.tenant(decided.tenant_id):
+        await app.execute(
+            "insert into delivery_log (tenant_id, delivery_key, task_id, marketing_event_id, campaign_id,"
+            " profile_id, snapshot_id, channel, delivery_status) select tenant_id, delivery_key, task_id,"
+            " marketing_event_id, campaign_id, profile_id, snapshot_id, channel, $2 from delivery_log"
+            " where delivery_key = $1 and delivery_status = 'queued'",
+            decided.delivery_key,
+            status,
+        )
+        if status != "deferred":
+            await app.execute(
+                "update agent_task set status = 'completed' where task_id = $1", decided.task_id
+            )
+
+
+async def test_deliveries_are_listed_by_where_they_stand(
+    call: Call, definitions: Definitions, decisions: Decisions, app: asyncpg.Connection
+) -> None:
+    async def listed() -> dict[str, int]:
+        statuses = ("QUEUED", "DEFERRED", "SENT", "DELIVERED")
+        pages = [
+            await call("ListDeliveries", status=getattr(wire, f"DELIVERY_STATUS_{status}"))
+            for status in statuses
+        ]
+        return {status: len(page.deliveries) for status, page in zip(statuses, pages, strict=True)}
+
+    decided = await decisions.send(definitions, "lan")
+    assert await listed() == {"QUEUED": 1, "DEFERRED": 0, "SENT": 0, "DELIVERED": 0}
+    await become(app, decisions, decided, "deferred")
+    assert await listed() == {"QUEUED": 0, "DEFERRED": 1, "SENT": 0, "DELIVERED": 0}
+    await become(app, decisions, decided, "sent")
+    assert await listed() == {"QUEUED": 0, "DEFERRED": 0, "SENT": 1, "DELIVERED": 0}
+    await become(app, decisions, decided, "delivered")
+    assert await listed() == {"QUEUED": 0, "DEFERRED": 0, "SENT": 0, "DELIVERED": 1}
+
+
+async def test_a_page_of_a_status_looks_at_so_many_rows_and_goes_on_after_them(
+    app: asyncpg.Connection, definitions: Definitions, decisions: Decisions, tenant_a: Tenant
+) -> None:
+    decided = await decisions.send(definitions, "lan")
+    for status in ("sent", "delivered"):
+        await become(app, decisions, decided, status)
+    store, wanted = DispatchStore(rows_of_status=1), DeliveryFilter(status="sent")
+
+    async with decisions.tenant(tenant_a):
+        first = await store.list_deliveries(app, tenant_a, wanted, after=0, limit=10)
+        assert first.reached is not None
+        second = await store.list_deliveries(app, tenant_a, wanted, after=first.reached, limit=10)
+
+    assert (first.deliveries, second) == ([], Listed([]))
+
+
 async def test_lists_read_their_indexes(
     app: asyncpg.Connection, definitions: Definitions, decisions: Decisions, tenant_a: Tenant
 ) -> None:
     await decisions.fail(await decisions.send(definitions, "lan"))
     queries = Queries.load("dispatch")
     wanted = {
-        "list_deliveries_in_trouble": (None, None, "failed"),
+        "list_deliveries_at_status": (None, None, "failed", 100),
+        "list_deliveries_under_way": (None, None, "deferred"),
         "list_deliveries_of_definition": (definitions.campaign_id, None, None),
     }
     indexes = {
-        "list_deliveries_in_trouble": "delivery_log_trouble",
+        "list_deliveries_at_status": "delivery_log_status",
+        "list_deliveries_under_way": "agent_task_open",
         "list_deliveries_of_definition": "delivery_log_definition",
     }
     for name, filters in wanted.items():

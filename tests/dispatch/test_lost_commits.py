@@ -1,4 +1,4 @@
-"""The answer to a COMMIT is lost: what was recorded is looked up, and nothing is lost, doubled or sent twice."""
+"""The answer to a commit is lost: what was recorded is looked up, and nothing is lost, doubled or sent twice."""
 
 from __future__ import annotations
 
@@ -17,36 +17,39 @@ from tests.platform.proxy import CuttingProxy
 
 
 class CommitLosingProxy(CuttingProxy):
-    """Loses the answer to one COMMIT, and with it the connection; all others pass.
+    """Loses the answer to one message that commits, and with it the connection; all others pass.
 
     Args:
-        which: the number of the COMMIT, from 1.
+        commit: a part of the message.
+
+    Attributes:
+        lost: whether it has happened.
     """
 
-    def __init__(self, url: str, *, which: int) -> None:
+    def __init__(self, url: str, *, commit: bytes) -> None:
         super().__init__(url)
-        self._until = which
-
-    @property
-    def lost(self) -> bool:
-        """Whether it has happened."""
-        return self._until < 0
+        self.lost = False
+        self._commit = commit
+        self._committing = False
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool
     ) -> None:
         while data := await source.read(65536):
-            if is_answer and self._until == 0:
-                self._until = -1
+            if is_answer and self._committing and not self.lost:
+                self.lost = True
                 break
-            if not is_answer and b"COMMIT\x00" in data:
-                self._until -= 1
+            self._committing = self._committing or (not is_answer and self._commit in data)
             sink.write(data)
             await sink.drain()
         sink.close()
 
 
-@pytest.mark.parametrize("which", [2, 3], ids=["before it is sent", "after it was sent"])
+@pytest.mark.parametrize(
+    "commit",
+    [b"COMMIT\x00", b'"delivery_status":["sent"]'],
+    ids=["before it is sent", "after it was sent"],
+)
 async def test_a_lost_answer_changes_nothing(
     decisions: Decisions,
     database: DatabaseUrls,
@@ -54,11 +57,11 @@ async def test_a_lost_answer_changes_nothing(
     smtp: ScriptedSmtp,
     log: Log,
     tenant_a: Tenant,
-    which: int,
+    commit: bytes,
 ) -> None:
     definitions = await decisions.define(tenant_a)
     decided = await decisions.send(definitions, await decisions.profile(tenant_a, "lan"))
-    proxy = CommitLosingProxy(database.worker_url, which=which)
+    proxy = CommitLosingProxy(database.worker_url, commit=commit)
     async with proxy:
         pool = await Database.connect(
             proxy.url, minimum_connections=1, maximum_connections=1, application_name="test-worker"

@@ -32,13 +32,13 @@ class Step:
 
 
 _SENDING: Final = "destination, 'sending', subject, body"
-_RESULT: Final = "known.delivery_status = given.delivery_status"
+_RESULT: Final = "SELECT record_results("
 RANDOM: Final = Step("at any moment")
 STEPS: Final = (
     Step("before sending is recorded", "insert_sending", _SENDING),
     Step("after sending is recorded", "insert_sending", _SENDING, committed=True),
     Step("while the provider has it"),
-    Step("before the result is recorded", "insert_facts", _RESULT),
+    Step("before the result is recorded", "record_results", _RESULT),
     Step("past its lease, while the provider has it", outlives=True),
 )
 

@@ -120,10 +120,11 @@ class DispatchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDeliveries(self, request, context):
-        """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
-        CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
-        that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
-        statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+        """Deliveries as they stand now, page by page; a page may end before it is full, and the token says whether it goes on.
+        Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED, CANCELLED, EXPIRED, FAILED, BOUNCED), asked for
+        without a profile or a plan, and what did (SENT, DELIVERED, READ), asked for by its status alone, comes in the order
+        in which it came to that status; everything else in the order in which it was queued. Every filter is answered from
+        an index: QUEUED, SENDING and DEFERRED alone from what is under way now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

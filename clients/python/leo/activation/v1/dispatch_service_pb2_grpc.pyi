@@ -46,10 +46,11 @@ class DispatchServiceStub:
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.GetDeliveryRequest, _dispatch_service_pb2.GetDeliveryResponse]
     """One delivery: its status now, and every fact that was recorded about it."""
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.ListDeliveriesRequest, _dispatch_service_pb2.ListDeliveriesResponse]
-    """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
-    CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
-    that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
-    statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+    """Deliveries as they stand now, page by page; a page may end before it is full, and the token says whether it goes on.
+    Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED, CANCELLED, EXPIRED, FAILED, BOUNCED), asked for
+    without a profile or a plan, and what did (SENT, DELIVERED, READ), asked for by its status alone, comes in the order
+    in which it came to that status; everything else in the order in which it was queued. Every filter is answered from
+    an index: QUEUED, SENDING and DEFERRED alone from what is under way now.
     """
     RequeueDelivery: _grpc.UnaryUnaryMultiCallable[_dispatch_service_pb2.RequeueDeliveryRequest, _dispatch_service_pb2.RequeueDeliveryResponse]
     """Queues a delivery again that failed: a new series of attempts, under the same delivery_key. Idempotent by delivery
@@ -100,10 +101,11 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     GetDelivery: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.GetDeliveryRequest, _dispatch_service_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """One delivery: its status now, and every fact that was recorded about it."""
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.ListDeliveriesRequest, _dispatch_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
-    """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
-    CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
-    that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
-    statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+    """Deliveries as they stand now, page by page; a page may end before it is full, and the token says whether it goes on.
+    Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED, CANCELLED, EXPIRED, FAILED, BOUNCED), asked for
+    without a profile or a plan, and what did (SENT, DELIVERED, READ), asked for by its status alone, comes in the order
+    in which it came to that status; everything else in the order in which it was queued. Every filter is answered from
+    an index: QUEUED, SENDING and DEFERRED alone from what is under way now.
     """
     RequeueDelivery: _aio.UnaryUnaryMultiCallable[_dispatch_service_pb2.RequeueDeliveryRequest, _dispatch_service_pb2.RequeueDeliveryResponse]  # type: ignore[assignment]
     """Queues a delivery again that failed: a new series of attempts, under the same delivery_key. Idempotent by delivery
@@ -169,10 +171,11 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dispatch_service_pb2.ListDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dispatch_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_dispatch_service_pb2.ListDeliveriesResponse]]:
-        """Deliveries as they stand now, page by page. Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED,
-        CANCELLED, EXPIRED, FAILED, BOUNCED), asked for without a profile or a plan, comes in the order in which it came to
-        that status; everything else in the order in which it was queued. Profile, plan, marketing event, campaign and those
-        statuses are answered from indexes; another status alone reads the tenant's log from where the page begins.
+        """Deliveries as they stand now, page by page; a page may end before it is full, and the token says whether it goes on.
+        Filters are combined. What did not arrive (UNKNOWN, SUPPRESSED, CANCELLED, EXPIRED, FAILED, BOUNCED), asked for
+        without a profile or a plan, and what did (SENT, DELIVERED, READ), asked for by its status alone, comes in the order
+        in which it came to that status; everything else in the order in which it was queued. Every filter is answered from
+        an index: QUEUED, SENDING and DEFERRED alone from what is under way now.
         """
 
     @_abc_1.abstractmethod

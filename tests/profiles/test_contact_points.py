@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import phonenumbers
 import pytest
-from hypothesis import given
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.profiles.contact_points import (
@@ -69,3 +71,55 @@ def test_every_plain_address_is_accepted(local: str) -> None:
 def test_every_vietnamese_mobile_number_has_one_form(digits: int) -> None:
     national = f"091{digits:07d}"
     assert normal_number(national, "VN") == normal_number(f"+84{national[1:]}", "") == f"+84{national[1:]}"
+
+
+_EXAMPLES = [
+    (code, desc.example_number)
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+    if (metadata := phonenumbers.PhoneMetadata.metadata_for_region(regions[0], None))
+    for desc in (metadata.fixed_line, metadata.mobile, metadata.toll_free, metadata.voip)
+    if desc is not None and desc.example_number
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    example=st.sampled_from(_EXAMPLES),
+    changes=st.lists(st.tuples(st.integers(0, 14), st.sampled_from("0123456789")), max_size=4),
+    surplus=st.text("0123456789", max_size=1),
+)
+def test_the_quick_way_knows_no_other_numbers_than_the_library(
+    example: tuple[int, str], changes: list[tuple[int, str]], surplus: str
+) -> None:
+    code, national = example
+    digits = list(national + surplus)
+    for place, digit in changes:
+        digits[place % len(digits)] = digit
+    number = f"+{code}{''.join(digits)}"
+    assert normal_number(number, "") == _by_the_library(number)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    local=st.text("abzAZ019._+-'\"()@ é", min_size=1, max_size=70),
+    domain=st.sampled_from(
+        ["Example.com", "bücher.example", "a.b", "-a.com", "x.test", "localhost", "[127.0.0.1]", ""]
+    ),
+)
+def test_the_quick_way_knows_no_other_addresses_than_the_library(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    try:
+        expected = validate_email(address.strip(), check_deliverability=False).normalized
+    except EmailNotValidError:
+        expected = None
+    assert normal_email(address) == expected
+
+
+def _by_the_library(number: str) -> str | None:
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(parsed):
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)

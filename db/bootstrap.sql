@@ -26,7 +26,7 @@ BEGIN
             ('leo_tenant_lister', 'NOLOGIN', 'Owns list_tenants'),
             ('leo_task_claimer', 'NOLOGIN', 'Owns claim_tasks, due_queues and the queue of texts to embed'),
             ('leo_rule_loader', 'NOLOGIN', 'Owns load_alert_rules and changed_alert_rules'),
-            ('leo_alert_keeper', 'NOLOGIN', 'Owns claim_market_shards, fire_alert_rules and what else alerts do for all tenants'),
+            ('leo_alert_keeper', 'NOLOGIN', 'Owns claim_market_shards, fire_alert_rules and other functions of alerts'),
             ('leo_credential_writer', 'NOLOGIN', 'Owns store_credential'),
             ('leo_definition_versioner', 'NOLOGIN', 'Owns bump_definitions_version'),
             ('leo_partition_maker', 'NOLOGIN', 'Owns ensure_month, behavioral_events and its partitions')

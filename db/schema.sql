@@ -2316,6 +2316,44 @@ COMMENT ON FUNCTION public.tenants_with_firings(p_tenant_ids uuid[], p_since pg_
 
 
 --
+-- Name: unite_segments(); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.unite_segments() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    labels jsonb := NEW.segments;
+BEGIN
+    IF NEW.erased_at IS NOT NULL THEN
+        NEW.evaluated_segments := '[]';
+    ELSIF NEW.segments = OLD.segments THEN
+        labels := coalesce(OLD.segment_labels, OLD.segments);
+    END IF;
+    NEW.segment_labels := CASE WHEN NEW.evaluated_segments <> '[]' THEN labels END;
+    NEW.segments := labels || coalesce(
+        (
+            SELECT jsonb_agg(name ORDER BY name COLLATE "C")
+            FROM jsonb_array_elements_text(NEW.evaluated_segments) AS name
+            WHERE NOT labels @> to_jsonb(name)
+        ),
+        '[]'
+    );
+    RETURN NEW;
+END
+$$;
+
+
+ALTER FUNCTION public.unite_segments() OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION unite_segments(); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.unite_segments() IS 'Keeps cdp_profiles.segments what its labels and its evaluated segments are together';
+
+
+--
 -- Name: update_timestamp(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -3409,8 +3447,11 @@ CREATE TABLE public.cdp_profiles (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     interest_embedding_model text,
     field_times jsonb DEFAULT '{}'::jsonb NOT NULL,
+    evaluated_segments jsonb DEFAULT '[]'::jsonb NOT NULL,
+    segment_labels jsonb,
     CONSTRAINT cdp_profiles_channel_addresses_check CHECK ((jsonb_typeof(channel_addresses) = 'object'::text)),
     CONSTRAINT cdp_profiles_data_labels_check CHECK ((jsonb_typeof(data_labels) = 'array'::text)),
+    CONSTRAINT cdp_profiles_evaluated_segments_check CHECK ((jsonb_typeof(evaluated_segments) = 'array'::text)),
     CONSTRAINT cdp_profiles_field_times_check CHECK ((jsonb_typeof(field_times) = 'object'::text)),
     CONSTRAINT cdp_profiles_identities_check CHECK ((jsonb_typeof(identities) = 'array'::text)),
     CONSTRAINT cdp_profiles_interests_check CHECK ((jsonb_typeof(interests) = 'array'::text)),
@@ -3421,6 +3462,7 @@ CREATE TABLE public.cdp_profiles (
     CONSTRAINT cdp_profiles_portfolio_snapshot_check CHECK ((jsonb_typeof(portfolio_snapshot) = 'object'::text)),
     CONSTRAINT cdp_profiles_profile_id_check CHECK ((profile_id <> ''::text)),
     CONSTRAINT cdp_profiles_raw_attributes_check CHECK ((jsonb_typeof(raw_attributes) = 'object'::text)),
+    CONSTRAINT cdp_profiles_segment_labels_check CHECK ((jsonb_typeof(segment_labels) = 'array'::text)),
     CONSTRAINT cdp_profiles_segment_snapshots_check CHECK ((jsonb_typeof(segment_snapshots) = 'array'::text)),
     CONSTRAINT cdp_profiles_segments_check CHECK ((jsonb_typeof(segments) = 'array'::text))
 )
@@ -3519,7 +3561,7 @@ COMMENT ON COLUMN public.cdp_profiles.data_labels IS 'Array of classification la
 -- Name: COLUMN cdp_profiles.segments; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.cdp_profiles.segments IS 'Array of the names of the segments that the profile is in now';
+COMMENT ON COLUMN public.cdp_profiles.segments IS 'Array of the labels of the profile, then of the named segments that it was last found in: what rules read';
 
 
 --
@@ -3604,6 +3646,20 @@ COMMENT ON COLUMN public.cdp_profiles.interest_embedding_model IS 'Model of inte
 --
 
 COMMENT ON COLUMN public.cdp_profiles.field_times IS 'Source times of fields, in microseconds since 1970, where they differ from the time of most ("", else source_updated_at)';
+
+
+--
+-- Name: COLUMN cdp_profiles.evaluated_segments; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.evaluated_segments IS 'Array of the names of the named segments that the profile was last found in, in code-point order';
+
+
+--
+-- Name: COLUMN cdp_profiles.segment_labels; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.segment_labels IS 'The labels among segments, as sources bring them; NULL: all of segments are labels';
 
 
 --
@@ -5899,6 +5955,13 @@ CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.tenant FOR EACH ROW EXECUT
 
 
 --
+-- Name: cdp_profiles unite_segments; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER unite_segments BEFORE UPDATE OF segments, evaluated_segments ON public.cdp_profiles FOR EACH ROW WHEN (((old.segments IS DISTINCT FROM new.segments) OR (old.evaluated_segments IS DISTINCT FROM new.evaluated_segments))) EXECUTE FUNCTION public.unite_segments();
+
+
+--
 -- Name: agent_task write_once_columns; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
@@ -7306,6 +7369,14 @@ GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_worke
 
 GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_worker;
+
+
+--
+-- Name: COLUMN cdp_profiles.evaluated_segments; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(evaluated_segments) ON TABLE public.cdp_profiles TO leo_app;
+GRANT UPDATE(evaluated_segments) ON TABLE public.cdp_profiles TO leo_worker;
 
 
 --

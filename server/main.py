@@ -86,7 +86,11 @@ from server.rpc.processes import STOP_SIGNALS, Supervisor, parent_gone, reserved
 from server.rpc.registry import Deadlines, ServiceRegistry
 from server.rpc.server import RpcServer
 from server.rpc.tenant_directory import PostgresTenantDirectory
+from server.segments.evaluation import SegmentEvaluation
+from server.segments.refreshing import RefreshQueue
+from server.segments.store import SegmentStore
 from server.snapshots.comparing import SnapshotComparison
+from server.snapshots.estimating import SegmentEstimation
 from server.snapshots.rpc import SnapshotServicer
 from server.snapshots.service import SnapshotService
 from server.snapshots.store import SnapshotStore
@@ -110,6 +114,7 @@ class Resources:
         wake_up: tells workers that there is work.
         decisions: Decide, with its caches and its lanes running.
         alerts: the alert engine; it owns no shard yet.
+        refreshing: judges profiles anew whose segments may have changed.
         credential_keys: encrypt the accounts of tenants.
         redis: holds counters; it may be away.
         query_vectors: of what people search for.
@@ -120,6 +125,7 @@ class Resources:
     wake_up: WakeUp
     decisions: DecisionService
     alerts: Alerts
+    refreshing: RefreshQueue
     credential_keys: CredentialKeys
     redis: RedisPool
     query_vectors: QueryVectors
@@ -172,9 +178,15 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     profiles = ProfileStore()
     add_ProfileServiceServicer_to_server(
         ProfileServicer(
-            service=ProfileService(database=database, store=profiles, clock=utc_now),
+            service=ProfileService(
+                database=database, store=profiles, clock=utc_now, changes=resources.refreshing
+            ),
             ingestion=EventIngestion(
-                database=database, store=profiles, months=EventMonths(database), clock=utc_now
+                database=database,
+                store=profiles,
+                months=EventMonths(database),
+                clock=utc_now,
+                happenings=resources.refreshing,
             ),
             similar=SimilarProfiles(
                 database=database, store=SimilarStore(), model=resources.query_vectors.model
@@ -188,6 +200,7 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
         SnapshotServicer(
             service=SnapshotService(database=database, store=SnapshotStore(), clock=utc_now),
             comparison=SnapshotComparison(database=database, store=SnapshotStore()),
+            estimation=SegmentEstimation(database=database, store=SnapshotStore(), clock=utc_now),
         ),
         server,
     )
@@ -375,12 +388,18 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
         settings.redis_url.get_secret_value(), client_name="leo-server", required=False
     )
     stack.push_async_callback(redis.close)
+    refreshing = RefreshQueue(
+        evaluation=SegmentEvaluation(database=database, store=SegmentStore(), clock=utc_now)
+    )
+    await refreshing.start()
+    stack.push_async_callback(refreshing.stop)
     decisions = await stack.enter_async_context(
         running_decisions(
             database=database,
             redis=redis,
             wake_up=wake_up,
             maximum_wait_seconds=settings.maximum_queue_ms / 1000,
+            happenings=refreshing,
         )
     )
     alerts = await stack.enter_async_context(
@@ -394,6 +413,7 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
         wake_up=wake_up,
         decisions=decisions,
         alerts=alerts,
+        refreshing=refreshing,
         credential_keys=CredentialKeys.of(settings.credential_keys_text),
         redis=redis,
         query_vectors=query_vectors(embedder),

@@ -2,11 +2,13 @@
 
 -- name: lock_profiles
 -- Those of these profiles ($2) that a tenant ($1) has, locked in the order of their ids, so that two batches can not wait
--- for each other in a circle. `newest` is the newest source time, in microseconds since 1970.
+-- for each other in a circle. `segments` are the labels alone, without what was evaluated; `newest` is the newest source
+-- time, in microseconds since 1970.
 select profile_id, erased_at is not null as erased, ext_id, primary_email::text as primary_email, mobile_number,
        living_location, portfolio_risk_score::double precision as portfolio_risk_score, language, time_zone, latitude,
-       longitude, identities, job_titles, interests, data_labels, segments, portfolio_snapshot, raw_attributes,
-       channel_addresses, field_times, (extract(epoch from source_updated_at) * 1000000)::bigint as newest
+       longitude, identities, job_titles, interests, data_labels, coalesce(segment_labels, segments) as segments,
+       portfolio_snapshot, raw_attributes, channel_addresses, field_times,
+       (extract(epoch from source_updated_at) * 1000000)::bigint as newest
 from cdp_profiles
 where tenant_id = $1 and profile_id = any($2::text[])
 order by profile_id

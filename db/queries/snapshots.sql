@@ -30,6 +30,57 @@ SELECT p.profile_id
 FROM cdp_profiles AS p
 WHERE p.tenant_id = $1 AND p.erased_at IS NULL AND /* condition */ TRUE;
 
+-- name: table_pages
+-- How many pages the profiles of all tenants take.
+SELECT pg_relation_size('cdp_profiles') / current_setting('block_size')::bigint AS pages;
+
+-- name: count_members
+-- How many members a query named `members_…` finds, up to a limit, and the first of them; the query takes the place of
+-- the marked one. $1 tenant, $2 the limit, $3 how many to name; the parameters of the members follow, by two higher than
+-- in their query.
+WITH found AS MATERIALIZED (
+    SELECT profile_id
+    FROM /* members */ (SELECT profile_id FROM cdp_profiles WHERE tenant_id = $1) AS source
+    LIMIT $2
+)
+SELECT
+    (SELECT count(*) FROM found) AS member_count,
+    ARRAY(SELECT profile_id FROM found ORDER BY profile_id LIMIT $3) AS profile_ids;
+
+-- name: sample_members
+-- Whom a condition holds for on pages drawn at random: how many, the sum of their squares by page, and some of them.
+-- The condition takes the place of the marked TRUE; its parameters are by four higher than in `members_by_condition`.
+-- OFFSET keeps the scan by page: only with fixed bounds are pages read by their place. $1 tenant, $2 how many pages there
+-- are, $3 how many to draw, $4 a seed, $5 how many members to name.
+WITH place AS MATERIALIZED (
+    SELECT (hashint8extended(number, $4::bigint) & 9223372036854775807) % greatest($2::bigint, 1) AS page
+    FROM generate_series(1, $3::bigint) AS number
+),
+drawn AS MATERIALIZED (
+    SELECT place.page, p.profile_id
+    FROM (SELECT DISTINCT page FROM place) AS place
+    JOIN LATERAL (
+        SELECT p.profile_id
+        FROM cdp_profiles AS p
+        WHERE
+            p.ctid >= format('(%s,0)', place.page)::tid
+            AND p.ctid < format('(%s,0)', place.page + 1)::tid
+            AND p.tenant_id = $1
+            AND p.erased_at IS NULL
+            AND /* condition */ TRUE
+        OFFSET 0
+    ) AS p ON TRUE
+),
+of_page AS (
+    SELECT count(*) AS member_count FROM drawn GROUP BY page
+)
+SELECT
+    (SELECT count(DISTINCT page) FROM place) AS page_count,
+    coalesce(sum(member_count), 0)::bigint AS member_count,
+    coalesce(sum(member_count * member_count), 0)::bigint AS square_count,
+    ARRAY(SELECT profile_id FROM drawn ORDER BY page, profile_id LIMIT $5) AS profile_ids
+FROM of_page;
+
 -- name: members_by_list
 -- The listed profiles that the tenant has. $1 tenant, $2 ids.
 SELECT p.profile_id

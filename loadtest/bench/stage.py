@@ -130,6 +130,12 @@ class Stage:
         """Where workers are woken."""
         return self._addresses.broker_url
 
+    @property
+    def postgres_pid(self) -> int | None:
+        """The postmaster's pid."""
+        assert self._stack.postgres is not None
+        return self._stack.postgres.pid
+
     async def settle(self) -> None:
         """Write what earlier runs left to the disk, so that nobody pays for another's pages."""
         await self._as_superuser("checkpoint")

@@ -15,7 +15,7 @@ from server.decisions.queue.collector import BatchCollector
 from server.decisions.reservation.epochs import ReservationEpochs
 from server.decisions.reservation.holding import Holding
 from server.decisions.reservation.sets import RedisReservations, ReservationSettings
-from server.decisions.service import MAXIMUM_EVENTS, DecisionService, WakeUp
+from server.decisions.service import MAXIMUM_EVENTS, DecisionService, Happenings, WakeUp
 from server.decisions.store import DecisionStore
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
@@ -36,6 +36,7 @@ async def running_decisions(
     wake_up: WakeUp,
     reservation: ReservationSettings = _RESERVATION,
     maximum_wait_seconds: float = _PATIENT_SECONDS,
+    happenings: Happenings | None = None,
 ) -> AsyncIterator[DecisionService]:
     """Decide, ready to use while the block runs.
 
@@ -43,6 +44,7 @@ async def running_decisions(
         wake_up: is told of the channels that have new deliveries.
         reservation: how long reservations are kept.
         maximum_wait_seconds: what would wait longer is refused where callers ask.
+        happenings: is told of the customers' events that were recorded.
     """
     store = DecisionStore()
     reservations = RedisReservations(redis, reservation)
@@ -72,7 +74,14 @@ async def running_decisions(
     await events.start()
     await batches.start()
     try:
-        yield DecisionService(database=database, store=store, events=events, batches=batches, wake_up=wake_up)
+        yield DecisionService(
+            database=database,
+            store=store,
+            events=events,
+            batches=batches,
+            wake_up=wake_up,
+            happenings=happenings,
+        )
     finally:
         await events.stop()
         await batches.stop()

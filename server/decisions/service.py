@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -40,6 +40,14 @@ class WakeUp(Protocol):
         ...
 
 
+class Happenings(Protocol):
+    """Who is told of events that were recorded."""
+
+    def offer(self, tenant_id: UUID, profile_ids: Sequence[str], *, event_types: Collection[str]) -> None:
+        """Take committed events; returns at once."""
+        ...
+
+
 class DecisionService:
     """Decides one event, a batch, or the members of a dispatch; answers only what is committed.
 
@@ -47,6 +55,7 @@ class DecisionService:
         events: collects the calls with one event.
         batches: collects the calls with many, so that small batches of many tenants share a commit.
         wake_up: is told of the channels that have new deliveries.
+        happenings: is told of the customers' events that were recorded, where somebody wants to know.
     """
 
     def __init__(
@@ -57,12 +66,14 @@ class DecisionService:
         events: BatchCollector,
         batches: BatchCollector,
         wake_up: WakeUp,
+        happenings: Happenings | None = None,
     ) -> None:
         self._database = database
         self._store = store
         self._events = events
         self._batches = batches
         self._wake_up = wake_up
+        self._happenings = happenings
 
     def admit_event(self, patience_seconds: float | None) -> None:
         """Ask, before anything is done for a call with one event, whether it would wait too long.
@@ -96,6 +107,7 @@ class DecisionService:
         answer = (await self._events.decide(tenant_id, [event]))[event.task_id]
         if isinstance(answer, LeoError):
             raise answer
+        self._tell(tenant_id, [event], [answer])
         await self._announce([answer])
         return answer
 
@@ -114,6 +126,7 @@ class DecisionService:
         answers: dict[_Body, Answer] = {}
         for wave in _waves(accepted):
             decided = await self._run(tenant_id, list(wave.values()))
+            self._tell(tenant_id, wave.values(), decided.values())
             answers |= {_body(event): decided[event.task_id] for event in wave.values()}
         return _in_order(accepted, answers)
 
@@ -155,6 +168,17 @@ class DecisionService:
         answers = await self._batches.decide(tenant_id, events)
         await self._announce(answers.values())
         return answers
+
+    def _tell(self, tenant_id: UUID, events: Iterable[Event], answers: Iterable[Answer]) -> None:
+        """Name those whose events are new; a batch that is a repetition as a whole tells nothing."""
+        if self._happenings is None or not any(
+            isinstance(answer, DecisionRecord) and not answer.duplicate for answer in answers
+        ):
+            return
+        told = list(events)
+        self._happenings.offer(
+            tenant_id, [event.profile_id for event in told], event_types={event.event_type for event in told}
+        )
 
     async def _announce(self, answers: Iterable[Answer]) -> None:
         """Wake the workers of every channel that has something new to send."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +33,14 @@ class Ingested:
     refused: dict[int, tuple[FieldViolation, ...]]
 
 
+class Happenings(Protocol):
+    """Who is told of events that came in."""
+
+    def offer(self, tenant_id: UUID, profile_ids: Sequence[str], *, event_types: Collection[str]) -> None:
+        """Take committed events; returns at once."""
+        ...
+
+
 class EventIngestion:
     """Writes what customers did.
 
@@ -40,6 +48,7 @@ class EventIngestion:
         database: connections of the role leo_app.
         months: makes the partitions that events need.
         clock: the present time.
+        happenings: is told of what was written.
     """
 
     def __init__(
@@ -49,11 +58,13 @@ class EventIngestion:
         store: ProfileStore,
         months: EventMonths,
         clock: Callable[[], datetime],
+        happenings: Happenings,
     ) -> None:
         self._database = database
         self._store = store
         self._months = months
         self._clock = clock
+        self._happenings = happenings
 
     async def ingest_events(self, tenant_id: UUID, events: Sequence[IncomingEvent]) -> Ingested:
         """Write all good events in one transaction. PostgreSQL: 3 to 6 round trips, and 3 for each new month.
@@ -70,7 +81,17 @@ class EventIngestion:
                 await asyncio.sleep(0)
             intake.take(place, event)
         recorded = await self._record(tenant_id, intake.rows) if intake.rows else 0
+        if recorded:
+            self._tell(tenant_id, events, intake.refused)
         return Ingested(recorded, len(intake.rows) - recorded, intake.refused)
+
+    def _tell(self, tenant_id: UUID, events: Sequence[IncomingEvent], refused: Collection[int]) -> None:
+        good = [event for place, event in enumerate(events) if place not in refused]
+        self._happenings.offer(
+            tenant_id,
+            sorted({event.profile_id for event in good}),
+            event_types=frozenset(event.event_type for event in good),
+        )
 
     async def _record(self, tenant_id: UUID, rows: Sequence[EventRow]) -> int:
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -24,6 +24,22 @@ _MOST_IMPORTED: Final = 2_000
 _MOST_TRIES: Final = 3
 _CHECKED_AT_ONCE: Final = 50
 _AHEAD: Final = timedelta(days=1)
+_WRITTEN: Final = (Outcome.CREATED, Outcome.UPDATED)
+
+
+class Changes(Protocol):
+    """Who is told of what was written to profiles."""
+
+    def offer(
+        self, tenant_id: UUID, profile_ids: Sequence[str], *, attributes: Collection[str], new: bool
+    ) -> None:
+        """Take committed changes; returns at once.
+
+        Args:
+            attributes: columns, and `raw_attributes.<key>` for what is inside that one.
+            new: whether some of the profiles did not exist before.
+        """
+        ...
 
 
 class ProfileService:
@@ -32,12 +48,16 @@ class ProfileService:
     Args:
         database: connections of the role leo_app.
         clock: the present time.
+        changes: is told of what was written.
     """
 
-    def __init__(self, *, database: Database, store: ProfileStore, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, database: Database, store: ProfileStore, clock: Callable[[], datetime], changes: Changes
+    ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
+        self._changes = changes
 
     async def upsert_profiles(
         self, tenant_id: UUID, patches: Sequence[ProfilePatch], *, region: str
@@ -105,7 +125,21 @@ class ProfileService:
             )
         results, checked = await self._check_patches(patches, region)
         written = await self._upsert(tenant_id, checked, each_once=each_once) if checked else {}
+        self._tell(tenant_id, checked, written)
         return [results.get(place) or written[place] for place in range(len(patches))]
+
+    def _tell(
+        self, tenant_id: UUID, patches: Sequence[CheckedPatch], written: dict[int, WriteResult]
+    ) -> None:
+        """Which profiles were written, and what patches of them said."""
+        done = [patch for patch in patches if written[patch.place].outcome in _WRITTEN]
+        if done:
+            self._changes.offer(
+                tenant_id,
+                sorted({written[patch.place].profile_id for patch in done}),
+                attributes={"source_updated_at", *(name for patch in done for name in patch.fields.values)},
+                new=any(written[patch.place].outcome is Outcome.CREATED for patch in done),
+            )
 
     async def _check_patches(
         self, patches: Sequence[ProfilePatch], region: str

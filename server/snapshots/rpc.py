@@ -12,6 +12,7 @@ from leo.activation.v1 import snapshot_service_pb2_grpc
 
 from server.rpc.caller import current_caller
 from server.snapshots.comparing import SnapshotComparison
+from server.snapshots.estimating import SegmentEstimation
 from server.snapshots.model import (
     Change,
     Combination,
@@ -44,9 +45,12 @@ _CHANGES: Final = {
 class SnapshotServicer(snapshot_service_pb2_grpc.SnapshotServiceServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: SnapshotService, comparison: SnapshotComparison) -> None:
+    def __init__(
+        self, *, service: SnapshotService, comparison: SnapshotComparison, estimation: SegmentEstimation
+    ) -> None:
         self._service = service
         self._comparison = comparison
+        self._estimation = estimation
 
     async def Snapshot(
         self, request: wire.SnapshotRequest, context: ServicerContext[Message, Message]
@@ -64,6 +68,20 @@ class SnapshotServicer(snapshot_service_pb2_grpc.SnapshotServiceServicer):
             task_id=frozen.task_id,
             unknown_count=frozen.left_out.total,
             unknown_profile_ids=frozen.left_out.first,
+        )
+
+    async def EstimateSegment(
+        self, request: wire.EstimateSegmentRequest, context: ServicerContext[Message, Message]
+    ) -> wire.EstimateSegmentResponse:
+        """How many are in an audience."""
+        found = await self._estimation.estimate_segment(
+            current_caller().tenant_id, _to_estimated(request), request.sample_size
+        )
+        return wire.EstimateSegmentResponse(
+            member_count=found.member_count,
+            exact=found.exact,
+            margin=found.margin,
+            sample_profile_ids=found.sample,
         )
 
     async def GetSnapshot(
@@ -135,6 +153,17 @@ def _to_wanted(request: wire.SnapshotRequest) -> Wanted | None:
             return GivenList(request.list.name, tuple(request.list.profile_ids))
         case "combination":
             return _to_combination(request.combination)
+    return None
+
+
+def _to_estimated(request: wire.EstimateSegmentRequest) -> NamedSegment | Label | GivenCondition | None:
+    match request.WhichOneof("audience"):
+        case "segment":
+            return NamedSegment(request.segment)
+        case "label":
+            return Label(request.label)
+        case "condition":
+            return GivenCondition(request.condition.name, request.condition.condition)
     return None
 
 

@@ -10,14 +10,17 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
-from server.snapshots.model import Change, Difference, Found, LeftOut, Members, Snapshot
+from server.snapshots.model import Change, Difference, Drawn, Found, LeftOut, Members, Snapshot
 
 _CONDITION_MARK: Final = "/* condition */ TRUE"
 _MEMBERS_MARK: Final = "/* members */ (SELECT profile_id FROM cdp_profiles WHERE tenant_id = $1)"
 _NAMING_PARAMETERS: Final = 3
+_COUNTING_PARAMETERS: Final = 2
+_DRAWING_PARAMETERS: Final = 4
 _LONGEST_SECONDS: Final = 290.0
 _NAMED_UNKNOWN: Final = 100
 
@@ -67,7 +70,7 @@ class SnapshotStore:
             The snapshot's id, and whether it is new.
         """
         row = await connection.fetchrow(
-            self._freezing(members),
+            self._around(members, "freeze_audience", _NAMING_PARAMETERS),
             tenant_id,
             members.name,
             members.version,
@@ -78,13 +81,60 @@ class SnapshotStore:
         assert row is not None, "the query always answers one row"
         return row["snapshot_id"], row["created"]
 
-    def _freezing(self, members: Members) -> str:
-        """The statement that freezes them: placeholders behind the tenant's move up by those of the naming."""
-        found = self._queries[members.query].rstrip(";")
-        if members.condition:
-            found = found.replace(_CONDITION_MARK, members.condition)
-        moved = re.sub(r"\$(\d+)", _moved_up, found)
-        return self._queries["freeze_audience"].replace(_MEMBERS_MARK, f"({moved})")
+    def _around(self, members: Members, name: str, own: int) -> str:
+        """A statement around the query that finds members, which it gives so many parameters of its own."""
+        found = self._queries[members.query].rstrip(";").replace(_CONDITION_MARK, members.condition)
+        return self._queries[name].replace(_MEMBERS_MARK, f"({_moved_up(found, own)})")
+
+    async def cost_of_counting(self, connection: Connection, tenant_id: UUID, members: Members) -> float:
+        """What the planner thinks that it costs to find all of them."""
+        found = self._queries[members.query].rstrip(";").replace(_CONDITION_MARK, members.condition)
+        plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {found}", tenant_id, *members.parameters)
+        return float(orjson.loads(plan)[0]["Plan"]["Total Cost"])
+
+    async def count_members(
+        self, connection: Connection, tenant_id: UUID, members: Members, *, limit: int, named: int
+    ) -> tuple[int, tuple[str, ...]]:
+        """How many there are, up to a limit, and the first of their ids."""
+        row = await connection.fetchrow(
+            self._around(members, "count_members", _COUNTING_PARAMETERS),
+            tenant_id,
+            limit,
+            named,
+            *members.parameters,
+        )
+        assert row is not None, "the query always answers one row"
+        return row["member_count"], tuple(row["profile_ids"])
+
+    async def table_pages(self, connection: Connection) -> int:
+        """How many pages the profiles of all tenants take."""
+        pages: int = await connection.fetchval(self._queries["table_pages"])
+        return pages
+
+    async def sample_members(
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        members: Members,
+        *,
+        pages: int,
+        wanted: int,
+        seed: int,
+        named: int,
+    ) -> Drawn:
+        """Whom so many pages, drawn at random, hold of those that a condition means."""
+        condition = _moved_up(members.condition, _DRAWING_PARAMETERS)
+        row = await connection.fetchrow(
+            self._queries["sample_members"].replace(_CONDITION_MARK, condition),
+            tenant_id,
+            pages,
+            wanted,
+            seed,
+            named,
+            *members.parameters,
+        )
+        assert row is not None, "the query always answers one row"
+        return Drawn(row["page_count"], row["member_count"], row["square_count"], tuple(row["profile_ids"]))
 
     async def left_out_of_list(
         self, connection: Connection, tenant_id: UUID, snapshot_id: str, profile_ids: Sequence[str]
@@ -187,9 +237,9 @@ class SnapshotStore:
         return row["last_profile_id"], row["appended"]
 
 
-def _moved_up(placeholder: re.Match[str]) -> str:
-    number = int(placeholder[1])
-    return f"${number + _NAMING_PARAMETERS}" if number > 1 else placeholder[0]
+def _moved_up(sql: str, by: int) -> str:
+    """The same with all placeholders but the tenant's so much higher."""
+    return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) + by}" if found[1] != "1" else "$1", sql)
 
 
 def _snapshot(row: asyncpg.Record) -> Snapshot:

@@ -46,8 +46,11 @@ from server.platform.redis import RedisPool
 from server.reports.counters import MetricsCounters
 from server.reports.jobs import ReportJobs
 from server.reports.store import ReportStore
+from server.segments.evaluation import SegmentEvaluation
+from server.segments.jobs import RoundsOfTenants, SegmentJobs
+from server.segments.store import SegmentStore
 from server.workers.sweep import Sweep
-from server.workers.upkeep import MonthUpkeep, SnapshotUpkeep
+from server.workers.upkeep import ActiveTenants, MonthUpkeep, SnapshotUpkeep
 from server.workers.wake_ups import WakeUps
 
 
@@ -65,6 +68,8 @@ class Worker:
     receipts: ReceiptJobs
     reports: ReportJobs
     embeddings: EmbeddingJobs
+    segment_rounds: RoundsOfTenants
+    segment_changes: SegmentJobs
 
 
 @asynccontextmanager
@@ -129,6 +134,18 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             ),
             reports=ReportJobs(
                 database=database, store=ReportStore(), counters=MetricsCounters(redis), clock=utc_now
+            ),
+            segment_rounds=RoundsOfTenants(
+                evaluation=SegmentEvaluation(database=database, store=SegmentStore(), clock=utc_now),
+                redis=redis,
+                tenants=ActiveTenants(database=database),
+            ),
+            segment_changes=SegmentJobs(
+                database=database,
+                store=SegmentStore(),
+                decider=decisions,
+                lease_seconds=settings.lease_seconds,
+                worker=_worker_name(),
             ),
             embeddings=embedding_jobs(settings, database=database, embedder=embedder, worker=_worker_name()),
         )

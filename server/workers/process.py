@@ -63,6 +63,8 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.COUNT_DELIVERIES: worker.reports.count,
         TaskName.RECONCILE_COUNTS: worker.reports.reconcile,
         TaskName.EMBED: worker.embeddings.run,
+        TaskName.EVALUATE_SEGMENTS: worker.segment_rounds.run,
+        TaskName.DECIDE_SEGMENT_CHANGES: worker.segment_changes.decide_changes,
     }
     for name, body in bodies.items():
         app.task(name=name.value)(_on_loop(name, loop, body))

@@ -33,6 +33,8 @@ class TaskName(StrEnum):
     COUNT_DELIVERIES = "leo.count_deliveries"
     RECONCILE_COUNTS = "leo.reconcile_counts"
     EMBED = "leo.embed"
+    EVALUATE_SEGMENTS = "leo.evaluate_segments"
+    DECIDE_SEGMENT_CHANGES = "leo.decide_segment_changes"
 
 
 PLANS: Final = "dispatch"
@@ -49,6 +51,9 @@ RECEIPTS: Final = "receipts"
 
 EMBEDDINGS: Final = "embeddings"
 """What is to be embedded: a queue of its own, outside the list of tasks."""
+
+SEGMENTS: Final = "segments"
+"""The work queue of profiles that entered or left a segment."""
 
 _URGENT: Final = frozenset({"push", "web_push", "pushalert", "telegram"})
 
@@ -68,6 +73,8 @@ def wake_up_of(work_queue: str) -> tuple[TaskName, tuple[str, ...]]:
         return TaskName.CARRY_OUT_PLANS, ()
     if work_queue == ALERTS:
         return TaskName.DECIDE_FIRINGS, ()
+    if work_queue == SEGMENTS:
+        return TaskName.DECIDE_SEGMENT_CHANGES, ()
     if work_queue == SILENCES:
         return TaskName.END_SILENCES, ()
     if work_queue == RECEIPTS:

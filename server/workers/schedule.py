@@ -18,6 +18,8 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     # Profiles queue their jobs without a word, and wake-ups for news may be lost.
     TaskName.EMBED: timedelta(seconds=2),
     TaskName.APPEND_SNAPSHOTS: timedelta(seconds=10),
+    # Which tenants' rounds are due is decided for each: some minutes after the last one, or after a definition.
+    TaskName.EVALUATE_SEGMENTS: timedelta(seconds=10),
     TaskName.COUNT_EXPERIMENTS: timedelta(minutes=1),
     TaskName.EXPIRE_RULES: timedelta(seconds=10),
     TaskName.COUNT_DELIVERIES: COUNT_EVERY,

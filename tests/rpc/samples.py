@@ -219,6 +219,7 @@ _SNAPSHOTS: Final[Mapping[str, Sample]] = {
     "GetSnapshot": lambda answers: snapshot.GetSnapshotRequest(
         snapshot_id=answers["Snapshot"].snapshot.snapshot_id
     ),
+    "EstimateSegment": lambda _: snapshot.EstimateSegmentRequest(label="vip"),
     "ListSnapshots": lambda answers: snapshot.ListSnapshotsRequest(
         segment_name=answers["Snapshot"].snapshot.segment_name
     ),

@@ -24,7 +24,10 @@ HELD = "p1500"
 """A profile of the second batch."""
 
 _WRITTEN = "select count(*) from cdp_profiles where tenant_id = $1 and segment_snapshots @> jsonb_build_array($2::text)"
-_WAITING = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+_WAITING = (
+    "select exists (select from pg_stat_activity"
+    " where datname = current_database() and wait_event_type = 'Lock')"
+)
 
 
 async def test_killed_in_mid_batch_and_two_at_once_each_profile_has_the_id_once(

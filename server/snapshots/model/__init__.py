@@ -16,6 +16,7 @@ from server.snapshots.model.difference import (
     DifferenceRequest,
     checked_changes,
 )
+from server.snapshots.model.estimate import Drawn, Estimate, estimate, sample_size
 from server.snapshots.model.snapshot import (
     Found,
     Frozen,
@@ -44,6 +45,8 @@ __all__ = [
     "Difference",
     "DifferencePage",
     "DifferenceRequest",
+    "Drawn",
+    "Estimate",
     "Found",
     "FreezeRequest",
     "Frozen",
@@ -61,7 +64,9 @@ __all__ = [
     "checked_changes",
     "combined_members",
     "condition_audience",
+    "estimate",
     "label_audience",
     "listed_members",
     "member_page",
+    "sample_size",
 ]

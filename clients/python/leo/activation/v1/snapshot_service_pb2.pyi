@@ -660,3 +660,77 @@ class VerifySnapshotResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifySnapshotResponse: _TypeAlias = VerifySnapshotResponse  # noqa: Y015
+
+@_typing.final
+class EstimateSegmentRequest(_message.Message):
+    """Request of EstimateSegment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
+    segment: _builtins.str
+    """Name of an audience that a campaign defines, as in SnapshotRequest."""
+    label: _builtins.str
+    """A label: everybody whose `segments` hold exactly this text, 1 to 200 characters."""
+    sample_size: _builtins.int
+    """How many members to name, 1 to 100; 0 means 10."""
+    @_builtins.property
+    def condition(self) -> Global___ConditionAudience:
+        """A condition."""
+
+    def __init__(
+        self,
+        *,
+        segment: _builtins.str = ...,
+        label: _builtins.str = ...,
+        condition: Global___ConditionAudience | None = ...,
+        sample_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "condition", b"condition", "label", b"label", "segment", b"segment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "condition", b"condition", "label", b"label", "sample_size", b"sample_size", "segment", b"segment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_audience: _TypeAlias = _typing.Literal["segment", "label", "condition"]  # noqa: Y015
+    _WhichOneofArgType_audience: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_audience) -> _WhichOneofReturnType_audience | None: ...
+
+Global___EstimateSegmentRequest: _TypeAlias = EstimateSegmentRequest  # noqa: Y015
+
+@_typing.final
+class EstimateSegmentResponse(_message.Message):
+    """Response of EstimateSegment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    SAMPLE_PROFILE_IDS_FIELD_NUMBER: _builtins.int
+    member_count: _builtins.int
+    """How many are in it."""
+    exact: _builtins.bool
+    """Whether they were counted. False where the number is an estimate."""
+    margin: _builtins.int
+    """Of an estimate: in 19 of 20 cases the number of members is within this distance. 0 where they were counted."""
+    @_builtins.property
+    def sample_profile_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of some members: of an estimate, of those that the share of profiles held. Empty does not mean nobody."""
+
+    def __init__(
+        self,
+        *,
+        member_count: _builtins.int = ...,
+        exact: _builtins.bool = ...,
+        margin: _builtins.int = ...,
+        sample_profile_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact", b"exact", "margin", b"margin", "member_count", b"member_count", "sample_profile_ids", b"sample_profile_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateSegmentResponse: _TypeAlias = EstimateSegmentResponse  # noqa: Y015

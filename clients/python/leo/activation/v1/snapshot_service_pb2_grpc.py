@@ -41,6 +41,11 @@ class SnapshotServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.SnapshotRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.SnapshotResponse.FromString,
                 _registered_method=True)
+        self.EstimateSegment = channel.unary_unary(
+                '/leo.activation.v1.SnapshotService/EstimateSegment',
+                request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.EstimateSegmentRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.EstimateSegmentResponse.FromString,
+                _registered_method=True)
         self.GetSnapshot = channel.unary_unary(
                 '/leo.activation.v1.SnapshotService/GetSnapshot',
                 request_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.GetSnapshotRequest.SerializeToString,
@@ -77,6 +82,14 @@ class SnapshotServiceServicer:
         """Freezes who is in an audience now. An audience that is unchanged since it was last frozen has the same
         snapshot: then nothing is added but the record of who asked, and why. All members are written, or none.
         A large audience takes seconds (about a million profiles in ten): bring a deadline that allows for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateSegment(self, request, context):
+        """How many are in an audience now, and some of them, without freezing it. It counts where that is cheap, else it
+        looks at a share of all profiles, drawn at random, and says so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +142,11 @@ def add_SnapshotServiceServicer_to_server(servicer, server):
                     servicer.Snapshot,
                     request_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.SnapshotRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.SnapshotResponse.SerializeToString,
+            ),
+            'EstimateSegment': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateSegment,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.EstimateSegmentRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_snapshot__service__pb2.EstimateSegmentResponse.SerializeToString,
             ),
             'GetSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSnapshot,
@@ -185,6 +203,33 @@ class SnapshotService:
             '/leo.activation.v1.SnapshotService/Snapshot',
             leo_dot_activation_dot_v1_dot_snapshot__service__pb2.SnapshotRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_snapshot__service__pb2.SnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateSegment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.SnapshotService/EstimateSegment',
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.EstimateSegmentRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_snapshot__service__pb2.EstimateSegmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,10 @@ class SnapshotServiceStub:
     snapshot: then nothing is added but the record of who asked, and why. All members are written, or none.
     A large audience takes seconds (about a million profiles in ten): bring a deadline that allows for it.
     """
+    EstimateSegment: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.EstimateSegmentRequest, _snapshot_service_pb2.EstimateSegmentResponse]
+    """How many are in an audience now, and some of them, without freezing it. It counts where that is cheap, else it
+    looks at a share of all profiles, drawn at random, and says so.
+    """
     GetSnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.GetSnapshotRequest, _snapshot_service_pb2.GetSnapshotResponse]
     """One snapshot. NOT_FOUND where the tenant has none of this id."""
     ListSnapshots: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.ListSnapshotsRequest, _snapshot_service_pb2.ListSnapshotsResponse]
@@ -70,6 +74,10 @@ class SnapshotServiceAsyncStub(SnapshotServiceStub):
     """Freezes who is in an audience now. An audience that is unchanged since it was last frozen has the same
     snapshot: then nothing is added but the record of who asked, and why. All members are written, or none.
     A large audience takes seconds (about a million profiles in ten): bring a deadline that allows for it.
+    """
+    EstimateSegment: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.EstimateSegmentRequest, _snapshot_service_pb2.EstimateSegmentResponse]  # type: ignore[assignment]
+    """How many are in an audience now, and some of them, without freezing it. It counts where that is cheap, else it
+    looks at a share of all profiles, drawn at random, and says so.
     """
     GetSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.GetSnapshotRequest, _snapshot_service_pb2.GetSnapshotResponse]  # type: ignore[assignment]
     """One snapshot. NOT_FOUND where the tenant has none of this id."""
@@ -104,6 +112,16 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         """Freezes who is in an audience now. An audience that is unchanged since it was last frozen has the same
         snapshot: then nothing is added but the record of who asked, and why. All members are written, or none.
         A large audience takes seconds (about a million profiles in ten): bring a deadline that allows for it.
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateSegment(
+        self,
+        request: _snapshot_service_pb2.EstimateSegmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_snapshot_service_pb2.EstimateSegmentResponse, _abc.Awaitable[_snapshot_service_pb2.EstimateSegmentResponse]]:
+        """How many are in an audience now, and some of them, without freezing it. It counts where that is cheap, else it
+        looks at a share of all profiles, drawn at random, and says so.
         """
 
     @_abc_1.abstractmethod

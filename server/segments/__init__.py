@@ -1,0 +1,1 @@
+"""Segments: who is in which named audience, kept up to date; entering and leaving are events."""

@@ -108,9 +108,11 @@ FROM (SELECT pg_current_snapshot() AS snapshot) AS now_seen
 LEFT JOIN LATERAL changed_alert_rules($1::integer[], $2::text::pg_snapshot) AS c ON TRUE;
 
 -- name: changed_instruments
--- Instruments of these shards, of every tenant, that were changed since then, the latest last. $1 shards, $2 time.
-SELECT tenant_id, symbol, active, calendar, updated_at
-FROM changed_instruments($1::integer[], $2);
+-- Instruments of these shards, of every tenant, that were changed since then, each with the database's time now; one row
+-- without an instrument where nothing changed. $1 shards, $2 time.
+SELECT asked.at AS asked_at, c.tenant_id, c.symbol, c.active, c.calendar
+FROM (SELECT transaction_timestamp() AS at) AS asked
+LEFT JOIN LATERAL changed_instruments($1::integer[], $2) AS c ON TRUE;
 
 -- name: next_epoch
 -- The number of a new taking of shards.

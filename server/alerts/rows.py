@@ -72,14 +72,12 @@ class InstrumentChange:
 
     Args:
         owner: the tenant whose own it is; None for a global one.
-        changed_at: when it was changed, by the database's clock.
     """
 
     owner: UUID | None
     symbol: str
     active: bool
     calendar: Calendar
-    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +175,7 @@ def _change(row: asyncpg.Record) -> RuleChange | None:
 
 def to_instrument_change(row: asyncpg.Record) -> InstrumentChange:
     """A row of `changed_instruments`."""
-    return InstrumentChange(
-        row["tenant_id"], row["symbol"], row["active"], to_calendar(row["calendar"]), row["updated_at"]
-    )
+    return InstrumentChange(row["tenant_id"], row["symbol"], row["active"], to_calendar(row["calendar"]))
 
 
 def to_calendar(document: str | None) -> Calendar:

@@ -164,7 +164,9 @@ class ShardKeeper:
             try:
                 async with self._database.transaction(readonly=True) as connection:
                     seen, changes = await self._store.changed_rules(connection, owned, self._holdings.seen)
-                    renewed = await self._store.changed_instruments(connection, owned, self._renewed_at)
+                    asked_at, renewed = await self._store.changed_instruments(
+                        connection, owned, self._renewed_at
+                    )
             except LeoError as error:
                 # The next tick, or the next second, sees it: no reason to give the shards up.
                 get_logger().warning("alert_rules_wait", exc_info=error)
@@ -172,8 +174,8 @@ class ShardKeeper:
             self._holdings.apply(changes)
             self._holdings.renew(renewed)
             self._holdings.seen = seen
-        if renewed:
-            self._renewed_at = renewed[-1].changed_at - _LONGEST_CHANGE
+        # Not from the latest change on: what came with it would be read again each second, for ever.
+        self._renewed_at = asked_at - _LONGEST_CHANGE
 
     async def _load_rules(self, connection: Connection, shard: int) -> list[RuleChange]:
         changes: list[RuleChange] = []

@@ -147,10 +147,10 @@ class AlertStore:
 
     async def changed_instruments(
         self, connection: Connection, shards: Collection[int], since: datetime
-    ) -> list[InstrumentChange]:
-        """Instruments of these shards that were changed since then, the latest last."""
+    ) -> tuple[datetime, list[InstrumentChange]]:
+        """The database's time, and the instruments of these shards that were changed since then."""
         rows = await connection.fetch(self._queries["changed_instruments"], list(shards), since)
-        return [to_instrument_change(row) for row in rows]
+        return rows[0]["asked_at"], [to_instrument_change(row) for row in rows if row["symbol"] is not None]
 
     async def put_prices(
         self, connection: Connection, owner: UUID | None, epochs: Mapping[str, int], moves: Mapping[str, Move]

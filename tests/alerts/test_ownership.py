@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -98,3 +98,18 @@ async def test_an_owner_that_was_replaced_writes_nothing_and_reads_everything_ag
     assert set(refusals) == {"SHARD_CHANGING_HANDS"}
     assert [(f.rule_id, f.previous_price_nanos) for f in answers[0].firings] == [(rule_id, 200_000_000_000)]
     assert await proof.fetchval("select count(*) from agent_task where agent_name = 'alerts'") == 1
+
+
+async def test_an_instrument_that_ends_takes_no_ticks_and_one_that_begins_again_does(
+    ann: Caller, proof: asyncpg.Connection
+) -> None:
+    """Its owner sees it without a tick of another one, also when instruments change again and again."""
+    assert (await ann.tick(ticks(1))).accepted_count == 1
+    for number, (status, accepted) in enumerate((("inactive", 0), ("active", 1), ("inactive", 0)), start=1):
+        await proof.execute("update instruments set status = $1 where symbol = 'AAPL'", status)
+        moments = iter(range(number * 10_000, (number + 1) * 10_000))
+
+        async def it_is_seen(moments: Iterator[int] = moments, accepted: int = accepted) -> bool:
+            return (await ann.tick(ticks(1, start=next(moments)))).accepted_count == accepted
+
+        await until(it_is_seen)

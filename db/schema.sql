@@ -1670,16 +1670,21 @@ COMMENT ON FUNCTION public.prevent_snapshot_removal() IS 'Refuses to remove, cha
 
 
 --
--- Name: queue_changed_profile(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+-- Name: queue_changed_profiles(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
 --
 
-CREATE FUNCTION public.queue_changed_profile() RETURNS trigger
+CREATE FUNCTION public.queue_changed_profiles() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     INSERT INTO public.embedding_job AS j (tenant_id, entity_type, entity_id)
-    VALUES (NEW.tenant_id, 'profile', NEW.profile_id)
+    SELECT n.tenant_id, 'profile', n.profile_id
+    FROM new_rows AS n
+    JOIN old_rows AS o ON o.profile_id = n.profile_id AND o.tenant_id = n.tenant_id
+    WHERE n.erased_at IS NULL
+        AND (n.job_titles IS DISTINCT FROM o.job_titles OR n.interests IS DISTINCT FROM o.interests)
+    ORDER BY n.tenant_id, n.profile_id
     ON CONFLICT (tenant_id, entity_type, entity_id) DO UPDATE
     SET status = 'pending', due_at = now(), attempts = 0, lease_owner = NULL, lease_until = NULL, last_error = NULL
     WHERE j.status <> 'pending' OR j.lease_until IS NOT NULL;
@@ -1688,13 +1693,13 @@ END
 $$;
 
 
-ALTER FUNCTION public.queue_changed_profile() OWNER TO leo_task_claimer;
+ALTER FUNCTION public.queue_changed_profiles() OWNER TO leo_task_claimer;
 
 --
--- Name: FUNCTION queue_changed_profile(); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+-- Name: FUNCTION queue_changed_profiles(); Type: COMMENT; Schema: public; Owner: leo_task_claimer
 --
 
-COMMENT ON FUNCTION public.queue_changed_profile() IS 'Row trigger: a profile whose titles or interests changed waits for a new vector';
+COMMENT ON FUNCTION public.queue_changed_profiles() IS 'Statement trigger: profiles whose titles or interests changed wait for a new vector';
 
 
 --
@@ -5829,10 +5834,10 @@ CREATE TRIGGER prevent_snapshot_removal BEFORE UPDATE OF segment_snapshots ON pu
 
 
 --
--- Name: cdp_profiles queue_changed_profile; Type: TRIGGER; Schema: public; Owner: leo_owner
+-- Name: cdp_profiles queue_changed_profiles; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
-CREATE TRIGGER queue_changed_profile AFTER UPDATE OF job_titles, interests ON public.cdp_profiles FOR EACH ROW WHEN (((new.erased_at IS NULL) AND ((old.job_titles IS DISTINCT FROM new.job_titles) OR (old.interests IS DISTINCT FROM new.interests)))) EXECUTE FUNCTION public.queue_changed_profile();
+CREATE TRIGGER queue_changed_profiles AFTER UPDATE ON public.cdp_profiles REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.queue_changed_profiles();
 
 
 --
@@ -6664,10 +6669,10 @@ GRANT ALL ON FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids 
 
 
 --
--- Name: FUNCTION queue_changed_profile(); Type: ACL; Schema: public; Owner: leo_task_claimer
+-- Name: FUNCTION queue_changed_profiles(); Type: ACL; Schema: public; Owner: leo_task_claimer
 --
 
-REVOKE ALL ON FUNCTION public.queue_changed_profile() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.queue_changed_profiles() FROM PUBLIC;
 
 
 --

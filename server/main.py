@@ -61,6 +61,7 @@ from server.http.listener import monitoring
 from server.http.samples import Samples
 from server.http.webhooks.listener import webhooks
 from server.news.rpc import NewsServicer
+from server.news.search import NewsSearch
 from server.news.service import NewsService
 from server.news.store import NewsStore
 from server.platform.clock import utc_now
@@ -174,7 +175,7 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
         database=database, store=EmbeddingStore(), model=resources.query_vectors.model
     )
     add_EmbeddingServiceServicer_to_server(EmbeddingServicer(service=embeddings), server)
-    add_NewsServiceServicer_to_server(NewsServicer(service=_news_service(resources)), server)
+    add_NewsServiceServicer_to_server(_news_servicer(resources), server)
     profiles = ProfileStore()
     add_ProfileServiceServicer_to_server(
         ProfileServicer(
@@ -214,13 +215,11 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
         )
 
 
-def _news_service(resources: Resources) -> NewsService:
-    return NewsService(
-        database=resources.database,
-        store=NewsStore(),
-        vectors=resources.query_vectors,
-        wake_up=resources.wake_up,
-        clock=utc_now,
+def _news_servicer(resources: Resources) -> NewsServicer:
+    database, store = resources.database, NewsStore()
+    return NewsServicer(
+        service=NewsService(database=database, store=store, wake_up=resources.wake_up, clock=utc_now),
+        search=NewsSearch(database=database, store=store, vectors=resources.query_vectors),
     )
 
 

@@ -166,36 +166,37 @@ END
 $$;
 COMMENT ON FUNCTION queue_new_profiles IS 'Statement trigger: new profiles with titles or interests wait for a vector';
 
--- By row, since a statement trigger with its rows can't say which columns it is for: updates of all others are most,
--- and cost nothing here.
-CREATE FUNCTION queue_changed_profile() RETURNS trigger
+-- It sees every updated row, at two microseconds each: a row trigger would cost nothing where titles and interests stay,
+-- and several times as much where they change.
+CREATE FUNCTION queue_changed_profiles() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     INSERT INTO public.embedding_job AS j (tenant_id, entity_type, entity_id)
-    VALUES (NEW.tenant_id, 'profile', NEW.profile_id)
+    SELECT n.tenant_id, 'profile', n.profile_id
+    FROM new_rows AS n
+    JOIN old_rows AS o ON o.profile_id = n.profile_id AND o.tenant_id = n.tenant_id
+    WHERE n.erased_at IS NULL
+        AND (n.job_titles IS DISTINCT FROM o.job_titles OR n.interests IS DISTINCT FROM o.interests)
+    ORDER BY n.tenant_id, n.profile_id
     ON CONFLICT (tenant_id, entity_type, entity_id) DO UPDATE
     SET status = 'pending', due_at = now(), attempts = 0, lease_owner = NULL, lease_until = NULL, last_error = NULL
     WHERE j.status <> 'pending' OR j.lease_until IS NOT NULL;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION queue_changed_profile IS
-    'Row trigger: a profile whose titles or interests changed waits for a new vector';
+COMMENT ON FUNCTION queue_changed_profiles IS
+    'Statement trigger: profiles whose titles or interests changed wait for a new vector';
 
-REVOKE ALL ON FUNCTION queue_new_profiles, queue_changed_profile FROM PUBLIC;
+REVOKE ALL ON FUNCTION queue_new_profiles, queue_changed_profiles FROM PUBLIC;
 CREATE TRIGGER queue_new_profiles AFTER INSERT ON cdp_profiles REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION queue_new_profiles();
-CREATE TRIGGER queue_changed_profile AFTER UPDATE OF job_titles, interests ON cdp_profiles
-    FOR EACH ROW
-    WHEN (
-        NEW.erased_at IS NULL
-        AND (OLD.job_titles IS DISTINCT FROM NEW.job_titles OR OLD.interests IS DISTINCT FROM NEW.interests)
-    )
-    EXECUTE FUNCTION queue_changed_profile();
+CREATE TRIGGER queue_changed_profiles AFTER UPDATE ON cdp_profiles
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION queue_changed_profiles();
 ALTER FUNCTION queue_new_profiles OWNER TO leo_task_claimer;
-ALTER FUNCTION queue_changed_profile OWNER TO leo_task_claimer;
+ALTER FUNCTION queue_changed_profiles OWNER TO leo_task_claimer;
 REVOKE CREATE ON SCHEMA public FROM leo_task_claimer;
 
 GRANT SELECT, INSERT (tenant_id, entity_type, entity_id),
@@ -206,9 +207,9 @@ CREATE POLICY task_claimer_policy ON embedding_job TO leo_task_claimer USING (tr
 -- migrate:down
 SET LOCAL lock_timeout = '5s';
 
-DROP TRIGGER queue_changed_profile ON cdp_profiles;
+DROP TRIGGER queue_changed_profiles ON cdp_profiles;
 DROP TRIGGER queue_new_profiles ON cdp_profiles;
-DROP FUNCTION queue_changed_profile;
+DROP FUNCTION queue_changed_profiles;
 DROP FUNCTION queue_new_profiles;
 ALTER TABLE cdp_profiles DROP COLUMN interest_embedding_model;
 

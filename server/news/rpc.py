@@ -21,6 +21,7 @@ from server.news.model import (
     SearchMode,
     StoredNews,
 )
+from server.news.search import NewsSearch
 from server.news.service import NewsService
 from server.rpc.caller import current_caller
 from server.rpc.checks import violations_in
@@ -43,8 +44,9 @@ _MODES: Final = {
 class NewsServicer(news_service_pb2_grpc.NewsServiceServicer):
     """Converts and delegates."""
 
-    def __init__(self, *, service: NewsService) -> None:
+    def __init__(self, *, service: NewsService, search: NewsSearch) -> None:
         self._service = service
+        self._search = search
 
     async def IngestNews(self, request: wire.IngestNewsRequest, context: Context) -> wire.IngestNewsResponse:
         """Store news, each answered."""
@@ -59,7 +61,7 @@ class NewsServicer(news_service_pb2_grpc.NewsServiceServicer):
 
     async def SearchNews(self, request: wire.SearchNewsRequest, context: Context) -> wire.SearchNewsResponse:
         """News by words and by vector."""
-        result = await self._service.search_news(current_caller().tenant_id, _to_query(request))
+        result = await self._search.search_news(current_caller().tenant_id, _to_query(request))
         return wire.SearchNewsResponse(hits=map(_from_hit, result.hits), mode=_MODES[result.mode])
 
 

@@ -14,11 +14,10 @@ from server.embedded.database_setup import DatabaseUrls
 from server.embeddings.hashing import HashingEmbedder
 from server.embeddings.query_vectors import QueryVectors
 from server.news.model import NewsFilter, NewsQuery
-from server.news.service import NewsService, SearchLimits
+from server.news.search import NewsSearch, SearchLimits
 from server.news.store import NewsStore
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
-from server.workers.wake_ups import SweepOnly
 from tests.fixtures.tenants import Tenant, register_tenant
 
 ITEMS = 1_500
@@ -33,20 +32,14 @@ async def opened(database: DatabaseUrls) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def service_of(opened: Database, limits: SearchLimits) -> NewsService:
-    return NewsService(
-        database=opened,
-        store=NewsStore(),
-        vectors=QueryVectors(embedder=HashingEmbedder(), clock=utc_now),
-        wake_up=SweepOnly(),
-        clock=utc_now,
-        limits=limits,
-    )
+def search_of(opened: Database, limits: SearchLimits) -> NewsSearch:
+    vectors = QueryVectors(embedder=HashingEmbedder(), clock=utc_now)
+    return NewsSearch(database=opened, store=NewsStore(), vectors=vectors, limits=limits)
 
 
-async def nearest_of(service: NewsService, tenant_id: UUID, query: str) -> list[int]:
+async def nearest_of(search: NewsSearch, tenant_id: UUID, query: str) -> list[int]:
     """What a search finds by vector."""
-    result = await service.search_news(tenant_id, NewsQuery(query, NewsFilter(), 100))
+    result = await search.search_news(tenant_id, NewsQuery(query, NewsFilter(), 100))
     places = {hit.place.vector: hit.news.news_id for hit in result.hits if hit.place.vector}
     return [places[place] for place in sorted(places)]
 
@@ -71,5 +64,5 @@ async def test_a_small_tenant_among_large_ones_gets_its_full_top_ten(
     for tenant in (tenant_a, tenant_b, small):
         nearest = await exact(proof, tenant, queries)
         for limits in (SearchLimits(exact=0), SearchLimits()):
-            search = partial(nearest_of, service_of(opened, limits), UUID(int=tenant.int))
+            search = partial(nearest_of, search_of(opened, limits), UUID(int=tenant.int))
             assert await recall_of(queries, nearest, search) >= 0.95

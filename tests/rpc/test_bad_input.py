@@ -127,8 +127,11 @@ async def caller(
 async def put_samples(caller: Caller, service: str) -> dict[str, Message]:
     """Calls every sample of what the service builds on, then its own; they must be good. Returns its requests."""
     requests: dict[str, Message] = {}
-    answers: dict[str, Any] = dict(await caller.plant(service))
-    for method in [m for name in (*BUILDS_ON.get(service, ()), service) for m in methods_of(name)]:
+    answers: dict[str, Any] = {}
+    services = (*BUILDS_ON.get(service, ()), service)
+    for name in services:
+        answers.update(await caller.plant(name))
+    for method in [method for name in services for method in methods_of(name)]:
         request = SAMPLES[method.containing_service.full_name][method.name](answers)
         answer = await caller.call(method, request.SerializeToString())
         assert answer.code is Code.OK, f"the sample of {method.name} gets {answer}:\n{caller.log.text()}"

@@ -184,5 +184,4 @@ def _move(walk: Walk) -> Move | None:
     state = walk.state
     if not walk.ticked or state is None:
         return None
-    ago = walk.past.price_a_day_ago(state.observed_at_us)
-    return Move(state, ago, walk.past if walk.past_changed else None)
+    return Move(state, walk.past.day_ago, walk.past if walk.past_changed else None)

@@ -23,6 +23,7 @@ class Past:
         day: number of the day of the last tick; 0 before the first one.
         high, low: of that day so far; None before its first tick is settled.
         close: the last price of the day with ticks before it; None where there was none.
+        day_ago: the last price before the quarter of an hour of 24 hours ago; None where that is not known.
         days: how many days with ticks came before it.
         windows: by their length in seconds.
         changed: whether something differs from what was read, or copied.
@@ -33,9 +34,12 @@ class Past:
         "_highs",
         "_last_day",
         "_lows",
+        "_slice_until_us",
+        "_windows_are_own",
         "changed",
         "close",
         "day",
+        "day_ago",
         "days",
         "high",
         "low",
@@ -44,7 +48,8 @@ class Past:
 
     def __init__(self, symbol: str, document: Mapping[str, Any] | None = None) -> None:
         given = document or {}
-        self._day_until_us = 0
+        self._day_until_us = self._slice_until_us = 0
+        self.day_ago: int | None = None
         self.day: int = given.get("day", 0)
         self.high: int | None = given.get("high")
         self.low: int | None = given.get("low")
@@ -55,22 +60,22 @@ class Past:
         self._last_day = LastDay(symbol, given.get("slices", ()))
         windows = given.get("windows", {})
         self.windows = {int(seconds): Window(int(seconds), kept) for seconds, kept in windows.items()}
+        self._windows_are_own = True
         self.changed = False
 
     def copy(self) -> Past:
-        """One that changes on its own."""
+        """One that changes on its own: what it shares with this one is copied before it is changed."""
         other = Past.__new__(Past)
-        for name in ("_day_until_us", "day", "high", "low", "close", "days"):
-            setattr(other, name, getattr(self, name))
-        other._highs, other._lows = self._highs.copy(), self._lows.copy()
-        other._last_day = self._last_day.copy()
-        other.windows = {seconds: window.copy() for seconds, window in self.windows.items()}
-        other.changed = False
+        other._day_until_us, other._slice_until_us = self._day_until_us, self._slice_until_us
+        other.day, other.high, other.low, other.close = self.day, self.high, self.low, self.close
+        other.days, other.day_ago = self.days, self.day_ago
+        other._highs, other._lows, other._last_day = self._highs, self._lows, self._last_day
+        other.windows, other._windows_are_own, other.changed = self.windows, False, False
         return other
 
-    def until(self, moment_us: int) -> int:
-        """Up to when ticks after this one meet the same day and the same quarter of an hour."""
-        return min(self._day_until_us, self._last_day.until(moment_us))
+    def until(self) -> int:
+        """Up to when ticks meet the same day and quarter of an hour as the last one that `begin` was told of."""
+        return min(self._day_until_us, self._slice_until_us)
 
     def look_up_day(self) -> None:
         """The calendar changed: find out at the next tick whether its day has begun."""
@@ -90,9 +95,8 @@ class Past:
         Returns:
             Whether a day began.
         """
-        if price is not None and self._last_day.is_over(observed_at_us, moment_us):
-            self._last_day.push(observed_at_us, price, moment_us)
-            self.changed = True
+        if moment_us >= self._slice_until_us:
+            self._begin_slice(moment_us, price, observed_at_us)
         if moment_us < self._day_until_us:
             return False
         number, self._day_until_us = calendar.day(moment_us)
@@ -102,9 +106,18 @@ class Past:
         self.day = number
         return True
 
+    def _begin_slice(self, moment_us: int, price: int | None, observed_at_us: int) -> None:
+        if price is not None and self._last_day.is_over(observed_at_us, moment_us):
+            self._last_day = self._last_day.copy()
+            self._last_day.push(observed_at_us, price, moment_us)
+            self.changed = True
+        self._slice_until_us = self._last_day.until(moment_us)
+        self.day_ago = self._last_day.price_before(moment_us)
+
     def _end_day(self, price: int | None) -> None:
         if self.high is not None and self.low is not None:
             self.days += 1
+            self._highs, self._lows = self._highs.copy(), self._lows.copy()
             self._highs.push(self.days, self.high)
             self._lows.push(self.days, self.low)
             for side in (self._highs, self._lows):
@@ -123,12 +136,15 @@ class Past:
     def keep_windows(self, lengths: Collection[int]) -> None:
         """Open the windows that are missing, and forget those that no rule has any more."""
         if self.windows.keys() != set(lengths):
-            kept = self.windows
-            self.windows = {seconds: kept.get(seconds) or Window(seconds) for seconds in lengths}
+            self.windows = {seconds: self.windows.get(seconds) or Window(seconds) for seconds in lengths}
+            self._windows_are_own = False
             self.changed = True
 
     def push_windows(self, moment_us: int, price: int) -> None:
         """A tick belongs to every window."""
+        if not self._windows_are_own:
+            self.windows = {seconds: window.copy() for seconds, window in self.windows.items()}
+            self._windows_are_own = True
         for window in self.windows.values():
             window.push(moment_us, price)
             self.changed = True
@@ -146,10 +162,6 @@ class Past:
         today, side = (self.high, self._highs) if up else (self.low, self._lows)
         found = [value for value in (today, side.since(self.days - days + 1)) if value is not None]
         return (max(found) if up else min(found)) if found else None
-
-    def price_a_day_ago(self, moment_us: int) -> int | None:
-        """The last price before the quarter of an hour of 24 hours ago; None where that is not known."""
-        return self._last_day.price_before(moment_us)
 
     def document(self) -> dict[str, Any]:
         """As it is stored."""

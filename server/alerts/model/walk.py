@@ -15,6 +15,7 @@ from server.alerts.model.view import View
 from server.alerts.model.watch import Turn, Watch
 
 _NO_BAND: Final = Band(1, 0, 0)
+_NO_STATE: Final = (None, None, 0, "", 0, 0)
 
 
 class Fired(NamedTuple):
@@ -43,6 +44,7 @@ class Walk:
 
     __slots__ = (
         "_above_from",
+        "_band",
         "_below_to",
         "_book",
         "_crossed",
@@ -65,19 +67,24 @@ class Walk:
         self._book = book
         self._above_from = 0
         self._below_to = len(book.below)
-        self._crossed: dict[bytes, tuple[Ladder, int]] = {}
-        self._touched: dict[bytes, tuple[Watch, int, Runtime]] = {}
+        # Most ways end without either: both are made when the first rule needs them.
+        self._crossed: dict[bytes, tuple[Ladder, int]] | None = None
+        self._touched: dict[bytes, tuple[Watch, int, Runtime]] | None = None
         self._past = book.past
         self._resumed = book.resumed
         self.ticked = False
-        self.lowest, self.highest, self.until_us = book.band or _NO_BAND
-        state = book.state or PriceState(0, None, 0)
-        self.price = state.price_nanos or None
-        self.previous_price = state.previous_price_nanos
-        self.observed_at_us = state.observed_at_us
-        self.feed = state.feed
-        self.sequence = state.sequence
-        self.volume = state.volume_micros
+        self._band = book.band or _NO_BAND
+        self.lowest, self.highest, self.until_us = self._band
+        self.price: int | None
+        self.previous_price: int | None
+        (
+            self.price,
+            self.previous_price,
+            self.observed_at_us,
+            self.feed,
+            self.sequence,
+            self.volume,
+        ) = book.state or _NO_STATE
 
     @property
     def book(self) -> Book:
@@ -105,7 +112,7 @@ class Walk:
 
     def changed_watches(self) -> Iterator[Watch]:
         """Rules that remember something else than before, without those that are over."""
-        for key, (watch, generation, runtime) in self._touched.items():
+        for key, (watch, generation, runtime) in (self._touched or {}).items():
             if key in self._book.watches and (watch.generation, watch.runtime) != (generation, runtime):
                 yield watch
 
@@ -122,7 +129,7 @@ class Walk:
             fired += self._look(price, moment_us, resumed)
         self._extend(price)
         self.previous_price, self.price, self._resumed = previous, price, False
-        self._find_band(price, moment_us)
+        self._find_band(price)
         fired.sort()
         return fired
 
@@ -133,17 +140,17 @@ class Walk:
             book.below.cut(self._below_to, len(book.below))
         if self._above_from:
             book.above.cut(0, self._above_from)
-        for key, (ladder, threshold) in self._crossed.items():
-            ladder.remove(threshold, key)
-        book.state, book.past, book.resumed = self.state, self._past, self._resumed
-        book.band = Band(self.lowest, self.highest, self.until_us)
+        if self._crossed:
+            for key, (ladder, threshold) in self._crossed.items():
+                ladder.remove(threshold, key)
+        book.state, book.past, book.resumed, book.band = self.state, self._past, self._resumed, self._band
 
     def abandon(self) -> None:
         """The ticks are not committed: every rule remembers what it did before them."""
-        for watch, generation, runtime in self._touched.values():
+        for watch, generation, runtime in (self._touched or {}).values():
             watch.generation, watch.runtime = generation, runtime
             self._book.watch(watch)
-        self._touched.clear()
+        self._touched = None
 
     def _begin(self, moment_us: int) -> None:
         """End the day and the slice of time that the tick is behind of."""
@@ -173,9 +180,11 @@ class Walk:
         view = View(price, self.price, moment_us, self.volume, self._past, book.calendar)
         watches = [*book.agenda.take_reached(view), *book.fresh.values()]
         book.fresh.clear()
-        fired = []
+        fired, touched = [], self._touched
+        if touched is None:
+            touched = self._touched = {}
         for watch in watches:
-            self._touched.setdefault(watch.rule.key, (watch, watch.generation, watch.runtime))
+            touched.setdefault(watch.rule.key, (watch, watch.generation, watch.runtime))
             turn = watch.rule.look(watch.runtime, view)
             if turn.fired is not None:
                 volume = self.volume if watch.shows_volume else None
@@ -211,16 +220,24 @@ class Walk:
         else:
             ladder = self._book.down
             start, stop = bisect_right(ladder.thresholds, price), bisect_right(ladder.thresholds, previous)
-        rungs = [rung for rung in _rungs(ladder, start, stop) if rung[1] not in self._crossed]
-        self._crossed.update({key: (ladder, threshold) for threshold, key, _ in rungs})
+        if start == stop:
+            return []
+        if self._crossed is None:
+            self._crossed = {}
+        crossed = self._crossed
+        rungs = [rung for rung in _rungs(ladder, start, stop) if rung[1] not in crossed]
+        crossed.update({key: (ladder, threshold) for threshold, key, _ in rungs})
         return rungs
 
-    def _find_band(self, price: int, moment_us: int) -> None:
+    def _find_band(self, price: int) -> None:
+        self._band = self._next_band(price)
+        self.lowest, self.highest, self.until_us = self._band
+
+    def _next_band(self, price: int) -> Band:
         """From the nearest thresholds on both sides; those of crossings bound it before they are reached."""
         book, past = self._book, self._past
         if past.windows or book.windows or past.high is None or past.low is None:
-            self.lowest, self.highest, self.until_us = _NO_BAND
-            return
+            return _NO_BAND
         lowest, highest = past.low, past.high
         if self._above_from < len(book.above):
             highest = min(highest, book.above.thresholds[self._above_from])
@@ -235,12 +252,12 @@ class Walk:
             place = bisect_right(down, price)
             lowest = max(lowest, down[place - 1] if place else 1)
             highest = min(highest, down[place] - 1 if place < len(down) else LARGEST_NUMBER)
-        self.until_us = past.until(moment_us)
+        until_us = past.until()
         if book.watches:
             lowest = max(lowest, *book.agenda.lowest(past.close), 1)
             highest = min(highest, *book.agenda.highest(past.close), LARGEST_NUMBER)
-            self.until_us = min(self.until_us, book.agenda.next_time() or self.until_us)
-        self.lowest, self.highest = lowest, highest
+            until_us = min(until_us, book.agenda.next_time() or until_us)
+        return Band(lowest, highest, until_us)
 
 
 def _rungs(ladder: Ladder, start: int, stop: int) -> list[Rung]:

@@ -14,7 +14,7 @@ patch is refused. So is an external id that another profile has. An identity tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -75,7 +75,7 @@ async def named_profiles(
         if isinstance(found, FieldViolation):
             refused[patch.place] = found
         else:
-            named.append(replace(patch, profile_id=found))
+            named.append(patch._replace(profile_id=found))
     return Named(named, refused)
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from server.platform.ids import canonical_json
 
@@ -33,8 +32,7 @@ class Absent(Enum):
 ABSENT: Final = Absent.ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class FieldPatch:
+class FieldPatch(NamedTuple):
     """What a source says of one profile.
 
     Args:
@@ -49,8 +47,7 @@ class FieldPatch:
     replaces_attributes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileState:
+class ProfileState(NamedTuple):
     """A profile's fields and their times.
 
     Args:
@@ -68,8 +65,7 @@ class ProfileState:
 EMPTY: Final = ProfileState({}, {})
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """What became of a state.
 
     Args:
@@ -187,7 +183,7 @@ def encode_times(state: ProfileState) -> dict[str, int | None]:
 
     A profile whose fields all come from one patch has none.
     """
-    if len(state.times) == len(state.values) and all(at == state.newest for at in state.times.values()):
+    if len(state.times) == len(state.values) and set(state.times.values()) == {state.newest}:
         return {}
     counts = Counter(state.times[path] for path in state.values)
     most = max(counts, key=lambda at: (counts[at], at is not None, at or 0)) if counts else state.newest

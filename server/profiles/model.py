@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from server.errors import FieldViolation
 from server.profiles.merge import FieldPatch, ProfileState
@@ -23,8 +24,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(NamedTuple):
     """The answer for one item; faults only where it was refused, and the profile only where it was not."""
 
     outcome: Outcome
@@ -32,8 +32,7 @@ class WriteResult:
     profile_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProfilePatch:
+class ProfilePatch(NamedTuple):
     """What the caller knows of one customer; a field that is None was absent.
 
     Args:
@@ -67,8 +66,7 @@ class ProfilePatch:
     consents: Sequence[Consent] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedPatch:
+class CheckedPatch(NamedTuple):
     """A patch without faults.
 
     Args:
@@ -96,8 +94,7 @@ class CheckedPatch:
         return value if isinstance(value, list) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredProfile:
+class StoredProfile(NamedTuple):
     """A stored profile, locked."""
 
     profile_id: str
@@ -134,8 +131,7 @@ class Profile:
     erased_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(NamedTuple):
     """A consent, as the caller states it or as it is stored (then with its times).
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,8 @@ from leo.activation.v1 import profile_service_pb2 as wire
 from leo.activation.v1.profile_service_pb2_grpc import ProfileServiceStub
 
 from server.embedded.database_setup import DatabaseUrls
+from server.platform.postgres import Database
+from tests.decisions.test_lost_answers import CuttingProxy
 from tests.fixtures.server import bearer
 from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
@@ -84,3 +87,22 @@ async def superuser(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection[
     connection = await asyncpg.connect(database.superuser_url)
     yield connection
     await connection.close()
+
+
+@asynccontextmanager
+async def database_through_proxy(url: str) -> AsyncIterator[tuple[Database, CuttingProxy]]:
+    """A pool whose next COMMIT, once the proxy is armed, arrives, and has no answer."""
+    proxy = CuttingProxy(url, cut_at=b"COMMIT\x00")
+    pool = await Database.connect(
+        await proxy.start(), minimum_connections=1, maximum_connections=2, application_name="test-cut"
+    )
+    yield pool, proxy
+    await pool.close()
+    await proxy.stop()
+
+
+class NobodyListens:
+    """Takes what was written, and does nothing about it."""
+
+    def offer(self, *_: object, **__: object) -> None:
+        """Forget it."""

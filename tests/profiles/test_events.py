@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -13,12 +14,16 @@ from leo.activation.v1 import profile_service_pb2 as wire
 
 from server.config import ServerSettings
 from server.embedded.database_setup import DatabaseUrls
-from server.main import running_server as serve
+from server.platform.clock import utc_now
+from server.platform.months import EventMonths
+from server.platform.postgres import CommitOutcomeUnknown
+from server.profiles.events import IncomingEvent
+from server.profiles.ingestion import EventIngestion
+from server.profiles.store import ProfileStore
 from tests.decisions.processes import serving
-from tests.decisions.test_lost_answers import CuttingProxy
 from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
-from tests.profiles.conftest import Profiles
+from tests.profiles.conftest import NobodyListens, Profiles, database_through_proxy
 
 SCOPES = ("profiles.read", "profiles.write")
 NOON = 1_700_000_000
@@ -118,22 +123,35 @@ async def test_two_servers_record_the_same_events_once(
 
 
 async def test_a_commit_whose_answer_is_lost_is_known_when_sent_again(
-    settings: ServerSettings,
-    database: DatabaseUrls,
-    token_for: TokenFor,
-    tenant_a: Tenant,
-    proof: asyncpg.Connection[Any],
+    database: DatabaseUrls, tenant_a: Tenant, proof: asyncpg.Connection[Any]
 ) -> None:
-    proxy = CuttingProxy(database.app_url, cut_at=b"COMMIT\x00")
-    through = settings.model_copy(update={"database_url": type(settings.database_url)(await proxy.start())})
-    async with serve(through) as address, grpc.aio.insecure_channel(address) as channel:
-        profiles = Profiles(channel, token_for(tenant_a, SCOPES))
-        await profiles.ingest(event(1))
+    def incoming(number: int) -> IncomingEvent:
+        moment = datetime.fromtimestamp(NOON + number, UTC)
+        return IncomingEvent(f"e{number}", "c1", "view", moment, "", "", None, b"")
+
+    async with database_through_proxy(database.app_url) as (pool, proxy):
+        ingestion = EventIngestion(
+            database=pool,
+            store=ProfileStore(),
+            months=EventMonths(pool),
+            clock=utc_now,
+            happenings=NobodyListens(),
+        )
+        await ingestion.ingest_events(tenant_a, [incoming(1)])
         proxy.armed = True
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await profiles.ingest(event(2), event(3))
-        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        again = await profiles.ingest(event(2), event(3))
+        with pytest.raises(CommitOutcomeUnknown):
+            await ingestion.ingest_events(tenant_a, [incoming(2), incoming(3)])
+        again = await ingestion.ingest_events(tenant_a, [incoming(2), incoming(3)])
         assert again.recorded + again.known == 2
-    await proxy.stop()
+    assert proxy.cuts == 1
     assert await proof.fetchval("select count(*) from behavioral_events") == 3
+
+
+async def test_a_month_whose_commit_has_no_answer_is_made_again(
+    database: DatabaseUrls, tenant_a: Tenant, proof: asyncpg.Connection[Any]
+) -> None:
+    async with database_through_proxy(database.app_url) as (pool, proxy):
+        proxy.armed = True
+        await EventMonths(pool).ensure([datetime(2001, 5, 1, tzinfo=UTC)])
+    assert proxy.cuts == 1
+    assert await proof.fetchval("select to_regclass('behavioral_events_2001_05') is not null")

@@ -14,12 +14,17 @@ from leo.activation.v1 import profile_service_pb2 as wire
 from leo_client import LeoApiError
 
 from server.config import ServerSettings
-from server.main import running_server as serve
+from server.embedded.database_setup import DatabaseUrls
+from server.platform.clock import utc_now
+from server.platform.postgres import CommitOutcomeUnknown
+from server.profiles.messages import to_patch
+from server.profiles.model import Outcome, ProfilePatch
+from server.profiles.service import ProfileService
+from server.profiles.store import ProfileStore
 from tests.decisions.processes import serving
-from tests.decisions.test_lost_answers import CuttingProxy
 from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
-from tests.profiles.conftest import Profiles
+from tests.profiles.conftest import NobodyListens, Profiles, database_through_proxy
 
 SCOPES = ("profiles.read", "profiles.write")
 
@@ -95,22 +100,22 @@ async def test_a_server_killed_between_parts_loses_and_doubles_nothing(
 
 
 async def test_a_part_whose_commit_has_no_answer_is_sent_again(
-    settings: ServerSettings, token_for: TokenFor, tenant_a: Tenant, proof: asyncpg.Connection[Any]
+    database: DatabaseUrls, tenant_a: Tenant, proof: asyncpg.Connection[Any]
 ) -> None:
-    proxy = CuttingProxy(settings.database_url.get_secret_value(), cut_at=b"COMMIT\x00")
-    through = settings.model_copy(update={"database_url": type(settings.database_url)(await proxy.start())})
-    async with serve(through) as address, grpc.aio.insecure_channel(address) as channel:
-        profiles = Profiles(channel, token_for(tenant_a, SCOPES))
-        await profiles.importing([people(0, 10)])
+    def patches(first: int) -> list[ProfilePatch]:
+        return [to_patch(wire.ProfilePatch(**patch)) for patch in people(first, 10)]
+
+    async with database_through_proxy(database.app_url) as (pool, proxy):
+        service = ProfileService(database=pool, store=ProfileStore(), clock=utc_now, changes=NobodyListens())
+        await service.import_profiles(tenant_a, patches(0), region="")
         proxy.armed = True
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await profiles.importing([people(10, 10)])
-        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        (answer,) = await profiles.importing([people(10, 10)])
-        assert answer.created + answer.unchanged == 10
-    await proxy.stop()
+        with pytest.raises(CommitOutcomeUnknown):
+            await service.import_profiles(tenant_a, patches(10), region="")
+        again = await service.import_profiles(tenant_a, patches(10), region="")
+        assert {result.outcome for result in again} <= {Outcome.CREATED, Outcome.UNCHANGED}
     assert proxy.cuts == 1
     assert await proof.fetchval("select count(*) from cdp_profiles") == 20
+    assert await proof.fetchval("select count(*) from consent_management") == 20
 
 
 async def requests(

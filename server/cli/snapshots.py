@@ -16,7 +16,9 @@ from leo_client import LeoApiError
 from server.cli.calling import ServerOption, TokenOption, calling
 from server.cli.failure import CommandFailed
 
-app = typer.Typer(help="Snapshots: create, list, show, members, diff and verify.", no_args_is_help=True)
+app = typer.Typer(
+    help="Snapshots: estimate, create, list, show, members, diff and verify.", no_args_is_help=True
+)
 
 _DEADLINE_SECONDS: Final = 300.0
 _OPERATIONS: Final = {
@@ -80,6 +82,29 @@ def create(
     if answer.unknown_count:
         named = ", ".join(answer.unknown_profile_ids)
         typer.echo(f"{answer.unknown_count:,} listed profiles are unknown: {named}", err=True)
+
+
+@app.command()
+def estimate(
+    segment: Annotated[str, _SEGMENT] = "",
+    label: Annotated[str, _LABEL] = "",
+    condition: Annotated[Path | None, _CONDITION] = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """How many are in an audience now, and some of them, without freezing it."""
+    if sum(map(bool, (segment, label, condition))) != 1:
+        raise CommandFailed("give one of --segment, --label and --condition")
+    request = wire.EstimateSegmentRequest()
+    if segment:
+        request.segment = segment
+    elif label:
+        request.label = label
+    elif condition:
+        request.condition.name, request.condition.condition = condition.stem, condition.read_bytes()
+    with calling(server, token) as client:
+        answer = client.snapshots.EstimateSegment(request)
+    typer.echo(estimate_line(answer))
 
 
 @app.command("list")
@@ -179,6 +204,14 @@ def snapshot_line(snapshot: wire.Snapshot) -> str:
     """One snapshot: id, segment, members, when."""
     since = f"{snapshot.created_at.ToDatetime(UTC):%Y-%m-%d %H:%M:%SZ}"
     return f"{snapshot.snapshot_id}  {snapshot.segment_name}  {snapshot.member_count:,} members  {since}"
+
+
+def estimate_line(answer: wire.EstimateSegmentResponse) -> str:
+    """How many, how sure that is, and who some of them are."""
+    number = f"{answer.member_count:,} members"
+    if not answer.exact:
+        number = f"about {number}, give or take {answer.margin:,}"
+    return ": ".join(filter(None, (number, ", ".join(answer.sample_profile_ids))))
 
 
 def difference_line(difference: wire.SnapshotDifference) -> str:

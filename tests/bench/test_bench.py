@@ -30,7 +30,7 @@ GROUPS = {
     "receipts": ["receipts"],
     "profiles": ["profiles"],
     "rows": ["copy_task_rows", "snapshot_10000", "snapshot_1000000", "delivery_insert"],
-    "beside": ["snapshot_beside_decide", "snapshot_first_page", "segments"],
+    "beside": ["snapshot_beside_decide", "snapshot_first_page", "segments", "segment_estimate"],
 }
 WITH_BASELINE = {
     *("decide_unary_c64", "decide_stream", "decide_stream_1000_tenants", "snapshot_10000", "overload_unary"),

@@ -50,6 +50,7 @@ async def test_an_audience_is_frozen_compared_and_verified(
     listed = await run("create", "--list", str(tmp_path / "board.txt"), "--reason", "a test")
     board = listed.stdout.split()[0]
     assert "unknown: dan" in listed.stderr
+    assert await said("estimate", "--label", "vip") == "3 members: ann, ben, cy\n"
     everybody = await frozen("--condition", str(tmp_path / "ours.json"))
     rest = await frozen("--combine", vip, "minus", board, "--name", "rest")
     assert await said("members", rest) == "ann\n"

@@ -13,15 +13,15 @@ from leo_client import from_price_nanos
 
 def firing_line(recorded: wire.RecordedFiring) -> str:
     """One firing: when, what, at which price, for whom, what became of it, who has seen it, and its id."""
-    firing = recorded.firing
+    firing, seen = recorded.firing, recorded.acknowledgement
     facts = orjson.loads(recorded.attributes or b"{}")
-    status = wire.AlertFiringStatus.Name(recorded.status).removeprefix("ALERT_FIRING_STATUS_").lower()
-    seen = recorded.acknowledgement
     parts = (
         _moment(firing.fired_at),
-        f"{firing.symbol or '(erased)'} {_price(firing.price_nanos)} {_waited_for(facts)}".rstrip(),
+        f"{firing.symbol} {_price(firing.price_nanos)} {_waited_for(facts)}".rstrip()
+        if facts
+        else "(erased)",
         firing.profile_id,
-        status if recorded.reason.lower() in ("", status) else f"{status} {recorded.reason}",
+        _outcome(recorded),
         f"seen by {seen.acknowledged_by}" if recorded.HasField("acknowledgement") else "",
         f"{firing.rule_id} {firing.generation}",
     )
@@ -34,6 +34,13 @@ def silence_line(each: wire.AlertSilence) -> str:
     what = f"{field.removesuffix('_id')} {getattr(each, field)}"
     until = f"until {_moment(each.ends_at)}" if each.active else "ended"
     return "  ".join(filter(None, (what, until, each.reason, f"by {each.requested_by}", each.silence_id)))
+
+
+def _outcome(recorded: wire.RecordedFiring) -> str:
+    """What became of it; why, where that says more."""
+    status = wire.AlertFiringStatus.Name(recorded.status).removeprefix("ALERT_FIRING_STATUS_").lower()
+    tells_more = recorded.status in (wire.ALERT_FIRING_STATUS_SUPPRESSED, wire.ALERT_FIRING_STATUS_FAILED)
+    return f"{status} {recorded.reason}" if tells_more else status
 
 
 def _waited_for(facts: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from server.alerts.model.backtest import AlertBacktest, AlertDraft, BacktestReport
 from server.alerts.model.book import Book, PriceState
-from server.alerts.model.engine import Evaluation, Hit, Move, TickBounds
+from server.alerts.model.engine import Evaluation, Hit, TickBounds
 from server.alerts.model.logic import ActiveHours, Direction, Logic, Operator
 from server.alerts.model.past import Past
 from server.alerts.model.position import Place, Position, is_before, is_snapshot
@@ -19,6 +19,7 @@ from server.alerts.model.runtime import Phase, Runtime
 from server.alerts.model.silence import LONGEST_REASON, Silence, SilenceInput, Target, TargetKind
 from server.alerts.model.stored import StoredRule
 from server.alerts.model.ticks import BadTick, BatchOutcome, Firing, TickBatch, TickFault
+from server.alerts.model.walk import Move
 from server.alerts.model.watch import Watch
 
 __all__ = [

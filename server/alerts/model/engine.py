@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import NamedTuple
 from uuid import UUID
 
-from server.alerts.model.book import Book, PriceState
-from server.alerts.model.past import Past
+from server.alerts.model.book import Book
 from server.alerts.model.ticks import BadTick, BatchOutcome, TickBatch, TickFault
-from server.alerts.model.walk import Fired, Walk
+from server.alerts.model.walk import Fired, Move, Walk
 from server.alerts.model.watch import Watch
 
 _TENANT_BYTES = 16
@@ -55,19 +53,6 @@ class Hit:
     def rule_id(self) -> str:
         """Its id: 64 hexadecimal digits."""
         return self.key[_TENANT_BYTES:].hex()
-
-
-class Move(NamedTuple):
-    """What is to be written of an instrument that ticked.
-
-    Args:
-        price_a_day_ago: None where it is not known.
-        past: None where it is as it was.
-    """
-
-    state: PriceState
-    price_a_day_ago: int | None
-    past: Past | None
 
 
 class Evaluation:
@@ -132,11 +117,11 @@ class Evaluation:
 
     def moved(self) -> dict[str, Move]:
         """What is to be written of every instrument that ticked, by symbol."""
-        return {walk.book.symbol: move for walk in self._walks.values() if (move := _move(walk)) is not None}
+        return {walk.book.symbol: walk.move() for walk in self._walks.values() if walk.ticked}
 
     def remembered(self) -> list[Watch]:
         """Rules that remember something else than before, and go on."""
-        return [watch for walk in self._walks.values() for watch in walk.changed_watches()]
+        return [watch for walk in self._walks.values() if walk.has_looked for watch in walk.changed_watches()]
 
     def settle(self) -> None:
         """Everything is committed: the books take it over."""
@@ -178,10 +163,3 @@ def _hit(fired: Fired, symbol: str, price: int, previous: int | None, moment: in
         fired.reference_nanos,
         fired.day_volume_micros,
     )
-
-
-def _move(walk: Walk) -> Move | None:
-    state = walk.state
-    if not walk.ticked or state is None:
-        return None
-    return Move(state, walk.past.day_ago, walk.past if walk.past_changed else None)

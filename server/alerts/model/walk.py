@@ -35,6 +35,19 @@ class Fired(NamedTuple):
     day_volume_micros: int | None = None
 
 
+class Move(NamedTuple):
+    """What is to be written of an instrument that ticked.
+
+    Args:
+        price_a_day_ago: None where it is not known.
+        past: None where it is as it was.
+    """
+
+    state: PriceState
+    price_a_day_ago: int | None
+    past: Past | None
+
+
 class Walk:
     """The way of an instrument through ticks: it ends with `settle` when they are committed, else with `abandon`.
 
@@ -92,23 +105,21 @@ class Walk:
         return self._book
 
     @property
-    def state(self) -> PriceState | None:
-        """Where the instrument stands now."""
-        if self.price is None:
-            return None
+    def has_looked(self) -> bool:
+        """Whether a rule with modifiers was looked at."""
+        return self._touched is not None
+
+    def move(self) -> Move:
+        """What is to be written; only after a tick."""
+        past = self._past
+        changed = past is not self._book.past and past.changed
+        return Move(self._state(), past.day_ago, past if changed else None)
+
+    def _state(self) -> PriceState:
+        assert self.price is not None
         return PriceState(
             self.price, self.previous_price, self.observed_at_us, self.feed, self.sequence, self.volume
         )
-
-    @property
-    def past(self) -> Past:
-        """What is kept of it now."""
-        return self._past
-
-    @property
-    def past_changed(self) -> bool:
-        """Whether that has to be written."""
-        return self._past is not self._book.past and self._past.changed
 
     def changed_watches(self) -> Iterator[Watch]:
         """Rules that remember something else than before, without those that are over."""
@@ -143,7 +154,7 @@ class Walk:
         if self._crossed:
             for key, (ladder, threshold) in self._crossed.items():
                 ladder.remove(threshold, key)
-        book.state, book.past, book.resumed, book.band = self.state, self._past, self._resumed, self._band
+        book.state, book.past, book.resumed, book.band = self._state(), self._past, self._resumed, self._band
 
     def abandon(self) -> None:
         """The ticks are not committed: every rule remembers what it did before them."""

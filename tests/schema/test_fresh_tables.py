@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import asyncpg
@@ -72,6 +73,41 @@ async def test_claims_stay_flat(database: DatabaseUrls, app: asyncpg.Connection,
     assert await worker.fetchval(claim) == 10
     after = await _reads(superuser, worker)
     assert after["rows_scanned"] == before["rows_scanned"], "the claim scans the table"
+    assert after["blocks"] - before["blocks"] < 1_000
+    for connection in (superuser, worker):
+        await connection.close()
+
+
+async def test_results_stay_flat(database: DatabaseUrls, app: asyncpg.Connection, tenant_a: Tenant) -> None:
+    tenant_id = UUID(int=tenant_a.int)
+    superuser = await asyncpg.connect(database.superuser_url)
+    worker = await asyncpg.connect(database.worker_url)
+    await _without_autovacuum(superuser)
+    record = "select record_results($1, null, $2::text::jsonb)"
+
+    def ends(first: int) -> str:
+        tasks = [f"t{number}" for number in range(first, first + 10)]
+        group = {
+            "owner": "worker",
+            "status": "completed",
+            "held_by": None,
+            "task_id": tasks,
+            "due_at": [None] * 10,
+        }
+        return json.dumps([group])
+
+    # Planned and kept while there are no tasks.
+    for _ in range(8):
+        await worker.execute(record, tenant_id, ends(1))
+    await enter(app, tenant_a)
+    await app.execute(_TASKS, tenant_id, 1, 20_000, _PROFILES)
+    await app.execute("update agent_task set lease_owner = 'worker'")
+    before = await _reads(superuser, worker)
+    await worker.execute(record, tenant_id, ends(9_000))
+    after = await _reads(superuser, worker)
+    completed = await app.fetchval("select count(*) from agent_task where status = 'completed'")
+    assert completed == 10
+    assert after["rows_scanned"] == before["rows_scanned"], "recording scans the table"
     assert after["blocks"] - before["blocks"] < 1_000
     for connection in (superuser, worker):
         await connection.close()

@@ -287,6 +287,6 @@ def _committed(folder: Path) -> int:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110 - another process writes what is waited for
             await asyncio.sleep(0.005)

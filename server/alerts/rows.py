@@ -35,8 +35,7 @@ _OPERATORS: Final = {operator.value: operator for operator in Operator}
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
 
 
-@dataclass(frozen=True, slots=True)
-class RuleChange:
+class RuleChange(NamedTuple):
     """A rule as it is now, and the instrument that it is on.
 
     Args:

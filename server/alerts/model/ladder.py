@@ -10,7 +10,7 @@ from typing import TypeAlias
 Rung: TypeAlias = tuple[int, bytes, int]
 """A threshold, the key of its rule (16 bytes of tenant, 32 of rule id), the rule's generation."""
 
-_SORT_FROM = 64
+_SORT_FROM = 8
 
 
 class Ladder:

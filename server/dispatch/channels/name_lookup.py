@@ -47,6 +47,8 @@ class NameLookup:
             if len(self._found) >= _MOST_HOSTS:
                 self._found.clear()
             asked = asyncio.create_task(_ask(host, port))
+            # Also where everybody who asked has given up meanwhile, somebody hears of a failure.
+            asked.add_done_callback(_hear)
             known = self._found[host, port] = (now + _FRESH_SECONDS, asked)
         try:
             found = await asyncio.shield(known[1])
@@ -61,6 +63,11 @@ class NameLookup:
 async def _ask(host: str, port: int) -> Sequence[AddressInfo]:
     loop = asyncio.get_running_loop()
     return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+
+
+def _hear(asked: asyncio.Task[Sequence[AddressInfo]]) -> None:
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _is_public(address: AddressInfo) -> bool:

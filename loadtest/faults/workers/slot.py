@@ -109,6 +109,9 @@ class Slot:
             await self._until(self.desk.arrived.wait())
         if step.outlives:
             await self._outlive()
+        elif step is not RANDOM:
+            # The other channel, which is claimed a moment later, comes to the step as well.
+            await asyncio.sleep(strike.work_seconds)
         self._check_alive()
 
     async def _outlive(self) -> None:

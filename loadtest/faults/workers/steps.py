@@ -48,7 +48,7 @@ class Strike:
     """One kill.
 
     Args:
-        work_seconds: how long a worker works before it is killed at any moment.
+        work_seconds: how long a worker works before it is killed at any moment, or stands at its step.
     """
 
     step: Step

@@ -791,7 +791,8 @@ BEGIN
                         )
                 ))
             ORDER BY task.task_id
-            FOR UPDATE SKIP LOCKED
+            -- One that is being claimed at this moment is waited for, or it would go out alone.
+            FOR NO KEY UPDATE OF task
         )
         UPDATE agent_task AS task
         SET lease_owner = p_owner, lease_until = held_until

@@ -61,12 +61,21 @@ def fill(books: Mapping[BookName, Book], rules: Iterable[tuple[BookName, StoredR
     Args:
         rules: each with the name that its book has in `books`.
     """
-    rungs: dict[tuple[BookName, Operator, Direction | None], list[Rung]] = {}
+    # Names hold a UUID, whose hash is slow: each is looked up once.
+    by_book: dict[BookName, list[StoredRule]] = {}
     for name, rule in rules:
+        by_book.setdefault(name, []).append(rule)
+    for name, given in by_book.items():
+        _fill(books[name], given)
+
+
+def _fill(book: Book, rules: Iterable[StoredRule]) -> None:
+    rungs: dict[tuple[Operator, Direction | None], list[Rung]] = {}
+    for rule in rules:
         if rule.watch is not None:
-            rule.apply_to(books[name])
-            continue
-        place = (name, rule.operator, rule.direction)
-        rungs.setdefault(place, []).append((rule.price_nanos, rule.key, rule.generation))
-    for (name, operator, direction), given in rungs.items():
-        books[name].ladder(operator, direction).put_all(given)
+            rule.apply_to(book)
+        else:
+            place = (rule.operator, rule.direction)
+            rungs.setdefault(place, []).append((rule.price_nanos, rule.key, rule.generation))
+    for (operator, direction), given in rungs.items():
+        book.ladder(operator, direction).put_all(given)

@@ -29,6 +29,7 @@ Search: TypeAlias = Callable[[str], Awaitable[Sequence[Hashable]]]
 
 TOP: Final = 10
 _QUERIES: Final = 40
+_VOCABULARY: Final = 5
 _NEWEST: Final = datetime(2026, 1, 1, tzinfo=UTC)
 # Of all items: three tenants' and, after them, the global ones and those of a small tenant.
 _SHARES: Final = (0.55, 0.3, 0.06, 0.085, 0.005)
@@ -44,15 +45,17 @@ limit $3
 
 
 class Corpus:
-    """Headlines about made-up companies and markets: words recur as they do, a few often and most seldom."""
+    """Headlines about made-up companies and markets: words recur as they do, a few often and most seldom.
+
+    Each has the same words, so that one asks for what another says.
+    """
 
     def __init__(self, seed: int) -> None:
+        words = random.Random(_VOCABULARY)
         self._random = random.Random(seed)
-        letters = self._random
         self._words = [
             "".join(
-                letters.choice("bdfgklmnprstvz") + letters.choice("aeiou")
-                for _ in range(letters.randint(2, 4))
+                words.choice("bdfgklmnprstvz") + words.choice("aeiou") for _ in range(words.randint(2, 4))
             )
             for _ in range(4_000)
         ]

@@ -49,7 +49,7 @@ class SearchLimits:
 
     exact: int = 2_000
     depth: int = 50
-    candidates: int = 200
+    candidates: int = 1_000
     visits: int = 100_000
 
 

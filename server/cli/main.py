@@ -35,7 +35,6 @@ app = typer.Typer(
 )
 for command in (up, serve, worker, run, token, decide, trace, metrics, replay, backtest, migrate):
     app.command()(command)
-app.command("import")(import_profiles)
 app.add_typer(alerts.app, name="alerts")
 app.command("import")(import_profiles)
 app.add_typer(channels.app, name="channels")

@@ -194,6 +194,8 @@ async def test_figures_name_methods_and_shapes_and_nobody(
         "state",
         "provider",
         "reason",
+        "kind",
+        "end",
         "le",
     }
     assert not any(word in text for word in ('"ann"', "order-1", "@", str(tenant_a)))

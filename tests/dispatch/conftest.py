@@ -108,15 +108,17 @@ class Fleet:
             refresher=TokenRefresher(database=self.database, store=store, keys=self.keys),
         )
 
-    def deliveries(self, directory: ChannelDirectory, *, worker: str = "host:1") -> Deliveries:
-        """What a worker process delivers with."""
+    def deliveries(
+        self, directory: ChannelDirectory, *, worker: str = "host:1", gate: ProviderGate | None = None
+    ) -> Deliveries:
+        """What a worker process delivers with, its gate included where the test has none to look at."""
         settings = DeliverySettings(
             limits=DeliveryLimits(self.lease_seconds, min(5.0, self.lease_seconds / 2)),
             policy=RetryPolicy(attempts=self.attempts, first_seconds=self.retry_seconds),
             worker=worker,
         )
         return Deliveries(
-            settings=settings, database=self.database, directory=directory, gate=self.gate(worker)
+            settings=settings, database=self.database, directory=directory, gate=gate or self.gate(worker)
         )
 
     def gate(self, worker: str = "host:1") -> ProviderGate:

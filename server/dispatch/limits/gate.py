@@ -78,9 +78,11 @@ class ProviderGate:
 
     async def _tell_after_this_turn(self) -> None:
         try:
-            # Whoever is ready in this turn of the loop joins the report.
-            await asyncio.sleep(0)
-            await self._tell()
+            # What is learnt while a report is under way goes with the next one.
+            while self._pending:
+                # Whoever is ready in this turn of the loop joins the report.
+                await asyncio.sleep(0)
+                await self._tell()
         finally:
             self._reporting = None
 

@@ -190,15 +190,18 @@ async def test_one_probe_finds_that_a_provider_is_back_and_everything_goes_out(
     sent = [await customers.send(tenant_a, "telegram") for _ in range(3)]
     telegram.recovers_after = 4
     directory = keyed.directory(*adapters({"telegram": telegram.fake.url}))
-    runner = keyed.deliveries(directory).runner("telegram")
+    gate = keyed.gate()
+    runner = keyed.deliveries(directory, gate=gate).runner("telegram")
 
     await runner.drain()
     assert len(telegram.asked) == 3
     for asked in (4, 4 + len(sent)):
+        await gate.close()  # what was learnt is reported
         await _circuit_time_passes(keyed, tenant_a)
         await _all_is_due(log)
         await runner.drain()
         assert len(telegram.asked) == asked
+    await gate.close()
 
     assert {await log.status(each) for each in sent} == {"sent"}
     reported = logged.text()

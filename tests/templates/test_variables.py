@@ -99,12 +99,19 @@ def test_what_liquid_needs(source: str, names: set[str]) -> None:
         (("event", "items", None, "name"), True),
         (("event", "items", None, "price"), False),
         (("event", "none", None, "price"), True),
-        (("event", "a", None), False),
+        (("event", "a", None), True),
+        (("event", "count", None), False),
         (("missing",), False),
     ],
 )
 def test_what_is_there(path: VariablePath, there: bool) -> None:
-    event = {"a": "x", "null": None, "items": [{"name": "one", "price": 1}, {"name": "two"}], "none": []}
+    event = {
+        "a": "x",
+        "count": 1,
+        "null": None,
+        "items": [{"name": "one", "price": 1}, {"name": "two"}],
+        "none": [],
+    }
     assert holds({"event": event}, path) is there
     assert holds(without_nulls({"event": event}), path) is there
 

@@ -12,6 +12,7 @@ from server.alerts.store import AlertStore
 from server.errors import LeoError
 from server.platform.logging import get_logger
 from server.platform.postgres import Database
+from server.platform.task_claims import claimed_by_tenant
 
 _PAGE: Final = 500
 
@@ -44,12 +45,8 @@ class AlertJobs:
     async def decide_firings(self) -> None:
         """Decide until none is due. Idempotent; any number may run at once."""
         claimant = f"{self._worker}:{uuid4().hex}"
-        while claims := await self._claim(claimant):
-            by_tenant: dict[UUID, list[str]] = {}
-            for tenant_id, task_id in claims:
-                by_tenant.setdefault(tenant_id, []).append(task_id)
-            for tenant_id, task_ids in by_tenant.items():
-                await self._decide(tenant_id, task_ids, claimant)
+        async for tenant_id, task_ids in claimed_by_tenant(lambda: self._claim(claimant)):
+            await self._decide(tenant_id, task_ids, claimant)
 
     async def end_silences(self) -> None:
         """File silences whose time is over, so that what is asked at a firing stays short. Idempotent; any number
@@ -59,13 +56,9 @@ class AlertJobs:
             LeoError: the database is away; the next run looks again.
         """
         claimant = f"{self._worker}:{uuid4().hex}"
-        while claims := await self._claim_silences(claimant):
-            by_tenant: dict[UUID, list[str]] = {}
-            for tenant_id, silence_id in claims:
-                by_tenant.setdefault(tenant_id, []).append(silence_id)
-            for tenant_id, silence_ids in by_tenant.items():
-                async with self._database.tenant_transaction(tenant_id) as connection:
-                    await self._firings.complete_silences(connection, tenant_id, silence_ids)
+        async for tenant_id, silence_ids in claimed_by_tenant(lambda: self._claim_silences(claimant)):
+            async with self._database.tenant_transaction(tenant_id) as connection:
+                await self._firings.complete_silences(connection, tenant_id, silence_ids)
 
     async def expire_rules(self) -> None:
         """End rules whose time is over: they did not fire any more, and now their owners forget them. Idempotent; any

@@ -13,6 +13,7 @@ from server.errors import LeoError, Overloaded, Unavailable
 from server.platform.logging import get_logger
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
+from server.platform.task_claims import claimed_by_tenant
 from server.segments.evaluation import SegmentEvaluation
 from server.segments.store import Change, SegmentStore
 
@@ -119,12 +120,8 @@ class SegmentJobs:
     async def decide_changes(self) -> None:
         """Decide until none is due. Idempotent; any number may run at once."""
         claimant = f"{self._worker}:{uuid4().hex}"
-        while claims := await self._claim(claimant):
-            by_tenant: dict[UUID, list[str]] = {}
-            for tenant_id, task_id in claims:
-                by_tenant.setdefault(tenant_id, []).append(task_id)
-            for tenant_id, task_ids in by_tenant.items():
-                await self._decide(tenant_id, task_ids, claimant)
+        async for tenant_id, task_ids in claimed_by_tenant(lambda: self._claim(claimant)):
+            await self._decide(tenant_id, task_ids, claimant)
 
     async def _claim(self, claimant: str) -> list[tuple[UUID, str]]:
         async with self._database.transaction() as connection:

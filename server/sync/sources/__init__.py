@@ -1,0 +1,1 @@
+"""The kinds of source that can be followed, each behind the same interface."""

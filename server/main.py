@@ -42,7 +42,6 @@ from server.decisions.store import DecisionStore
 from server.dispatch.channels.registry import CHANNEL_TYPES, RESEND_SAFE
 from server.dispatch.control import DispatchControl
 from server.dispatch.control_store import ControlStore
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts
 from server.dispatch.credentials.service import CredentialService
 from server.dispatch.credentials.store import CredentialStore
@@ -65,6 +64,7 @@ from server.news.search import NewsSearch
 from server.news.service import NewsService
 from server.news.store import NewsStore
 from server.platform.clock import utc_now
+from server.platform.credential_keys import CredentialKeys
 from server.platform.garbage import spare_what_lives_long
 from server.platform.logging import configure_logging, get_logger
 from server.platform.months import EventMonths

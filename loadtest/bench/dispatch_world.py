@@ -18,11 +18,11 @@ from loadtest.bench.world import World, fill, tenant_id
 from server.dispatch.channels.push_firebase import PushFirebase
 from server.dispatch.channels.registry import CHANNEL_TYPES
 from server.dispatch.channels.sms_gateway import SmsGateway
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts, NewCredential
 from server.dispatch.credentials.service import CredentialService
 from server.dispatch.credentials.store import CredentialStore
 from server.embedded.database_setup import DatabaseUrls
+from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 
 CHANNELS: Final = (SmsGateway.name, PushFirebase.name)

@@ -14,12 +14,12 @@ from loadtest.bench.stage import Stage
 from loadtest.bench.world import World, fill, tenant_id
 from server.dispatch.channels.registry import CHANNEL_TYPES
 from server.dispatch.channels.whatsapp_cloud import WhatsappCloud
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts, NewCredential
 from server.dispatch.credentials.service import CredentialService
 from server.dispatch.credentials.store import CredentialStore
 from server.embedded.database_setup import DatabaseUrls
 from server.embedded.ports import free_port
+from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 
 _PROFILES = 1_000

@@ -19,10 +19,10 @@ from server.cli.environment import adopt, names_a_database, running_stack
 from server.cli.failure import CommandFailed
 from server.config import Settings, load_settings
 from server.dispatch.channels.registry import CHANNEL_TYPES
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts
 from server.dispatch.credentials.service import CredentialService, Rotation
 from server.dispatch.credentials.store import CredentialStore
+from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 
 app = typer.Typer(help="Accounts at providers: put, list, delete, and encrypt anew.", no_args_is_help=True)

@@ -10,7 +10,6 @@ from server.dispatch.admission import Admission
 from server.dispatch.channels.channel import Channel
 from server.dispatch.credentials.directory import ChannelDirectory
 from server.dispatch.credentials.jobs import CredentialJobs
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.refresh import TokenRefresher
 from server.dispatch.credentials.store import CredentialStore
 from server.dispatch.delivery_runner import DeliveryLimits, DeliveryRunner
@@ -20,6 +19,7 @@ from server.dispatch.outcomes import RetryPolicy
 from server.dispatch.preparation import Preparation
 from server.dispatch.recorder import StepRecorder
 from server.dispatch.sending import Sender
+from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 
 

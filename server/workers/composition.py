@@ -23,7 +23,6 @@ from server.dispatch.channels.email_smtp import EmailSmtp
 from server.dispatch.channels.registry import ProviderSetup, http_channels
 from server.dispatch.channels.smtp_pool import Relay, SmtpPool
 from server.dispatch.credentials.jobs import CredentialJobs
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.delivery_runner import DeliveryLimits
 from server.dispatch.delivery_store import DeliveryStore
 from server.dispatch.jobs import DispatchJobs
@@ -41,6 +40,7 @@ from server.experiments.store import CounterStore
 from server.http.listener import monitoring
 from server.http.samples import Samples
 from server.platform.clock import utc_now
+from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.reports.counters import MetricsCounters

@@ -17,7 +17,6 @@ from server.dispatch.channels.channel import Channel
 from server.dispatch.channels.email_smtp import EmailSmtp
 from server.dispatch.channels.smtp_pool import Relay, SmtpPool
 from server.dispatch.credentials.directory import ChannelDirectory
-from server.dispatch.credentials.keys import NO_KEYS, CredentialKeys
 from server.dispatch.credentials.refresh import TokenRefresher
 from server.dispatch.credentials.store import CredentialStore
 from server.dispatch.delivery_runner import DeliveryLimits, DeliveryRunner
@@ -25,6 +24,7 @@ from server.dispatch.limits.gate import ProviderGate
 from server.dispatch.limits.rules import MICROSECONDS, CircuitPolicy
 from server.dispatch.outcomes import RetryPolicy
 from server.embedded.database_setup import DatabaseUrls
+from server.platform.credential_keys import NO_KEYS, CredentialKeys
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from tests.dispatch.decided import Decided, Decisions

@@ -9,14 +9,14 @@ from typing import Final
 from uuid import UUID
 
 from server.dispatch.channels.channel import NO_CREDENTIAL, Channel, Credential, RateLimit, Refreshes
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import StoredCredential
 from server.dispatch.credentials.refresh import TokenRefresher
-from server.dispatch.credentials.sealing import Sealed, Unreadable, unseal
 from server.dispatch.credentials.service import place_of
 from server.dispatch.credentials.store import CredentialStore
+from server.platform.credential_keys import CredentialKeys
 from server.platform.logging import get_logger
 from server.platform.postgres import Connection, Database
+from server.platform.sealing import Sealed, Unreadable, unseal
 
 _FRESH_SECONDS: Final = 1.0
 _MOST_TENANTS: Final = 4096

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
+from uuid import UUID
 
 from server.dispatch.channels.channel import CredentialField
-from server.dispatch.credentials.sealing import Sealed
+from server.platform.ids import key_id
+from server.platform.sealing import Sealed
 from server.validation import Violations
 
 REFRESH_EVERY: Final = timedelta(hours=12)
@@ -22,6 +24,25 @@ _EARLY_PART: Final = 0.1
 _EARLIEST: Final = timedelta(minutes=5)
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a credential lies.
+
+    Args:
+        version: of the credential, so that an older ciphertext does not pass for a newer one.
+    """
+
+    tenant_id: UUID
+    channel: str
+    provider: str
+    version: int
+
+    def associated_data(self) -> bytes:
+        """A hash of all parts; no two places share it."""
+        parts = (self.channel, self.provider, str(self.version))
+        return key_id("channel_credential", self.tenant_id, *parts).encode()
 
 
 class Declares(Protocol):

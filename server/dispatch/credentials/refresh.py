@@ -9,15 +9,15 @@ from typing import Final
 from uuid import UUID
 
 from server.dispatch.channels.channel import Credential, ErrorClass, Refreshed, Refreshes, Refused
-from server.dispatch.credentials.keys import CredentialKeys
-from server.dispatch.credentials.model import StoredCredential
-from server.dispatch.credentials.sealing import Place, Unreadable, seal, unseal
+from server.dispatch.credentials.model import Place, StoredCredential
 from server.dispatch.credentials.service import place_of
 from server.dispatch.credentials.store import CredentialStore
 from server.errors import LeoError
 from server.platform.clock import utc_now
+from server.platform.credential_keys import CredentialKeys
 from server.platform.logging import get_logger
 from server.platform.postgres import Connection, Database
+from server.platform.sealing import Unreadable, seal, unseal
 
 # Below the lock timeout of the database, so that whoever waits for the lock gets it.
 _ANSWER_SECONDS: Final = 8.0

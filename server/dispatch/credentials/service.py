@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from server.dispatch.credentials.keys import CredentialKeys
-from server.dispatch.credentials.model import Accounts, NewCredential, StoredCredential
-from server.dispatch.credentials.sealing import Place, Unreadable, seal, unseal
+from server.dispatch.credentials.model import Accounts, NewCredential, Place, StoredCredential
 from server.dispatch.credentials.store import CredentialStore
 from server.platform.clock import utc_now
+from server.platform.credential_keys import CredentialKeys
 from server.platform.logging import get_logger
 from server.platform.postgres import Connection, Database
+from server.platform.sealing import Unreadable, seal, unseal
 from server.validation import Violations
 
 

@@ -10,9 +10,9 @@ from uuid import UUID
 import orjson
 
 from server.dispatch.credentials.model import LastError, StoredCredential
-from server.dispatch.credentials.sealing import Sealed
 from server.platform.postgres import Connection
 from server.platform.queries import Queries
+from server.platform.sealing import Sealed
 
 
 class CredentialStore:

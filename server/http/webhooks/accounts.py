@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from server.dispatch.credentials.keys import CredentialKeys
-from server.dispatch.credentials.sealing import Unreadable, unseal
 from server.dispatch.credentials.service import place_of
 from server.dispatch.credentials.store import CredentialStore
 from server.errors import Unavailable
 from server.http.webhooks.form import not_configured
 from server.http.webhooks.sources import Source
+from server.platform.credential_keys import CredentialKeys
 from server.platform.logging import get_logger
 from server.platform.postgres import Database
+from server.platform.sealing import Unreadable, unseal
 from server.rpc.expiring_cache import ExpiringCache
 
 _FRESH_SECONDS: Final = 1.0

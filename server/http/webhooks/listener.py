@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.store import CredentialStore
 from server.dispatch.receipt_recorder import ReceiptRecorder
 from server.dispatch.receipts import ReceiptStore
 from server.http.sites import listen_at
 from server.http.webhooks.accounts import WebhookAccounts
 from server.http.webhooks.pages import WebhookPages
+from server.platform.credential_keys import CredentialKeys
 from server.platform.logging import get_logger
 from server.platform.postgres import Database
 

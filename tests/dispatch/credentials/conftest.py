@@ -12,10 +12,10 @@ import pytest
 
 from server.dispatch.channels.channel import Channel
 from server.dispatch.channels.registry import CHANNEL_TYPES, ProviderSetup, http_channels
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts, NewCredential, StoredCredential
 from server.dispatch.credentials.service import CredentialService
 from server.dispatch.credentials.store import CredentialStore
+from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 from tests.dispatch.conftest import Fleet
 from tests.dispatch.credentials.zalo_world import TEMPLATE, ZaloWorld

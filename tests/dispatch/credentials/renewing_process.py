@@ -11,9 +11,9 @@ from uuid import UUID
 
 from server.dispatch.channels.channel import Refreshes
 from server.dispatch.channels.registry import ProviderSetup, http_channels
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.refresh import TokenRefresher
 from server.dispatch.credentials.store import CredentialStore
+from server.platform.credential_keys import CredentialKeys
 from server.platform.logging import configure_logging
 from server.platform.postgres import Database
 from tests.fixtures.server import CREDENTIAL_KEYS

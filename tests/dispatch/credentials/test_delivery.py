@@ -11,9 +11,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.limits.rules import MICROSECONDS
 from server.dispatch.limits.wishes import RouteKey
+from server.platform.credential_keys import CredentialKeys
 from tests.dispatch.channels.fakes.provider import FakeProvider, Handler, Received, Reply, never
 from tests.dispatch.conftest import Fleet, Log, email_channel
 from tests.dispatch.credentials.conftest import AccountsOf, Adapters, Customers

@@ -12,10 +12,10 @@ import asyncpg
 from aiohttp import web
 
 from server.dispatch.credentials.jobs import CredentialJobs
-from server.dispatch.credentials.sealing import unseal
 from server.dispatch.credentials.service import place_of
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.clock import utc_now
+from server.platform.sealing import unseal
 from tests.dispatch.channels.fakes.provider import FakeProvider, hang_up
 from tests.dispatch.conftest import Fleet, Log
 from tests.dispatch.credentials.conftest import KEYS, AccountsOf, Adapters, Customers

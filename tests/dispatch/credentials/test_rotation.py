@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from server.dispatch.channels.registry import CHANNEL_TYPES
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts
-from server.dispatch.credentials.sealing import unseal
 from server.dispatch.credentials.service import CredentialService, Rotation, place_of
+from server.platform.credential_keys import CredentialKeys
+from server.platform.sealing import unseal
 from tests.dispatch.credentials.conftest import AccountsOf
 from tests.fixtures import planted
 from tests.fixtures.server import CREDENTIAL_KEYS

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.dispatch.credentials.keys import NO_KEYS, CredentialKeys
-from server.dispatch.credentials.sealing import Place, Unreadable, seal, unseal
+from server.dispatch.credentials.model import Place
 from server.errors import PreconditionFailed
+from server.platform.credential_keys import NO_KEYS, CredentialKeys
+from server.platform.sealing import Unreadable, seal, unseal
 from tests.fixtures import planted
 
 OLD, NEW = "2025:" + "a" * 43, "2026:" + "b" * 43

@@ -12,12 +12,12 @@ import asyncpg
 import pytest
 
 from server.dispatch.channels.registry import CHANNEL_TYPES
-from server.dispatch.credentials.keys import CredentialKeys
 from server.dispatch.credentials.model import Accounts, NewCredential
 from server.dispatch.credentials.service import CredentialService
 from server.dispatch.credentials.store import CredentialStore
 from server.embedded.database_setup import DatabaseUrls
 from server.http.webhooks.listener import webhooks
+from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 from tests.dispatch.decided import Decided, Decisions, Definitions
 from tests.fixtures.server import CREDENTIAL_KEYS

@@ -1,4 +1,4 @@
-"""Encryption of credentials: AES-256-GCM, bound to the place where they lie."""
+"""Encryption of credentials, at channels and at sources: AES-256-GCM, bound to the place where they lie."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, Protocol
 
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from server.dispatch.credentials.keys import CredentialKeys
 from server.errors import PreconditionFailed
-from server.platform.ids import key_id
+from server.platform.credential_keys import CredentialKeys
 
 _NONCE_BYTES: Final = 12
 
@@ -33,23 +31,12 @@ class Unreadable(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a credential lies. It is authenticated with the ciphertext: moved elsewhere, that does not decrypt.
-
-    Args:
-        version: of the credential, so that an older ciphertext does not pass for a newer one.
-    """
-
-    tenant_id: UUID
-    channel: str
-    provider: str
-    version: int
+class Place(Protocol):
+    """Where something encrypted lies: authenticated with the ciphertext, which does not decrypt elsewhere."""
 
     def associated_data(self) -> bytes:
-        """A hash of all parts; no two places share it."""
-        parts = (self.channel, self.provider, str(self.version))
-        return key_id("channel_credential", self.tenant_id, *parts).encode()
+        """What no other place has."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ BEGIN
             ('leo_tenant_resolver', 'NOLOGIN', 'Owns resolve_tenant'),
             ('leo_tenant_lister', 'NOLOGIN', 'Owns list_tenants'),
             ('leo_task_claimer', 'NOLOGIN', 'Owns claim_tasks, due_queues and the queue of texts to embed'),
+            ('leo_source_claimer', 'NOLOGIN', 'Owns claim_data_sources and observe_data_sources'),
             ('leo_rule_loader', 'NOLOGIN', 'Owns load_alert_rules and changed_alert_rules'),
             ('leo_alert_keeper', 'NOLOGIN', 'Owns claim_market_shards, fire_alert_rules and other functions of alerts'),
             ('leo_credential_writer', 'NOLOGIN', 'Owns store_credential'),
@@ -54,7 +55,8 @@ DECLARE
 BEGIN
     FOREACH function_owner IN ARRAY ARRAY[
         'leo_eraser', 'leo_tenant_resolver', 'leo_tenant_lister', 'leo_task_claimer',
-        'leo_rule_loader', 'leo_alert_keeper', 'leo_credential_writer', 'leo_definition_versioner'
+        'leo_source_claimer', 'leo_rule_loader', 'leo_alert_keeper', 'leo_credential_writer',
+        'leo_definition_versioner'
     ]
     LOOP
         EXECUTE format('GRANT %I TO leo_owner WITH INHERIT FALSE, SET TRUE', function_owner);

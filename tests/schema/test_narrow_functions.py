@@ -22,6 +22,8 @@ _CALLERS = {
     "store_credential": {"leo_app", "leo_worker", "leo_admin"},
     "claim_tasks": {"leo_worker"},
     "due_queues": {"leo_app", "leo_worker"},
+    "claim_data_sources": {"leo_worker"},
+    "observe_data_sources": {"leo_worker"},
     "load_alert_rules": {"leo_app"},
     "changed_alert_rules": {"leo_app"},
     "changed_instruments": {"leo_app"},

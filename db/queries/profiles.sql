@@ -133,6 +133,21 @@ select known.profile_id, known.channel,
 from known
 left join written using (profile_id, channel)
 
+-- name: end_consents
+-- Withdraws what profiles ($2) of a tenant ($1) had granted up to a moment each ($3), in the name of a source each ($4).
+-- Whoever ends consents has locked the profiles.
+update consent_management as stored
+set status = 'withdrawn',
+    source = given.source,
+    withdrawn_at = given.ended_at,
+    expires_at = null,
+    stated_at = given.ended_at
+from unnest($2::text[], $3::timestamptz[], $4::text[]) as given (profile_id, ended_at, source)
+where stored.tenant_id = $1
+      and stored.profile_id = given.profile_id
+      and stored.status = 'granted'
+      and stored.stated_at <= given.ended_at
+
 -- name: list_consents
 -- All consents of a profile ($2) of a tenant ($1), by channel.
 select profile_id, channel, status, legal_basis, source, granted_at, withdrawn_at, expires_at, stated_at

@@ -65,7 +65,7 @@ class PatchCheck:
             None if patch.source_updated_at is None else microseconds(patch.source_updated_at),
             patch.replace_raw_attributes and "raw_attributes" in document,
         )
-        return CheckedPatch(place, patch.profile_id, fields, consents)
+        return CheckedPatch(place, patch.profile_id, fields, consents, patch.presence)
 
     def _check_names(self, patch: ProfilePatch, violations: Violations) -> None:
         """Which profile is meant: by its id, or by what else names it."""

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from server.errors import FieldViolation
-from server.platform.months import EventMonths
+from server.platform.months import EventMonths, count_missing
 from server.platform.postgres import Database
 from server.profiles.events import EventIntake, IncomingEvent
 from server.profiles.rows import EventRow
@@ -96,8 +96,9 @@ class EventIngestion:
     async def _record(self, tenant_id: UUID, rows: Sequence[EventRow]) -> int:
         try:
             return await self._record_once(tenant_id, rows)
-        except asyncpg.CheckViolationError:
+        except asyncpg.CheckViolationError as error:
             # A month that this process had met is gone.
+            count_missing(error)
             self._months.forget()
         return await self._record_once(tenant_id, rows)
 

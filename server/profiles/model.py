@@ -32,6 +32,18 @@ class WriteResult(NamedTuple):
     profile_id: str = ""
 
 
+class Presence(NamedTuple):
+    """Whether the source of a patch has the profile now.
+
+    Args:
+        gone: that it has deleted it: nothing is created for it, and its consents end.
+        source: what ended consents name as their source.
+    """
+
+    gone: bool
+    source: str
+
+
 class ProfilePatch(NamedTuple):
     """What the caller knows of one customer; a field that is None was absent.
 
@@ -40,6 +52,7 @@ class ProfilePatch(NamedTuple):
         channel_addresses: addresses by channel; an empty list removes the channel.
         clear_fields: names of the fields to empty.
         consents: what the customer agreed to, without profile_id.
+        presence: where a source is followed, whether it has the profile; None where nobody said so.
     """
 
     profile_id: str = ""
@@ -64,6 +77,7 @@ class ProfilePatch(NamedTuple):
     source_updated_at: datetime | None = None
     clear_fields: Sequence[str] = ()
     consents: Sequence[Consent] = ()
+    presence: Presence | None = None
 
 
 class CheckedPatch(NamedTuple):
@@ -74,12 +88,19 @@ class CheckedPatch(NamedTuple):
         profile_id: empty where `ext_id` and `identities` have to name the profile.
         fields: what it says of the profile's fields.
         consents: with their own time each; their profile_id may be empty.
+        presence: as in the patch.
     """
 
     place: int
     profile_id: str
     fields: FieldPatch
     consents: Sequence[Consent] = ()
+    presence: Presence | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """That the source has deleted the profile."""
+        return self.presence is not None and self.presence.gone
 
     @property
     def ext_id(self) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +14,8 @@ from server.errors import FieldViolation, InvalidInput, NotFound, Unavailable
 from server.platform.postgres import Connection, Database
 from server.profiles.checks import PatchCheck, check_consent
 from server.profiles.contact_points import is_region
+from server.profiles.departure import DELETED_AT_SOURCE
+from server.profiles.merge import ATTRIBUTES
 from server.profiles.model import CheckedPatch, Consent, Outcome, Profile, ProfilePatch, WriteResult
 from server.profiles.store import ProfileStore
 from server.profiles.upsert import NamesMoved, ProfileUpsert
@@ -25,6 +27,11 @@ _MOST_TRIES: Final = 3
 _CHECKED_AT_ONCE: Final = 50
 _AHEAD: Final = timedelta(days=1)
 _WRITTEN: Final = (Outcome.CREATED, Outcome.UPDATED)
+
+Alongside: TypeAlias = Callable[[Connection, Sequence[WriteResult]], Awaitable[None]]
+"""Written in the transaction of a batch, with what became of each item; called again where the batch is."""
+
+_WriteAlongside: TypeAlias = Callable[[Connection, Mapping[int, WriteResult]], Awaitable[None]]
 
 
 class Changes(Protocol):
@@ -86,6 +93,17 @@ class ProfileService:
         _check_batch("profiles", patches, _MOST_IMPORTED, lowest=0)
         return await self._write_patches(tenant_id, patches, region, each_once=False)
 
+    async def take_in(
+        self, tenant_id: UUID, patches: Sequence[ProfilePatch], *, region: str, alongside: Alongside
+    ) -> list[WriteResult]:
+        """The same for a page of a source that is followed, with what has to be committed together with it.
+
+        Raises:
+            InvalidInput: the page itself is not acceptable; nothing was written.
+        """
+        _check_batch("profiles", patches, _MOST_IMPORTED, lowest=0)
+        return await self._write_patches(tenant_id, patches, region, each_once=False, alongside=alongside)
+
     async def set_consents(self, tenant_id: UUID, consents: Sequence[Consent]) -> list[WriteResult]:
         """Write all good consents in one transaction, and answer each. PostgreSQL: 4 round trips.
 
@@ -117,16 +135,30 @@ class ProfileService:
             return profile, await self._store.list_consents(connection, tenant_id, profile_id)
 
     async def _write_patches(
-        self, tenant_id: UUID, patches: Sequence[ProfilePatch], region: str, *, each_once: bool
+        self,
+        tenant_id: UUID,
+        patches: Sequence[ProfilePatch],
+        region: str,
+        *,
+        each_once: bool,
+        alongside: Alongside | None = None,
     ) -> list[WriteResult]:
         if region and not is_region(region):
             raise InvalidInput(
                 [FieldViolation("default_region", 'must be an ISO 3166 code in capitals, such as "VN"')]
             )
-        results, checked = await self._check_patches(patches, region)
-        written = await self._upsert(tenant_id, checked, each_once=each_once) if checked else {}
+        refused, checked = await self._check_patches(patches, region)
+
+        async def write_alongside(connection: Connection, written: Mapping[int, WriteResult]) -> None:
+            if alongside is not None:
+                results = [refused.get(place) or written[place] for place in range(len(patches))]
+                await alongside(connection, results)
+
+        written: dict[int, WriteResult] = {}
+        if checked or alongside is not None:
+            written = await self._upsert(tenant_id, checked, write_alongside, each_once=each_once)
         self._tell(tenant_id, checked, written)
-        return [results.get(place) or written[place] for place in range(len(patches))]
+        return [refused.get(place) or written[place] for place in range(len(patches))]
 
     def _tell(
         self, tenant_id: UUID, patches: Sequence[CheckedPatch], written: dict[int, WriteResult]
@@ -137,7 +169,7 @@ class ProfileService:
             self._changes.offer(
                 tenant_id,
                 sorted({written[patch.place].profile_id for patch in done}),
-                attributes={"source_updated_at", *(name for patch in done for name in patch.fields.values)},
+                attributes={"source_updated_at", *(name for patch in done for name in _named(patch))},
                 new=any(written[patch.place].outcome is Outcome.CREATED for patch in done),
             )
 
@@ -160,14 +192,16 @@ class ProfileService:
         return refused, good
 
     async def _upsert(
-        self, tenant_id: UUID, patches: list[CheckedPatch], *, each_once: bool
+        self, tenant_id: UUID, patches: list[CheckedPatch], alongside: _WriteAlongside, *, each_once: bool
     ) -> dict[int, WriteResult]:
         """One transaction; again when another writer took a name between the check and the write."""
         for _ in range(_MOST_TRIES):
             try:
                 async with self._database.tenant_transaction(tenant_id) as connection:
                     upsert = ProfileUpsert(self._store, connection, tenant_id, now=self._clock())
-                    return await upsert.write(patches, each_once=each_once)
+                    written = await upsert.write(patches, each_once=each_once)
+                    await alongside(connection, written)
+                    return written
             except (asyncpg.UniqueViolationError, NamesMoved):
                 continue
         raise Unavailable("DATABASE_BUSY", "other calls move the same names; nothing was written")
@@ -195,6 +229,12 @@ class ProfileService:
                 outcome = outcomes[consent.profile_id, consent.channel]
                 results[place] = WriteResult(outcome, profile_id=consent.profile_id)
         return results
+
+
+def _named(patch: CheckedPatch) -> set[str]:
+    """What a patch may have changed: columns, and paths inside of them."""
+    marks = () if patch.presence is None else (f"{ATTRIBUTES}.{DELETED_AT_SOURCE}",)
+    return {*patch.fields.values, *marks}
 
 
 def _check_batch(field: str, items: Sequence[object], most: int, *, lowest: int = 1) -> None:

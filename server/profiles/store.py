@@ -37,6 +37,14 @@ class ProfileChange:
     retimed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ConsentEnd:
+    """When all consents of a profile ended, and what says so."""
+
+    at: datetime
+    source: str
+
+
 class ProfileStore:
     """Profiles, consents and events in PostgreSQL, inside the tenant's transaction. One round trip a method."""
 
@@ -120,6 +128,18 @@ class ProfileStore:
             [consent.stated_at for consent in consents.values()],
         )
         return {(row["profile_id"], row["channel"]): Outcome(row["outcome"]) for row in rows}
+
+    async def end_consents(
+        self, connection: Connection, tenant_id: UUID, ends: Mapping[str, ConsentEnd]
+    ) -> None:
+        """Withdraw all consents of locked profiles that were granted before their end."""
+        await connection.execute(
+            self._queries["end_consents"],
+            tenant_id,
+            list(ends),
+            [end.at for end in ends.values()],
+            [end.source for end in ends.values()],
+        )
 
     async def list_consents(self, connection: Connection, tenant_id: UUID, profile_id: str) -> list[Consent]:
         """Consents of a profile by channel."""

@@ -12,10 +12,11 @@ import orjson
 
 from server.platform.postgres import Connection
 from server.profiles.columns import keyed
+from server.profiles.departure import departed_at, with_mark
 from server.profiles.identification import TAKEN, fault_at, named_profiles
 from server.profiles.merge import ATTRIBUTES, ProfileState, first_state, merge
 from server.profiles.model import CheckedPatch, Consent, Outcome, StoredProfile, WriteResult
-from server.profiles.store import ProfileChange, ProfileStore
+from server.profiles.store import ConsentEnd, ProfileChange, ProfileStore
 
 _LARGEST_ATTRIBUTES: Final = 256 * 1024
 
@@ -71,12 +72,16 @@ class ProfileUpsert:
         found_by_other_names = {patch.place for patch in patches if not patch.profile_id}
         stored = await self._lock(good)
         _require_names(stored, (patch for patch in good if patch.place in found_by_other_names))
-        missed = await self._insert([patch for patch in good if patch.profile_id not in stored])
-        if missed:
-            stored |= await self._lock(missed)
+        absent = [patch for patch in good if patch.profile_id not in stored]
+        missed = await self._insert([patch for patch in absent if not patch.is_gone])
+        gone = [patch for patch in absent if patch.is_gone]
+        if missed or gone:
+            stored |= await self._lock([*missed, *gone])
             self._refuse_absent(missed, stored)
+            self._leave_absent(gone, stored)
         await self._update(self._open(good), stored)
         await self._put_consents(good)
+        await self._end_consents([patch for patch in good if patch.is_gone])
         return self._results
 
     def _open(self, patches: Iterable[CheckedPatch]) -> list[CheckedPatch]:
@@ -134,6 +139,12 @@ class ProfileUpsert:
             if patch.profile_id not in stored:
                 self._refuse(patch, "ext_id", TAKEN)
 
+    def _leave_absent(self, gone: Sequence[CheckedPatch], stored: dict[str, StoredProfile]) -> None:
+        """A source has deleted what nobody knew."""
+        for patch in gone:
+            if patch.profile_id not in stored:
+                self._results[patch.place] = WriteResult(Outcome.UNCHANGED)
+
     async def _update(self, patches: Sequence[CheckedPatch], stored: dict[str, StoredProfile]) -> None:
         targets: dict[str, _Target] = {}
         for patch in patches:
@@ -155,7 +166,7 @@ class ProfileUpsert:
         if target.stored is not None and target.stored.erased:
             self._refuse(patch, "profile_id", "was erased; a new profile needs a new id")
             return None
-        merged = merge(target.state, patch.fields)
+        merged = merge(target.state, with_mark(patch, target.state, self._now))
         if ATTRIBUTES in merged.changed and _attribute_octets(merged.state) > _LARGEST_ATTRIBUTES:
             self._refuse(
                 patch, ATTRIBUTES, f"would make the profile's more than {_LARGEST_ATTRIBUTES:,} bytes"
@@ -189,6 +200,17 @@ class ProfileUpsert:
             result = self._results[patch.place]
             if outcome in (Outcome.CREATED, Outcome.UPDATED) and result.outcome is not Outcome.CREATED:
                 self._results[patch.place] = WriteResult(Outcome.UPDATED, profile_id=patch.profile_id)
+
+    async def _end_consents(self, patches: Sequence[CheckedPatch]) -> None:
+        """Nobody is written to whom the source has deleted; what was agreed to after that stays, and so it does where
+        the deletion is read once more."""
+        ends = {
+            patch.profile_id: ConsentEnd(departed_at(patch, self._now), patch.presence.source)
+            for patch in patches
+            if patch.presence is not None and self._results[patch.place].outcome is Outcome.UPDATED
+        }
+        if ends:
+            await self._store.end_consents(self._connection, self._tenant_id, ends)
 
     def _refuse(self, patch: CheckedPatch, field: str, description: str) -> None:
         self._results[patch.place] = WriteResult(Outcome.REFUSED, (fault_at(patch, field, description),))

@@ -17,8 +17,8 @@ import duckdb
 import orjson
 import pytest
 
-from server.cli.importing.rows import RowFile
 from server.config import ServerSettings
+from server.mapping.rows import RowFile
 from tests.cli.test_cli import leo
 from tests.decisions.processes import serving
 from tests.fixtures.tenants import Tenant

@@ -21,11 +21,11 @@ from server.cli.failure import CommandFailed
 from server.cli.importing.dry_run import Judge
 from server.cli.importing.patches import Part, parts_of
 from server.cli.importing.progress import Progress, identity_of
-from server.cli.importing.rows import RowFile
 from server.cli.importing.sending import Sender, rejects_of
 from server.config import Settings, load_settings
 from server.mapping.files import MappingNotValid, read_mapping
 from server.mapping.mapping import ProfileMapping
+from server.mapping.rows import RowFile
 
 _OUTCOMES = ("created", "updated", "unchanged", "stale")
 

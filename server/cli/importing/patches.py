@@ -9,9 +9,9 @@ from typing import Any, Final
 import orjson
 from leo.activation.v1 import profile_service_pb2 as wire
 
-from server.cli.importing.rows import Row
 from server.errors import FieldViolation
 from server.mapping.mapping import BadRow, MappedConsent, MappedProfile, ProfileMapping
+from server.mapping.rows import Row
 from server.profiles.columns import LISTS
 from server.wire import to_timestamp
 

@@ -17,7 +17,7 @@ import orjson
 
 from server.cli.failure import CommandFailed
 from server.cli.importing.patches import Reject
-from server.cli.importing.rows import as_json
+from server.mapping.rows import as_json
 
 _COMPARED_BYTES: Final = 1024 * 1024
 

@@ -11,9 +11,9 @@ import grpc
 from leo.activation.v1 import profile_service_pb2 as wire
 from leo_client import LeoApiError, LeoClient
 
-from server.cli.failure import CommandFailed
 from server.cli.importing.patches import Part, Reject
 from server.errors import FieldViolation
+from server.mapping.failure import FileNotReadable
 
 _AHEAD: Final = 4
 _BREAKS: Final = (
@@ -53,13 +53,13 @@ class Sender:
         self._sent: deque[Part] = deque()
         self._committed = 0
         self._all_read = False
-        self._unreadable: CommandFailed | None = None
+        self._unreadable: FileNotReadable | None = None
 
     async def run(self) -> None:
         """Until every part is committed.
 
         Raises:
-            CommandFailed: the file can not be read any further; what was read is committed.
+            FileNotReadable: the file can not be read any further; what was read is committed.
             LeoApiError: the server refused, or was away for too long.
         """
         loop = asyncio.get_running_loop()
@@ -107,7 +107,7 @@ class Sender:
         part: Part | None = None
         try:
             part = next(self._parts, None)
-        except CommandFailed as error:
+        except FileNotReadable as error:
             self._unreadable = error
         self._all_read = part is None
         return part

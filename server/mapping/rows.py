@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
-from server.cli.failure import CommandFailed
-from server.cli.importing.parquet import parquet_rows, parquet_size
+from server.mapping.failure import FileNotReadable
+from server.mapping.parquet import parquet_rows, parquet_size
 
 _SURPLUS: Final = "surplus"
 
@@ -38,7 +38,7 @@ class RowFile:
     """A file of profiles; its kind is told by its ending.
 
     Raises:
-        CommandFailed: there is no such file, its kind is not known, or its reader is not installed.
+        FileNotReadable: there is no such file, its kind is not known, or its reader is not installed.
     """
 
     def __init__(self, path: Path, *, delimiter: str = ",") -> None:
@@ -49,9 +49,9 @@ class RowFile:
             ".parquet": lambda: _parquet_rows(path),
         }
         if path.suffix not in readers:
-            raise CommandFailed(f"{path}: the kind of file is told by its ending: {', '.join(readers)}")
+            raise FileNotReadable(f"{path}: the kind of file is told by its ending: {', '.join(readers)}")
         if not path.is_file():
-            raise CommandFailed(f"{path}: there is no such file")
+            raise FileNotReadable(f"{path}: there is no such file")
         self._read = readers[path.suffix]
         self.size = parquet_size(path) if path.suffix == ".parquet" else path.stat().st_size
         self.columns = _csv_columns(path, delimiter) if path.suffix == ".csv" else None
@@ -60,12 +60,12 @@ class RowFile:
         """All rows, in their order.
 
         Raises:
-            CommandFailed: the file can not be read any further.
+            FileNotReadable: the file can not be read any further.
         """
         try:
             yield from self._read()
         except (OSError, csv.Error) as error:
-            raise CommandFailed(f"the file can not be read any further: {error}") from error
+            raise FileNotReadable(f"the file can not be read any further: {error}") from error
 
 
 class _Lines:

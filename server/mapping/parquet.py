@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from server.cli.failure import CommandFailed
+from server.mapping.failure import FileNotReadable
 
 _AT_ONCE: Final = 1_000
 _COLUMNS: Final = "describe select * from read_parquet(?)"
@@ -21,7 +21,7 @@ def parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """All rows, in their order, as values that JSON has or as moments.
 
     Raises:
-        CommandFailed: the reader is not installed, or the file is not good.
+        FileNotReadable: the reader is not installed, or the file is not good.
     """
     with _reading() as connection:
         columns = connection.execute(_COLUMNS, [str(path)]).fetchall()
@@ -38,7 +38,7 @@ def parquet_size(path: Path) -> int:
     """The number of rows.
 
     Raises:
-        CommandFailed: as `parquet_rows`.
+        FileNotReadable: as `parquet_rows`.
     """
     with _reading() as connection:
         return int(connection.execute(_COUNT, [str(path)]).fetchone()[0])
@@ -49,14 +49,14 @@ def _reading() -> Iterator[Any]:
     try:
         duckdb = import_module("duckdb")
     except ImportError:
-        raise CommandFailed(
+        raise FileNotReadable(
             "Parquet files need a reader that is not installed: pip install 'leo-activation[parquet]'"
         ) from None
     connection = duckdb.connect(config={"threads": 1})
     try:
         yield connection
     except duckdb.Error as error:
-        raise CommandFailed(f"the file can not be read: {str(error).partition(chr(10))[0]}") from error
+        raise FileNotReadable(f"the file can not be read: {str(error).partition(chr(10))[0]}") from error
     finally:
         connection.close()
 

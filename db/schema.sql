@@ -239,6 +239,46 @@ COMMENT ON FUNCTION public.changed_instruments(p_shards integer[], p_since times
 
 
 --
+-- Name: claim_data_sources(integer, interval, text); Type: FUNCTION; Schema: public; Owner: leo_source_claimer
+--
+
+CREATE FUNCTION public.claim_data_sources(p_limit integer, p_lease interval, p_owner text) RETURNS TABLE(tenant_id uuid, source_id text)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE public.data_sources AS s
+    SET lease_owner = p_owner,
+        lease_until = statement_timestamp() + p_lease
+    FROM (
+        SELECT
+            d.tenant_id,
+            d.source_id
+        FROM public.data_sources AS d
+        WHERE d.status = 'active'
+            AND d.due_at <= statement_timestamp()
+            AND (d.lease_until IS NULL OR d.lease_until <= statement_timestamp())
+            AND EXISTS (
+                SELECT FROM public.tenant AS t WHERE t.tenant_id = d.tenant_id AND t.status = 'active'
+            )
+        ORDER BY d.due_at, d.tenant_id, d.source_id
+        LIMIT p_limit
+        FOR UPDATE OF d SKIP LOCKED
+    ) AS due
+    WHERE s.tenant_id = due.tenant_id AND s.source_id = due.source_id
+    RETURNING s.tenant_id, s.source_id
+$$;
+
+
+ALTER FUNCTION public.claim_data_sources(p_limit integer, p_lease interval, p_owner text) OWNER TO leo_source_claimer;
+
+--
+-- Name: FUNCTION claim_data_sources(p_limit integer, p_lease interval, p_owner text); Type: COMMENT; Schema: public; Owner: leo_source_claimer
+--
+
+COMMENT ON FUNCTION public.claim_data_sources(p_limit integer, p_lease interval, p_owner text) IS 'Leases sources of active tenants that are due and that nobody works on, the longest due first';
+
+
+--
 -- Name: claim_embedding_jobs(text, integer, interval, text); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
 --
 
@@ -359,6 +399,81 @@ ALTER FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interva
 --
 
 COMMENT ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) IS 'Leases up to p_limit pending and due tasks of a queue, of any tenant, oldest first. p_since is the caller''s low-water mark: it skips what was due before, and with it the dead entries at the front of the index';
+
+
+--
+-- Name: detach_month(date, integer); Type: FUNCTION; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE FUNCTION public.detach_month(p_month date, p_kept_months integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET lock_timeout TO '100ms'
+    AS $$
+DECLARE
+    first_day constant date := date_trunc('month', p_month)::date;
+    partition constant text := 'behavioral_events_' || to_char(first_day, 'YYYY_MM');
+    detached constant text := partition || '_detached';
+BEGIN
+    PERFORM public.refuse_kept_month(first_day, p_kept_months);
+    -- One session at a time, as in ensure_month; writers do not wait for this lock.
+    LOCK TABLE public.behavioral_events IN SHARE UPDATE EXCLUSIVE MODE;
+    IF to_regclass('public.' || detached) IS NOT NULL OR NOT EXISTS (
+        SELECT FROM pg_inherits
+        WHERE inhparent = 'public.behavioral_events'::regclass AND inhrelid = to_regclass('public.' || partition)
+    ) THEN
+        RETURN false;
+    END IF;
+    -- Vacuum of the month is waited for here, while nobody waits for us.
+    EXECUTE format('LOCK TABLE public.%I IN SHARE UPDATE EXCLUSIVE MODE', partition);
+    EXECUTE format('ALTER TABLE public.behavioral_events DETACH PARTITION public.%I', partition);
+    EXECUTE format('ALTER TABLE public.%I RENAME TO %I', partition, detached);
+    RETURN true;
+END
+$$;
+
+
+ALTER FUNCTION public.detach_month(p_month date, p_kept_months integer) OWNER TO leo_partition_maker;
+
+--
+-- Name: FUNCTION detach_month(p_month date, p_kept_months integer); Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON FUNCTION public.detach_month(p_month date, p_kept_months integer) IS 'Takes a month out of behavioral_events that is older than the present one and so many before it; its table stays as behavioral_events_<year>_<month>_detached. False when there is no such month, or its table is still there';
+
+
+--
+-- Name: drop_detached_month(date, integer); Type: FUNCTION; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE FUNCTION public.drop_detached_month(p_month date, p_kept_months integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET lock_timeout TO '100ms'
+    AS $$
+DECLARE
+    first_day constant date := date_trunc('month', p_month)::date;
+    detached constant text := 'behavioral_events_' || to_char(first_day, 'YYYY_MM') || '_detached';
+BEGIN
+    PERFORM public.refuse_kept_month(first_day, p_kept_months);
+    IF to_regclass('public.' || detached) IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DROP TABLE public.%I', detached);
+    RETURN true;
+END
+$$;
+
+
+ALTER FUNCTION public.drop_detached_month(p_month date, p_kept_months integer) OWNER TO leo_partition_maker;
+
+--
+-- Name: FUNCTION drop_detached_month(p_month date, p_kept_months integer); Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON FUNCTION public.drop_detached_month(p_month date, p_kept_months integer) IS 'Drops the table of a month that detach_month took out; false when there is none';
 
 
 --
@@ -1637,6 +1752,43 @@ COMMENT ON FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids te
 
 
 --
+-- Name: observe_data_sources(); Type: FUNCTION; Schema: public; Owner: leo_source_claimer
+--
+
+CREATE FUNCTION public.observe_data_sources() RETURNS TABLE(healthy bigint, degraded bigint, failing bigint, unknown bigint, stale bigint, lag_seconds double precision)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT
+        count(*) FILTER (WHERE d.health = 'healthy'),
+        count(*) FILTER (WHERE d.health = 'degraded'),
+        count(*) FILTER (WHERE d.health = 'failing'),
+        count(*) FILTER (WHERE d.health = 'unknown'),
+        count(*) FILTER (
+            WHERE coalesce(d.last_success_at, d.created_at) + d.stale_after_seconds * interval '1 second'
+                < statement_timestamp()
+        ),
+        coalesce(
+            max(greatest(extract(epoch FROM statement_timestamp() - d.synced_until)::double precision, 0))
+                FILTER (WHERE d.due_at IS NOT NULL),
+            0
+        )
+    FROM public.data_sources AS d
+    WHERE d.status = 'active'
+        AND EXISTS (SELECT FROM public.tenant AS t WHERE t.tenant_id = d.tenant_id AND t.status = 'active')
+$$;
+
+
+ALTER FUNCTION public.observe_data_sources() OWNER TO leo_source_claimer;
+
+--
+-- Name: FUNCTION observe_data_sources(); Type: COMMENT; Schema: public; Owner: leo_source_claimer
+--
+
+COMMENT ON FUNCTION public.observe_data_sources() IS 'How many active sources of all tenants are in each state of health, how many are stale, and the longest lag';
+
+
+--
 -- Name: prevent_snapshot_removal(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -2045,6 +2197,37 @@ ALTER FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) OW
 --
 
 COMMENT ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) IS 'Records what became of deliveries of a tenant: facts that are not there yet, ends of tasks, and what is held back';
+
+
+--
+-- Name: refuse_kept_month(date, integer); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.refuse_kept_month(p_month date, p_kept_months integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    -- Vectors of interests are made of the last 90 days: whoever calls, three months stay.
+    fewest constant int := 3;
+    oldest_kept constant date := (date_trunc('month', now()) - make_interval(months => p_kept_months))::date;
+BEGIN
+    IF p_month IS NULL OR p_kept_months IS NULL OR p_kept_months < fewest OR p_month >= oldest_kept THEN
+        RAISE EXCEPTION 'only months before the % kept ones can go, and at least % are kept', p_kept_months, fewest
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+END
+$$;
+
+
+ALTER FUNCTION public.refuse_kept_month(p_month date, p_kept_months integer) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION refuse_kept_month(p_month date, p_kept_months integer); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.refuse_kept_month(p_month date, p_kept_months integer) IS 'Raises an error for a month (its first day) that is not older than the present one and so many before it';
 
 
 --
@@ -3787,12 +3970,35 @@ CREATE TABLE public.data_sources (
     status text DEFAULT 'active'::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    mapping jsonb DEFAULT '{}'::jsonb NOT NULL,
+    secret jsonb,
+    stale_after_seconds bigint,
+    due_at timestamp with time zone,
+    requested_at timestamp with time zone,
+    lease_owner text,
+    lease_until timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    synced_until timestamp with time zone,
+    read_count bigint DEFAULT 0 NOT NULL,
+    rejected_count bigint DEFAULT 0 NOT NULL,
+    suppressed_count bigint DEFAULT 0 NOT NULL,
+    deleted_count bigint DEFAULT 0 NOT NULL,
+    last_run jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT data_sources_connection_check CHECK ((jsonb_typeof(connection) = 'object'::text)),
+    CONSTRAINT data_sources_deleted_count_check CHECK ((deleted_count >= 0)),
+    CONSTRAINT data_sources_failures_check CHECK ((failures >= 0)),
     CONSTRAINT data_sources_health_check CHECK ((health = ANY (ARRAY['unknown'::text, 'healthy'::text, 'degraded'::text, 'failing'::text]))),
     CONSTRAINT data_sources_ingested_count_check CHECK ((ingested_count >= 0)),
+    CONSTRAINT data_sources_last_run_check CHECK ((jsonb_typeof(last_run) = 'object'::text)),
+    CONSTRAINT data_sources_mapping_check CHECK ((jsonb_typeof(mapping) = 'object'::text)),
+    CONSTRAINT data_sources_read_count_check CHECK ((read_count >= 0)),
+    CONSTRAINT data_sources_rejected_count_check CHECK ((rejected_count >= 0)),
+    CONSTRAINT data_sources_secret_check CHECK ((jsonb_typeof(secret) = 'object'::text)),
     CONSTRAINT data_sources_source_name_check CHECK ((source_name <> ''::text)),
     CONSTRAINT data_sources_source_type_check CHECK ((source_type <> ''::text)),
+    CONSTRAINT data_sources_stale_after_seconds_check CHECK ((stale_after_seconds > 0)),
     CONSTRAINT data_sources_status_check CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text]))),
+    CONSTRAINT data_sources_suppressed_count_check CHECK ((suppressed_count >= 0)),
     CONSTRAINT data_sources_sync_cursor_check CHECK ((jsonb_typeof(sync_cursor) = 'object'::text)),
     CONSTRAINT data_sources_sync_frequency_seconds_check CHECK ((sync_frequency_seconds > 0))
 );
@@ -3827,7 +4033,7 @@ COMMENT ON COLUMN public.data_sources.source_name IS 'Human-readable name';
 -- Name: COLUMN data_sources.source_type; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.data_sources.source_type IS 'Kind of source, e.g. arangodb or csv';
+COMMENT ON COLUMN public.data_sources.source_type IS 'Kind of source: arangodb, postgresql or file';
 
 
 --
@@ -3876,7 +4082,7 @@ COMMENT ON COLUMN public.data_sources.last_error IS 'What went wrong last; NULL 
 -- Name: COLUMN data_sources.ingested_count; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.data_sources.ingested_count IS 'Rows taken in so far';
+COMMENT ON COLUMN public.data_sources.ingested_count IS 'Documents so far that created or changed a profile';
 
 
 --
@@ -3891,6 +4097,104 @@ COMMENT ON COLUMN public.data_sources.health IS 'unknown, healthy, degraded or f
 --
 
 COMMENT ON COLUMN public.data_sources.status IS 'active or paused';
+
+
+--
+-- Name: COLUMN data_sources.mapping; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.mapping IS 'How a document becomes a profile: the mapping language of leo import';
+
+
+--
+-- Name: COLUMN data_sources.secret; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.secret IS 'The password, encrypted; bound to tenant and source';
+
+
+--
+-- Name: COLUMN data_sources.stale_after_seconds; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.stale_after_seconds IS 'After so long without a success the source is stale; NULL: never';
+
+
+--
+-- Name: COLUMN data_sources.due_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.due_at IS 'When it is synchronised next; NULL: only on request';
+
+
+--
+-- Name: COLUMN data_sources.requested_at; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.requested_at IS 'When a synchronisation was last asked for';
+
+
+--
+-- Name: COLUMN data_sources.lease_owner; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.lease_owner IS 'The run that works on it; every page is fenced by it';
+
+
+--
+-- Name: COLUMN data_sources.lease_until; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.lease_until IS 'When another run may take over; each page moves it on';
+
+
+--
+-- Name: COLUMN data_sources.failures; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.failures IS 'Runs that failed since the last success';
+
+
+--
+-- Name: COLUMN data_sources.synced_until; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.synced_until IS 'What the source knew until then has been taken in: the lag is its age';
+
+
+--
+-- Name: COLUMN data_sources.read_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.read_count IS 'Documents read so far';
+
+
+--
+-- Name: COLUMN data_sources.rejected_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.rejected_count IS 'Documents so far that were not good';
+
+
+--
+-- Name: COLUMN data_sources.suppressed_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.suppressed_count IS 'Documents so far of people who were erased';
+
+
+--
+-- Name: COLUMN data_sources.deleted_count; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.deleted_count IS 'Deletions so far that ended a profile''s consents';
+
+
+--
+-- Name: COLUMN data_sources.last_run; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.data_sources.last_run IS 'What the run that is under way, or the last one, came to, with reasons of rejects';
 
 
 --
@@ -6299,6 +6603,27 @@ ALTER TABLE public.segment_snapshot ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.segment_snapshot_member ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: tenant source_claimer_policy; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY source_claimer_policy ON public.tenant FOR SELECT TO leo_source_claimer USING (true);
+
+
+--
+-- Name: data_sources source_claimer_select; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY source_claimer_select ON public.data_sources FOR SELECT TO leo_source_claimer USING (true);
+
+
+--
+-- Name: data_sources source_claimer_update; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY source_claimer_update ON public.data_sources FOR UPDATE TO leo_source_claimer USING (true) WITH CHECK (true);
+
+
+--
 -- Name: embedding_job task_claimer_policy; Type: POLICY; Schema: public; Owner: leo_owner
 --
 
@@ -6528,6 +6853,14 @@ GRANT ALL ON FUNCTION public.changed_instruments(p_shards integer[], p_since tim
 
 
 --
+-- Name: FUNCTION claim_data_sources(p_limit integer, p_lease interval, p_owner text); Type: ACL; Schema: public; Owner: leo_source_claimer
+--
+
+REVOKE ALL ON FUNCTION public.claim_data_sources(p_limit integer, p_lease interval, p_owner text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_data_sources(p_limit integer, p_lease interval, p_owner text) TO leo_worker;
+
+
+--
 -- Name: FUNCTION claim_embedding_jobs(p_entity_type text, p_limit integer, p_lease interval, p_owner text); Type: ACL; Schema: public; Owner: leo_task_claimer
 --
 
@@ -6549,6 +6882,22 @@ GRANT ALL ON FUNCTION public.claim_market_shards(p_shards integer[], p_epoch big
 
 REVOKE ALL ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) TO leo_worker;
+
+
+--
+-- Name: FUNCTION detach_month(p_month date, p_kept_months integer); Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+REVOKE ALL ON FUNCTION public.detach_month(p_month date, p_kept_months integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.detach_month(p_month date, p_kept_months integer) TO leo_worker;
+
+
+--
+-- Name: FUNCTION drop_detached_month(p_month date, p_kept_months integer); Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+REVOKE ALL ON FUNCTION public.drop_detached_month(p_month date, p_kept_months integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_detached_month(p_month date, p_kept_months integer) TO leo_worker;
 
 
 --
@@ -6670,6 +7019,14 @@ GRANT ALL ON FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids 
 
 
 --
+-- Name: FUNCTION observe_data_sources(); Type: ACL; Schema: public; Owner: leo_source_claimer
+--
+
+REVOKE ALL ON FUNCTION public.observe_data_sources() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.observe_data_sources() TO leo_worker;
+
+
+--
 -- Name: FUNCTION queue_changed_profiles(); Type: ACL; Schema: public; Owner: leo_task_claimer
 --
 
@@ -6698,6 +7055,14 @@ GRANT ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zo
 
 REVOKE ALL ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) TO leo_worker;
+
+
+--
+-- Name: FUNCTION refuse_kept_month(p_month date, p_kept_months integer); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.refuse_kept_month(p_month date, p_kept_months integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refuse_kept_month(p_month date, p_kept_months integer) TO leo_partition_maker;
 
 
 --
@@ -7433,9 +7798,86 @@ GRANT SELECT(withdrawn_at),UPDATE(withdrawn_at) ON TABLE public.consent_manageme
 -- Name: TABLE data_sources; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.data_sources TO leo_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.data_sources TO leo_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.data_sources TO leo_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.data_sources TO leo_proof;
+
+
+--
+-- Name: COLUMN data_sources.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(tenant_id) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.source_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(source_id) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.last_success_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(last_success_at) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.health; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(health) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(status) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.created_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(created_at) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.stale_after_seconds; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(stale_after_seconds) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.due_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(due_at) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.lease_owner; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(lease_owner) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.lease_until; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(lease_until),UPDATE(lease_until) ON TABLE public.data_sources TO leo_source_claimer;
+
+
+--
+-- Name: COLUMN data_sources.synced_until; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(synced_until) ON TABLE public.data_sources TO leo_source_claimer;
 
 
 --
@@ -7835,6 +8277,7 @@ GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_tenant_resolver;
 GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_tenant_lister;
 GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_credential_writer;
 GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_definition_versioner;
+GRANT SELECT(tenant_id) ON TABLE public.tenant TO leo_source_claimer;
 
 
 --
@@ -7882,6 +8325,7 @@ GRANT SELECT(definitions_version),UPDATE(definitions_version) ON TABLE public.te
 GRANT INSERT(status),UPDATE(status) ON TABLE public.tenant TO leo_admin;
 GRANT SELECT(status) ON TABLE public.tenant TO leo_tenant_resolver;
 GRANT SELECT(status) ON TABLE public.tenant TO leo_tenant_lister;
+GRANT SELECT(status) ON TABLE public.tenant TO leo_source_claimer;
 
 
 --

@@ -174,6 +174,13 @@ class Settings(BaseSettings):
         5, ge=1, le=100, description="how often a text is tried that the API fails at"
     )
 
+    event_retention_months: int | None = Field(
+        None,
+        ge=3,
+        le=1_200,
+        description="full months of behavioural events that are kept besides the present one; unset keeps all",
+    )
+
     worker_threads: int = Field(
         16, ge=2, le=1_000, description="wake-ups that one worker serves at once; each channel takes one"
     )

@@ -14,6 +14,7 @@ from server.decisions.model import Event
 from server.decisions.pipeline import Answers, Batch, DecisionPipeline
 from server.decisions.store import DecisionStore
 from server.errors import NotFound, PreconditionFailed, Unavailable
+from server.platform.months import count_made, count_missing
 from server.platform.postgres import CommitOutcomeUnknown, Database
 
 _VIOLATIONS: Final = (
@@ -62,8 +63,9 @@ class IsolatingPipeline:
         await self._ensure_months(batch)
         try:
             return await self._pipeline.run(batch)
-        except _VIOLATIONS:
+        except _VIOLATIONS as error:
             # What was loaded may have changed before it was used, a consent for one: decide again afresh.
+            count_missing(error)
             self._months.clear()
         await self._ensure_months(batch)
         return await self._bisect(batch)
@@ -91,7 +93,8 @@ class IsolatingPipeline:
         for _ in range(_MAXIMUM_TRIES):
             with suppress(CommitOutcomeUnknown):
                 async with self._database.transaction() as connection:
-                    await self._store.ensure_month(connection, month)
+                    if await self._store.ensure_month(connection, month):
+                        count_made(month)
                 return
         raise Unavailable(
             "DATABASE_UNAVAILABLE", "the database is lost at every COMMIT; nothing was recorded"

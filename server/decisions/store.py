@@ -200,9 +200,10 @@ class DecisionStore:
         """Lock profiles until the transaction ends, in an order that cannot deadlock."""
         await connection.execute(self._queries["lock_profiles"], tenant_id, profile_ids)
 
-    async def ensure_month(self, connection: Connection, month: date) -> None:
-        """Create the month's partition of behavioural events, unless it is there."""
-        await connection.execute(self._queries["ensure_month"], month)
+    async def ensure_month(self, connection: Connection, month: date) -> bool:
+        """Create the month's partition of behavioural events, unless it is there; whether it was missing."""
+        missing: bool = await connection.fetchval(self._queries["ensure_month"], month)
+        return missing
 
     async def record_decisions(
         self, fetch: Fetch, *, decided_at: datetime, epoch: int, rows: Sequence[TenantRows]

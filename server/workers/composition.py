@@ -49,6 +49,7 @@ from server.reports.store import ReportStore
 from server.segments.evaluation import SegmentEvaluation
 from server.segments.jobs import RoundsOfTenants, SegmentJobs
 from server.segments.store import SegmentStore
+from server.workers.retention import EventRetention
 from server.workers.sweep import Sweep
 from server.workers.upkeep import ActiveTenants, MonthUpkeep, SnapshotUpkeep
 from server.workers.wake_ups import WakeUps
@@ -62,6 +63,7 @@ class Worker:
     alerts: AlertJobs
     sweep: Sweep
     months: MonthUpkeep
+    retention: EventRetention
     snapshots: SnapshotUpkeep
     credentials: CredentialJobs
     experiments: ExperimentJobs
@@ -126,6 +128,9 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
             ),
             sweep=Sweep(database=database, wake_ups=wake_ups),
             months=months,
+            retention=EventRetention(
+                database=database, kept_months=settings.event_retention_months, clock=utc_now
+            ),
             snapshots=SnapshotUpkeep(database=database, redis=redis),
             credentials=credentials,
             experiments=ExperimentJobs(database=database, store=CounterStore(), clock=utc_now),

@@ -56,6 +56,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.CARRY_OUT_PLANS: worker.dispatch.carry_out_plans,
         TaskName.SWEEP: worker.sweep.run,
         TaskName.ENSURE_MONTHS: worker.months.run,
+        TaskName.DROP_MONTHS: worker.retention.run,
         TaskName.APPEND_SNAPSHOTS: worker.snapshots.run,
         TaskName.COUNT_EXPERIMENTS: worker.experiments.count,
         TaskName.RENEW_TOKENS: worker.credentials.renew_due,

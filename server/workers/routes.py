@@ -26,6 +26,7 @@ class TaskName(StrEnum):
     CARRY_OUT_PLANS = "leo.carry_out_plans"
     SWEEP = "leo.sweep"
     ENSURE_MONTHS = "leo.ensure_months"
+    DROP_MONTHS = "leo.drop_months"
     APPEND_SNAPSHOTS = "leo.append_snapshots"
     COUNT_EXPERIMENTS = "leo.count_experiments"
     RENEW_TOKENS = "leo.renew_tokens"

@@ -25,6 +25,8 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.COUNT_DELIVERIES: COUNT_EVERY,
     TaskName.RECONCILE_COUNTS: RECONCILE_EVERY,
     TaskName.ENSURE_MONTHS: timedelta(hours=1),
+    # A month that somebody holds at this moment stays until the next run.
+    TaskName.DROP_MONTHS: timedelta(minutes=10),
     # What is due is decided for each token: twelve hours after the last time, or before it ends.
     TaskName.RENEW_TOKENS: timedelta(minutes=1),
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+from prometheus_client import Gauge
 
 from server.platform.clock import utc_now
 from server.platform.postgres import Database
@@ -19,10 +21,30 @@ _OVERLAP: Final = timedelta(minutes=2)
 _EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 
 
+_months_ahead = Gauge(
+    "leo_event_months_ahead",
+    "Months after the present one that behavioural events have a partition for, without a gap; -1: not even that one",
+    multiprocess_mode="max",
+)
+
+
+def months_before(day: date, count: int) -> date:
+    """The first day of the month so many months before this day's; after it, where the count is negative. Pure."""
+    number = day.year * 12 + day.month - 1 - count
+    return date(number // 12, number % 12 + 1, 1)
+
+
 def months_from(day: date, count: int) -> list[date]:
     """The first days of this month and of so many after it. Pure."""
-    first = day.year * 12 + day.month - 1
-    return [date(month // 12, month % 12 + 1, 1) for month in range(first, first + count + 1)]
+    return [months_before(day, -ahead) for ahead in range(count + 1)]
+
+
+def months_ahead(day: date, made: Collection[date]) -> int:
+    """How many months after this day's are made, up to the first one that is not; -1 where this day's is not. Pure."""
+    ahead = -1
+    while months_before(day, -ahead - 1) in made:
+        ahead += 1
+    return ahead
 
 
 class MonthUpkeep:
@@ -31,12 +53,18 @@ class MonthUpkeep:
     def __init__(self, *, database: Database) -> None:
         self._database = database
         self._queries = Queries.load("workers")
+        self._made: frozenset[date] = frozenset()
+        # Asked at every scrape: where nothing can be made any more, it falls as time goes by.
+        _months_ahead.set_function(lambda: months_ahead(utc_now().date(), self._made))
 
     async def run(self) -> None:
         """This month and three more. Idempotent; one transaction each, so that locks are short."""
         for month in months_from(utc_now().date(), _MONTHS_AHEAD):
             async with self._database.transaction() as connection:
                 await connection.fetchval(self._queries["ensure_month"], month)
+        async with self._database.transaction(readonly=True) as connection:
+            rows = await connection.fetch(self._queries["list_event_months"])
+        self._made = frozenset(row["month"] for row in rows if not row["detached"])
 
 
 class ActiveTenants:

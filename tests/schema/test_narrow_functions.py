@@ -34,6 +34,8 @@ _CALLERS = {
     "tenants_with_firings": {"leo_app"},
     "erase_profile": {"leo_app", "leo_worker"},
     "ensure_month": {"leo_app", "leo_worker"},
+    "detach_month": {"leo_worker"},
+    "drop_detached_month": {"leo_worker"},
     "bump_definitions_version": set[str](),
 }
 

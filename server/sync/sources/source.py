@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_NEITHER: Final = frozenset({"", "0", "f", "false", "n", "no"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +17,12 @@ class Change:
     Args:
         document: its members by name; of a deletion at least those that name it.
         deleted: that the source has deleted it.
+        fault: why it could not be read, where it could not: it is rejected with this reason.
     """
 
     document: Mapping[str, Any]
     deleted: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,13 @@ class Page:
         changes: at most as many as a page was asked to have; may be empty, where only the cursor moves on.
         cursor: where to go on once the page is written; JSON, and good for as long as the source lives.
         newest_at: the newest time at which the source changed one of them; None where it does not say.
+        unreadable: how many more there were that are no documents, such as a line of a file that is no JSON.
     """
 
     changes: tuple[Change, ...]
     cursor: Mapping[str, Any]
     newest_at: datetime | None = None
+    unreadable: int = 0
 
 
 class Source(Protocol):
@@ -55,6 +61,24 @@ class Source(Protocol):
     async def close(self) -> None:
         """Let go of connections and files; may be called at any time, and more than once."""
         ...
+
+
+class KnownNames(Protocol):
+    """What a source can look for that vanished without a word: names that customers have from it."""
+
+    async def __call__(self, after: str, limit: int) -> Sequence[str]:
+        """The next names, in an order of one's own, without the prefix that the mapping gives them.
+
+        Args:
+            after: the last of the names before; empty at the beginning.
+            limit: most names; fewer say that these are the last.
+        """
+        ...
+
+
+def says_deleted(value: object) -> bool:
+    """What a column of deletions says: a moment, or anything but nothing, false and zero, is a deletion."""
+    return value is not None and str(value).strip().lower() not in _NEITHER
 
 
 class SourceAway(Exception):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from server.sync.sources.arango.position import Position
-from server.sync.sources.arango.settings import ArangoSettings
+from server.sync.sources.arango.settings import TimeFormat
 from server.sync.sources.arango.times import moment_of
 
 
@@ -43,31 +43,21 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """All of it.
+    """All of it."""
 
-    Args:
-        of: what was read; with another collection or attribute nothing of it holds.
-    """
-
-    of: str
     position: Position = field(default=Position())
     undated: Round = field(default=Round())
     sweep: Round = field(default=Round())
 
     @classmethod
-    def read(cls, cursor: Mapping[str, Any], settings: ArangoSettings) -> Progress:
-        """What a cursor holds; the beginning where it is empty, or of something else."""
-        if cursor.get("of") != settings.identity:
-            return cls(settings.identity)
-        position = Position.read(cursor, settings.time_form)
-        return cls(
-            settings.identity, position, Round.read(cursor.get("undated")), Round.read(cursor.get("sweep"))
-        )
+    def read(cls, cursor: Mapping[str, Any], form: TimeFormat) -> Progress:
+        """What a cursor holds; the beginning where it is empty."""
+        position = Position.read(cursor, form)
+        return cls(position, Round.read(cursor.get("undated")), Round.read(cursor.get("sweep")))
 
     def document(self) -> dict[str, Any]:
         """As a cursor holds it."""
         return {
-            "of": self.of,
             **self.position.document(),
             "undated": self.undated.document(),
             "sweep": self.sweep.document(),

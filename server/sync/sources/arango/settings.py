@@ -96,11 +96,6 @@ class ArangoSettings(_Part):
         """How times are written, also those of revisions."""
         return "iso" if self.by_revision else self.time
 
-    @property
-    def identity(self) -> str:
-        """What a position belongs to: with any of it changed, everything is read anew."""
-        return "/".join([self.database, self.collection, self.update_attribute, self.time_form])
-
 
 def path_of(attribute: str) -> str | list[str]:
     """An attribute as AQL takes it for `doc.@name`: a name, or the names on the way."""

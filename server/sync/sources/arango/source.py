@@ -47,7 +47,7 @@ class ArangoSource:
             SourceAway: it can not be reached, is busy, or does not answer in time.
             SourceRefused: it refuses; the text names the cure.
         """
-        progress = Progress.read(cursor, self._settings)
+        progress = Progress.read(cursor, self._settings.time_form)
         run = Run(self._settings, self._database, progress, page_size=page_size, now=self._now)
         parts = [run.changed, run.undated]
         sweep, known = self._settings.sweep, self._known

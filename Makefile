@@ -43,12 +43,12 @@ run: $(INSTALLED) ## Start the embedded stack and the server; Ctrl-C stops both
 
 # What takes minutes by its nature: each benchmark and each drill, played once on a small scale, and RabbitMQ, which is
 # slow to start.
-SMOKE := tests/bench tests/faults tests/workers/test_rabbitmq.py
+SMOKE := tests/bench tests/demo tests/faults tests/workers/test_rabbitmq.py
 
 test: $(INSTALLED) ## Run the tests against real servers, with coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered $(SMOKE:%=--ignore=%)
 
-smoke: $(INSTALLED) ## Play every benchmark and every drill once in its short form
+smoke: $(INSTALLED) ## Play the demo and every benchmark and drill once, in their short forms
 	$(BIN)/python -m pytest -n 2 $(SMOKE)
 
 fuzz: $(INSTALLED) ## Search for SECONDS for rules that closure and SQL judge differently; SEED=n repeats one round

@@ -33,13 +33,11 @@ class Page:
         changes: at most as many as a page was asked to have; may be empty, where only the cursor moves on.
         cursor: where to go on once the page is written; JSON, and good for as long as the source lives.
         newest_at: the newest time at which the source changed one of them; None where it does not say.
-        unreadable: how many more there were that are no documents, such as a line of a file that is no JSON.
     """
 
     changes: tuple[Change, ...]
     cursor: Mapping[str, Any]
     newest_at: datetime | None = None
-    unreadable: int = 0
 
 
 class Source(Protocol):

@@ -262,6 +262,66 @@ INSTRUMENT_STATUS_INACTIVE: InstrumentStatus.ValueType  # 2
 """Kept for the record only."""
 Global___InstrumentStatus: _TypeAlias = InstrumentStatus  # noqa: Y015
 
+class _DataSourceType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DataSourceTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataSourceType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DATA_SOURCE_TYPE_UNSPECIFIED: _DataSourceType.ValueType  # 0
+    """Not given; refused when put."""
+    DATA_SOURCE_TYPE_ARANGODB: _DataSourceType.ValueType  # 1
+    """A collection of an ArangoDB."""
+    DATA_SOURCE_TYPE_POSTGRESQL: _DataSourceType.ValueType  # 2
+    """A table or view of a PostgreSQL."""
+    DATA_SOURCE_TYPE_FILE: _DataSourceType.ValueType  # 3
+    """CSV, NDJSON or Parquet files in the tenant's directory on the workers."""
+
+class DataSourceType(_DataSourceType, metaclass=_DataSourceTypeEnumTypeWrapper):
+    """The kinds of source."""
+
+DATA_SOURCE_TYPE_UNSPECIFIED: DataSourceType.ValueType  # 0
+"""Not given; refused when put."""
+DATA_SOURCE_TYPE_ARANGODB: DataSourceType.ValueType  # 1
+"""A collection of an ArangoDB."""
+DATA_SOURCE_TYPE_POSTGRESQL: DataSourceType.ValueType  # 2
+"""A table or view of a PostgreSQL."""
+DATA_SOURCE_TYPE_FILE: DataSourceType.ValueType  # 3
+"""CSV, NDJSON or Parquet files in the tenant's directory on the workers."""
+Global___DataSourceType: _TypeAlias = DataSourceType  # noqa: Y015
+
+class _DataSourceHealth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DataSourceHealthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataSourceHealth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DATA_SOURCE_HEALTH_UNSPECIFIED: _DataSourceHealth.ValueType  # 0
+    """Never set by the server."""
+    DATA_SOURCE_HEALTH_UNKNOWN: _DataSourceHealth.ValueType  # 1
+    """It has not been run yet."""
+    DATA_SOURCE_HEALTH_HEALTHY: _DataSourceHealth.ValueType  # 2
+    """The last run succeeded."""
+    DATA_SOURCE_HEALTH_DEGRADED: _DataSourceHealth.ValueType  # 3
+    """It can not be reached, and is tried again soon; or all that it had was rejected."""
+    DATA_SOURCE_HEALTH_FAILING: _DataSourceHealth.ValueType  # 4
+    """It refuses; `last_error` names the cure."""
+
+class DataSourceHealth(_DataSourceHealth, metaclass=_DataSourceHealthEnumTypeWrapper):
+    """How a source fares."""
+
+DATA_SOURCE_HEALTH_UNSPECIFIED: DataSourceHealth.ValueType  # 0
+"""Never set by the server."""
+DATA_SOURCE_HEALTH_UNKNOWN: DataSourceHealth.ValueType  # 1
+"""It has not been run yet."""
+DATA_SOURCE_HEALTH_HEALTHY: DataSourceHealth.ValueType  # 2
+"""The last run succeeded."""
+DATA_SOURCE_HEALTH_DEGRADED: DataSourceHealth.ValueType  # 3
+"""It can not be reached, and is tried again soon; or all that it had was rejected."""
+DATA_SOURCE_HEALTH_FAILING: DataSourceHealth.ValueType  # 4
+"""It refuses; `last_error` names the cure."""
+Global___DataSourceHealth: _TypeAlias = DataSourceHealth  # noqa: Y015
+
 @_typing.final
 class Audience(_message.Message):
     """The people that a campaign is for."""
@@ -1751,3 +1811,516 @@ class ListInstrumentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListInstrumentsResponse: _TypeAlias = ListInstrumentsResponse  # noqa: Y015
+
+@_typing.final
+class DataSourceCounts(_message.Message):
+    """What became of a source's documents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    READ_FIELD_NUMBER: _builtins.int
+    WRITTEN_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    SUPPRESSED_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    read: _builtins.int
+    """Documents that were read, also those that were read before."""
+    written: _builtins.int
+    """Those that created or changed a profile."""
+    rejected: _builtins.int
+    """Those that were not good."""
+    suppressed: _builtins.int
+    """Those of people who were erased."""
+    deleted: _builtins.int
+    """Deletions that ended a profile's consents."""
+    @_builtins.property
+    def reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Why documents were rejected: a code, with the field at fault, to how many. Only of the last run; at most 51."""
+
+    def __init__(
+        self,
+        *,
+        read: _builtins.int = ...,
+        written: _builtins.int = ...,
+        rejected: _builtins.int = ...,
+        suppressed: _builtins.int = ...,
+        deleted: _builtins.int = ...,
+        reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "read", b"read", "reasons", b"reasons", "rejected", b"rejected", "suppressed", b"suppressed", "written", b"written"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DataSourceCounts: _TypeAlias = DataSourceCounts  # noqa: Y015
+
+@_typing.final
+class DataSourceState(_message.Message):
+    """How a source fares. Set by the server."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEALTH_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    LAG_SECONDS_FIELD_NUMBER: _builtins.int
+    LAST_SYNC_AT_FIELD_NUMBER: _builtins.int
+    LAST_SUCCESS_AT_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    LAST_RUN_FIELD_NUMBER: _builtins.int
+    HAS_PASSWORD_FIELD_NUMBER: _builtins.int
+    health: Global___DataSourceHealth.ValueType
+    """Of the last run."""
+    stale: _builtins.bool
+    """Whether it has gone without a success for longer than `stale_after_seconds`."""
+    running: _builtins.bool
+    """Whether a worker is at it."""
+    lag_seconds: _builtins.float
+    """How far its profiles are behind at most, in seconds; absent before the first page."""
+    last_error: _builtins.str
+    """What went wrong in the last run, without data; empty after a success."""
+    failures: _builtins.int
+    """Runs that failed since the last success."""
+    cursor: _builtins.bytes
+    """Where the next run goes on, as its kind of source writes it: a JSON object."""
+    has_password: _builtins.bool
+    """Whether a password is stored; nothing ever shows it."""
+    @_builtins.property
+    def last_sync_at(self) -> _timestamp_pb2.Timestamp:
+        """When a run last began; absent before the first."""
+
+    @_builtins.property
+    def last_success_at(self) -> _timestamp_pb2.Timestamp:
+        """When one last succeeded; absent before the first."""
+
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """When it is due; absent where it is run only on request."""
+
+    @_builtins.property
+    def total(self) -> Global___DataSourceCounts:
+        """All runs together, without reasons."""
+
+    @_builtins.property
+    def last_run(self) -> Global___DataSourceCounts:
+        """The run that is under way, or the last one."""
+
+    def __init__(
+        self,
+        *,
+        health: Global___DataSourceHealth.ValueType = ...,
+        stale: _builtins.bool = ...,
+        running: _builtins.bool = ...,
+        lag_seconds: _builtins.float | None = ...,
+        last_sync_at: _timestamp_pb2.Timestamp | None = ...,
+        last_success_at: _timestamp_pb2.Timestamp | None = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+        last_error: _builtins.str = ...,
+        failures: _builtins.int = ...,
+        cursor: _builtins.bytes = ...,
+        total: Global___DataSourceCounts | None = ...,
+        last_run: Global___DataSourceCounts | None = ...,
+        has_password: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lag_seconds", b"_lag_seconds", "due_at", b"due_at", "lag_seconds", b"lag_seconds", "last_run", b"last_run", "last_success_at", b"last_success_at", "last_sync_at", b"last_sync_at", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lag_seconds", b"_lag_seconds", "cursor", b"cursor", "due_at", b"due_at", "failures", b"failures", "has_password", b"has_password", "health", b"health", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "last_run", b"last_run", "last_success_at", b"last_success_at", "last_sync_at", b"last_sync_at", "running", b"running", "stale", b"stale", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lag_seconds: _TypeAlias = _typing.Literal["lag_seconds"]  # noqa: Y015
+    _WhichOneofArgType__lag_seconds: _TypeAlias = _typing.Literal["_lag_seconds", b"_lag_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lag_seconds) -> _WhichOneofReturnType__lag_seconds | None: ...
+
+Global___DataSourceState: _TypeAlias = DataSourceState  # noqa: Y015
+
+@_typing.final
+class DataSource(_message.Message):
+    """Where customers' data comes from, how often, and how it becomes profiles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_NAME_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    MAPPING_FIELD_NUMBER: _builtins.int
+    SYNC_FREQUENCY_SECONDS_FIELD_NUMBER: _builtins.int
+    STALE_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """The caller's id: 1 to 100 letters, digits, "-", "_", "." and ":"."""
+    source_name: _builtins.str
+    """Name for people, 1 to 200 characters."""
+    type: Global___DataSourceType.ValueType
+    """Required."""
+    connection: _builtins.bytes
+    """How to reach it, a JSON object in UTF-8 as docs/sync.md describes for each type, at most 64 KiB; no password."""
+    mapping: _builtins.bytes
+    """How a document becomes a profile, a JSON object in UTF-8 in the mapping language of docs/profiles.md, at most
+    64 KiB.
+    """
+    sync_frequency_seconds: _builtins.int
+    """Seconds from the beginning of one run to that of the next, 1 to 31,622,400; absent: only on request."""
+    stale_after_seconds: _builtins.int
+    """Seconds without a success after which it is stale, 1 to 31,622,400; absent: three times the frequency, at least
+    300, or never where there is no frequency.
+    """
+    paused: _builtins.bool
+    """Whether it is left alone for the time being."""
+    @_builtins.property
+    def state(self) -> Global___DataSourceState:
+        """How it fares. Set by the server; ignored in requests."""
+
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+        source_name: _builtins.str = ...,
+        type: Global___DataSourceType.ValueType = ...,
+        connection: _builtins.bytes = ...,
+        mapping: _builtins.bytes = ...,
+        sync_frequency_seconds: _builtins.int | None = ...,
+        stale_after_seconds: _builtins.int | None = ...,
+        paused: _builtins.bool = ...,
+        state: Global___DataSourceState | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stale_after_seconds", b"_stale_after_seconds", "_sync_frequency_seconds", b"_sync_frequency_seconds", "stale_after_seconds", b"stale_after_seconds", "state", b"state", "sync_frequency_seconds", b"sync_frequency_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stale_after_seconds", b"_stale_after_seconds", "_sync_frequency_seconds", b"_sync_frequency_seconds", "connection", b"connection", "mapping", b"mapping", "paused", b"paused", "source_id", b"source_id", "source_name", b"source_name", "stale_after_seconds", b"stale_after_seconds", "state", b"state", "sync_frequency_seconds", b"sync_frequency_seconds", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stale_after_seconds: _TypeAlias = _typing.Literal["stale_after_seconds"]  # noqa: Y015
+    _WhichOneofArgType__stale_after_seconds: _TypeAlias = _typing.Literal["_stale_after_seconds", b"_stale_after_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__sync_frequency_seconds: _TypeAlias = _typing.Literal["sync_frequency_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sync_frequency_seconds: _TypeAlias = _typing.Literal["_sync_frequency_seconds", b"_sync_frequency_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stale_after_seconds) -> _WhichOneofReturnType__stale_after_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sync_frequency_seconds) -> _WhichOneofReturnType__sync_frequency_seconds | None: ...
+
+Global___DataSource: _TypeAlias = DataSource  # noqa: Y015
+
+@_typing.final
+class PutDataSourceRequest(_message.Message):
+    """Describe a source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_SOURCE_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    password: _builtins.str
+    """Password of the user that the connection names, at most 1,000 characters. Absent leaves the stored one; empty
+    removes it.
+    """
+    @_builtins.property
+    def data_source(self) -> Global___DataSource:
+        """The whole description; what is absent is removed."""
+
+    def __init__(
+        self,
+        *,
+        data_source: Global___DataSource | None = ...,
+        password: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_password", b"_password", "data_source", b"data_source", "password", b"password"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_password", b"_password", "data_source", b"data_source", "password", b"password"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__password: _TypeAlias = _typing.Literal["password"]  # noqa: Y015
+    _WhichOneofArgType__password: _TypeAlias = _typing.Literal["_password", b"_password"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__password) -> _WhichOneofReturnType__password | None: ...
+
+Global___PutDataSourceRequest: _TypeAlias = PutDataSourceRequest  # noqa: Y015
+
+@_typing.final
+class PutDataSourceResponse(_message.Message):
+    """The source as it is stored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_SOURCE_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """Whether anything changed."""
+    @_builtins.property
+    def data_source(self) -> Global___DataSource:
+        """As described, and how it fares."""
+
+    def __init__(
+        self,
+        *,
+        data_source: Global___DataSource | None = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data_source", b"data_source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "data_source", b"data_source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutDataSourceResponse: _TypeAlias = PutDataSourceResponse  # noqa: Y015
+
+@_typing.final
+class GetDataSourceRequest(_message.Message):
+    """Ask for one source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDataSourceRequest: _TypeAlias = GetDataSourceRequest  # noqa: Y015
+
+@_typing.final
+class GetDataSourceResponse(_message.Message):
+    """The source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_SOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def data_source(self) -> Global___DataSource:
+        """As described, and how it fares."""
+
+    def __init__(
+        self,
+        *,
+        data_source: Global___DataSource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data_source", b"data_source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_source", b"data_source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDataSourceResponse: _TypeAlias = GetDataSourceResponse  # noqa: Y015
+
+@_typing.final
+class ListDataSourcesRequest(_message.Message):
+    """Ask for sources."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which part of the list."""
+
+    def __init__(
+        self,
+        *,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDataSourcesRequest: _TypeAlias = ListDataSourcesRequest  # noqa: Y015
+
+@_typing.final
+class ListDataSourcesResponse(_message.Message):
+    """One part of the list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_SOURCES_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def data_sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataSource]:
+        """By ascending id."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageResponse:
+        """How to go on."""
+
+    def __init__(
+        self,
+        *,
+        data_sources: _abc.Iterable[Global___DataSource] | None = ...,
+        page: _types_pb2.PageResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_sources", b"data_sources", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDataSourcesResponse: _TypeAlias = ListDataSourcesResponse  # noqa: Y015
+
+@_typing.final
+class SetDataSourcePausedRequest(_message.Message):
+    """Pause a source, or let it go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """Its id."""
+    paused: _builtins.bool
+    """True pauses it, false lets it go on."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paused", b"paused", "source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDataSourcePausedRequest: _TypeAlias = SetDataSourcePausedRequest  # noqa: Y015
+
+@_typing.final
+class SetDataSourcePausedResponse(_message.Message):
+    """The source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_SOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def data_source(self) -> Global___DataSource:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        data_source: Global___DataSource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data_source", b"data_source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_source", b"data_source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDataSourcePausedResponse: _TypeAlias = SetDataSourcePausedResponse  # noqa: Y015
+
+@_typing.final
+class SyncNowRequest(_message.Message):
+    """Ask for a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """Id of the source."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncNowRequest: _TypeAlias = SyncNowRequest  # noqa: Y015
+
+@_typing.final
+class SyncNowResponse(_message.Message):
+    """The source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_SOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def data_source(self) -> Global___DataSource:
+        """As it is now, due at once."""
+
+    def __init__(
+        self,
+        *,
+        data_source: Global___DataSource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data_source", b"data_source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_source", b"data_source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncNowResponse: _TypeAlias = SyncNowResponse  # noqa: Y015
+
+@_typing.final
+class DeleteDataSourceRequest(_message.Message):
+    """Remove a source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteDataSourceRequest: _TypeAlias = DeleteDataSourceRequest  # noqa: Y015
+
+@_typing.final
+class DeleteDataSourceResponse(_message.Message):
+    """Whether there was one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    deleted: _builtins.bool
+    """False where there was none."""
+    def __init__(
+        self,
+        *,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteDataSourceResponse: _TypeAlias = DeleteDataSourceResponse  # noqa: Y015

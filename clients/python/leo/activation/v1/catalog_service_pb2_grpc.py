@@ -124,6 +124,36 @@ class CatalogServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListInstrumentsRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListInstrumentsResponse.FromString,
                 _registered_method=True)
+        self.PutDataSource = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/PutDataSource',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutDataSourceRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutDataSourceResponse.FromString,
+                _registered_method=True)
+        self.GetDataSource = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/GetDataSource',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetDataSourceRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetDataSourceResponse.FromString,
+                _registered_method=True)
+        self.ListDataSources = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/ListDataSources',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListDataSourcesRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListDataSourcesResponse.FromString,
+                _registered_method=True)
+        self.SetDataSourcePaused = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/SetDataSourcePaused',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetDataSourcePausedRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetDataSourcePausedResponse.FromString,
+                _registered_method=True)
+        self.SyncNow = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/SyncNow',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SyncNowRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SyncNowResponse.FromString,
+                _registered_method=True)
+        self.DeleteDataSource = channel.unary_unary(
+                '/leo.activation.v1.CatalogService/DeleteDataSource',
+                request_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.DeleteDataSourceRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.DeleteDataSourceResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -263,6 +293,51 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutDataSource(self, request, context):
+        """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
+        or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
+        Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
+        password, and this server has no key to encrypt it with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDataSource(self, request, context):
+        """One source and how it fares, by its id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDataSources(self, request, context):
+        """Sources and how they fare, by ascending id, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetDataSourcePaused(self, request, context):
+        """Pauses a source, or lets it go on. A run that is under way stops before its next page; what it committed stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncNow(self, request, context):
+        """Has a source taken in as soon as a worker is free, and again where one is at it. RULE_VIOLATED when it is paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteDataSource(self, request, context):
+        """Removes a source with its cursor and its password. The profiles that it brought stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -350,6 +425,36 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListInstruments,
                     request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListInstrumentsRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListInstrumentsResponse.SerializeToString,
+            ),
+            'PutDataSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutDataSource,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutDataSourceRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutDataSourceResponse.SerializeToString,
+            ),
+            'GetDataSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDataSource,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetDataSourceRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetDataSourceResponse.SerializeToString,
+            ),
+            'ListDataSources': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDataSources,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListDataSourcesRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListDataSourcesResponse.SerializeToString,
+            ),
+            'SetDataSourcePaused': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDataSourcePaused,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetDataSourcePausedRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetDataSourcePausedResponse.SerializeToString,
+            ),
+            'SyncNow': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncNow,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SyncNowRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.SyncNowResponse.SerializeToString,
+            ),
+            'DeleteDataSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDataSource,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.DeleteDataSourceRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_catalog__service__pb2.DeleteDataSourceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -816,6 +921,168 @@ class CatalogService:
             '/leo.activation.v1.CatalogService/ListInstruments',
             leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListInstrumentsRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListInstrumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutDataSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/PutDataSource',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutDataSourceRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.PutDataSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDataSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/GetDataSource',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetDataSourceRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.GetDataSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDataSources(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/ListDataSources',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListDataSourcesRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.ListDataSourcesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDataSourcePaused(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/SetDataSourcePaused',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetDataSourcePausedRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.SetDataSourcePausedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncNow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/SyncNow',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.SyncNowRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.SyncNowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDataSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.CatalogService/DeleteDataSource',
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.DeleteDataSourceRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_catalog__service__pb2.DeleteDataSourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,22 @@ class CatalogServiceStub:
     """Creates or changes instruments of the tenant, by symbol: all of the request or none of it."""
     ListInstruments: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListInstrumentsRequest, _catalog_service_pb2.ListInstrumentsResponse]
     """The tenant's instruments and the global ones, by ascending symbol, page by page."""
+    PutDataSource: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.PutDataSourceRequest, _catalog_service_pb2.PutDataSourceResponse]
+    """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
+    or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
+    Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
+    password, and this server has no key to encrypt it with.
+    """
+    GetDataSource: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetDataSourceRequest, _catalog_service_pb2.GetDataSourceResponse]
+    """One source and how it fares, by its id."""
+    ListDataSources: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListDataSourcesRequest, _catalog_service_pb2.ListDataSourcesResponse]
+    """Sources and how they fare, by ascending id, page by page."""
+    SetDataSourcePaused: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.SetDataSourcePausedRequest, _catalog_service_pb2.SetDataSourcePausedResponse]
+    """Pauses a source, or lets it go on. A run that is under way stops before its next page; what it committed stays."""
+    SyncNow: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.SyncNowRequest, _catalog_service_pb2.SyncNowResponse]
+    """Has a source taken in as soon as a worker is free, and again where one is at it. RULE_VIOLATED when it is paused."""
+    DeleteDataSource: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.DeleteDataSourceRequest, _catalog_service_pb2.DeleteDataSourceResponse]
+    """Removes a source with its cursor and its password. The profiles that it brought stay."""
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -149,6 +165,22 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Creates or changes instruments of the tenant, by symbol: all of the request or none of it."""
     ListInstruments: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListInstrumentsRequest, _catalog_service_pb2.ListInstrumentsResponse]  # type: ignore[assignment]
     """The tenant's instruments and the global ones, by ascending symbol, page by page."""
+    PutDataSource: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.PutDataSourceRequest, _catalog_service_pb2.PutDataSourceResponse]  # type: ignore[assignment]
+    """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
+    or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
+    Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
+    password, and this server has no key to encrypt it with.
+    """
+    GetDataSource: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetDataSourceRequest, _catalog_service_pb2.GetDataSourceResponse]  # type: ignore[assignment]
+    """One source and how it fares, by its id."""
+    ListDataSources: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListDataSourcesRequest, _catalog_service_pb2.ListDataSourcesResponse]  # type: ignore[assignment]
+    """Sources and how they fare, by ascending id, page by page."""
+    SetDataSourcePaused: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.SetDataSourcePausedRequest, _catalog_service_pb2.SetDataSourcePausedResponse]  # type: ignore[assignment]
+    """Pauses a source, or lets it go on. A run that is under way stops before its next page; what it committed stays."""
+    SyncNow: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.SyncNowRequest, _catalog_service_pb2.SyncNowResponse]  # type: ignore[assignment]
+    """Has a source taken in as soon as a worker is free, and again where one is at it. RULE_VIOLATED when it is paused."""
+    DeleteDataSource: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.DeleteDataSourceRequest, _catalog_service_pb2.DeleteDataSourceResponse]  # type: ignore[assignment]
+    """Removes a source with its cursor and its password. The profiles that it brought stay."""
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     """What may happen, and why: campaigns, marketing events, message templates, experiments and instruments.
@@ -309,5 +341,57 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.ListInstrumentsResponse, _abc.Awaitable[_catalog_service_pb2.ListInstrumentsResponse]]:
         """The tenant's instruments and the global ones, by ascending symbol, page by page."""
+
+    @_abc_1.abstractmethod
+    def PutDataSource(
+        self,
+        request: _catalog_service_pb2.PutDataSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.PutDataSourceResponse, _abc.Awaitable[_catalog_service_pb2.PutDataSourceResponse]]:
+        """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
+        or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
+        Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
+        password, and this server has no key to encrypt it with.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDataSource(
+        self,
+        request: _catalog_service_pb2.GetDataSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.GetDataSourceResponse, _abc.Awaitable[_catalog_service_pb2.GetDataSourceResponse]]:
+        """One source and how it fares, by its id."""
+
+    @_abc_1.abstractmethod
+    def ListDataSources(
+        self,
+        request: _catalog_service_pb2.ListDataSourcesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.ListDataSourcesResponse, _abc.Awaitable[_catalog_service_pb2.ListDataSourcesResponse]]:
+        """Sources and how they fare, by ascending id, page by page."""
+
+    @_abc_1.abstractmethod
+    def SetDataSourcePaused(
+        self,
+        request: _catalog_service_pb2.SetDataSourcePausedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.SetDataSourcePausedResponse, _abc.Awaitable[_catalog_service_pb2.SetDataSourcePausedResponse]]:
+        """Pauses a source, or lets it go on. A run that is under way stops before its next page; what it committed stays."""
+
+    @_abc_1.abstractmethod
+    def SyncNow(
+        self,
+        request: _catalog_service_pb2.SyncNowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.SyncNowResponse, _abc.Awaitable[_catalog_service_pb2.SyncNowResponse]]:
+        """Has a source taken in as soon as a worker is free, and again where one is at it. RULE_VIOLATED when it is paused."""
+
+    @_abc_1.abstractmethod
+    def DeleteDataSource(
+        self,
+        request: _catalog_service_pb2.DeleteDataSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.DeleteDataSourceResponse, _abc.Awaitable[_catalog_service_pb2.DeleteDataSourceResponse]]:
+        """Removes a source with its cursor and its password. The profiles that it brought stay."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

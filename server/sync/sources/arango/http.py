@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from base64 import b64encode
 from typing import Any
 
 import aiohttp
@@ -67,10 +68,9 @@ class BoundedHttp(HTTPClient):
         async with session.request(
             request.method.name,
             request.endpoint,
-            headers=request.normalized_headers(),
+            headers={**request.normalized_headers(), **_credentials(request.auth)},
             params=request.normalized_params(),
             data=request.data,
-            auth=_credentials(request.auth),
             allow_redirects=False,
         ) as answer:
             return Response(
@@ -111,8 +111,11 @@ class DocumentReader(JsonDeserializer):
             raise DeserializationError("the answer is no JSON") from None
 
 
-def _credentials(auth: Auth | None) -> aiohttp.BasicAuth | None:
-    return None if auth is None else aiohttp.BasicAuth(auth.username, auth.password, auth.encoding)
+def _credentials(auth: Auth | None) -> dict[str, str]:
+    if auth is None:
+        return {}
+    token = b64encode(f"{auth.username}:{auth.password}".encode(auth.encoding)).decode()
+    return {"Authorization": f"Basic {token}"}
 
 
 def _made_plain(value: Any) -> Any:

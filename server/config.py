@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 _PREFIX = "LEO_"
 _SENDER = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,40}:[A-Za-z0-9+/_-]{43}=?")
+_HOST_PATTERN = re.compile(r"[A-Za-z0-9.*_\[\]:-]+:(\d{1,5}|\*)")
 _LISTEN = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):(\d{1,5})$")
 
 
@@ -83,6 +84,18 @@ def _embeddings_url(value: str) -> str:
     return value
 
 
+def _sync_hosts(value: str) -> str:
+    if not all(_HOST_PATTERN.fullmatch(pattern) for pattern in _parts(value)):
+        raise ValueError(
+            "must be host:port, e.g. crm.example.com:5432 or *.db.example.com:*, with commas between"
+        )
+    return value
+
+
+def _parts(text: str) -> list[str]:
+    return [pattern for part in text.split(",") if (pattern := part.strip())]
+
+
 def _credential_keys(value: SecretStr) -> SecretStr:
     entries = re.split(r"[,\s]+", value.get_secret_value().strip(", \t\r\n"))
     if not all(_KEY.fullmatch(entry) for entry in entries):
@@ -102,6 +115,7 @@ Issuer = Annotated[str, AfterValidator(_issuer)]
 Jwks = Annotated[str, AfterValidator(_jwks)]
 EmbeddingsUrl = Annotated[str, AfterValidator(_embeddings_url)]
 ProviderUrl = Annotated[str, AfterValidator(_provider_url)]
+SyncHosts = Annotated[str, AfterValidator(_sync_hosts)]
 CredentialKeysText = Annotated[SecretStr, AfterValidator(_credential_keys)]
 ErrorClassName = Literal["recipient", "content", "authentication", "quota", "transient", "ambiguous"]
 
@@ -179,6 +193,17 @@ class Settings(BaseSettings):
         ge=3,
         le=1_200,
         description="full months of behavioural events that are kept besides the present one; unset keeps all",
+    )
+
+    sync_hosts: SyncHosts = Field(
+        "",
+        description="host:port of databases that tenants' sources may lead to, with commas; * stands for anything",
+    )
+    sync_directory: str | None = Field(
+        None, min_length=1, description="where tenants' files for the sync lie, in directories of their ids"
+    )
+    sync_sources: int = Field(
+        4, ge=1, le=100, description="data sources that one worker works on at once; each takes one thread"
     )
 
     worker_threads: int = Field(
@@ -273,6 +298,11 @@ class Settings(BaseSettings):
         if self.credential_keys_file is None:
             return self.credential_keys
         return SecretStr(Path(self.credential_keys_file).read_text("ascii"))
+
+    @property
+    def sync_host_patterns(self) -> list[str]:
+        """The patterns of `sync_hosts`, one by one."""
+        return _parts(self.sync_hosts)
 
     @field_validator("send_seconds")
     @classmethod

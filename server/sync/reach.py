@@ -27,6 +27,11 @@ class Reach:
         self._hosts = tuple(pattern.lower() for pattern in hosts)
         self._directory = directory
 
+    @classmethod
+    def of(cls, hosts: Sequence[str], directory: str | None) -> Reach:
+        """As a configuration names it."""
+        return cls(hosts=hosts, directory=None if directory is None else Path(directory))
+
     def check_host(self, host: str, port: int) -> None:
         """Raises:
         NotAllowed: no pattern has this host and port.

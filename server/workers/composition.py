@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from email.headerregistry import Address
 from email.utils import parseaddr
 
@@ -39,16 +40,26 @@ from server.experiments.jobs import ExperimentJobs
 from server.experiments.store import CounterStore
 from server.http.listener import monitoring
 from server.http.samples import Samples
+from server.platform.background import BackgroundTask
 from server.platform.clock import utc_now
 from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
+from server.profiles.service import ProfileService
+from server.profiles.store import ProfileStore
 from server.reports.counters import MetricsCounters
 from server.reports.jobs import ReportJobs
 from server.reports.store import ReportStore
 from server.segments.evaluation import SegmentEvaluation
 from server.segments.jobs import RoundsOfTenants, SegmentJobs
+from server.segments.refreshing import RefreshQueue
 from server.segments.store import SegmentStore
+from server.sync.jobs import SyncJobs
+from server.sync.reach import Reach
+from server.sync.run import SourceRunner
+from server.sync.secrets import SourceSecrets
+from server.sync.store import SourceStore
+from server.workers.profile_intake import ProfileIntake
 from server.workers.retention import EventRetention
 from server.workers.sweep import Sweep
 from server.workers.upkeep import ActiveTenants, MonthUpkeep, SnapshotUpkeep
@@ -72,6 +83,7 @@ class Worker:
     embeddings: EmbeddingJobs
     segment_rounds: RoundsOfTenants
     segment_changes: SegmentJobs
+    sync: SyncJobs
 
 
 @asynccontextmanager
@@ -114,6 +126,7 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
         deliveries = Deliveries(
             settings=_delivery_settings(settings), database=database, directory=directory, gate=gate
         )
+        sync = await stack.enter_async_context(_running_sync(settings, database))
         embedder = embedder_of(settings, timeout_seconds=settings.embeddings_seconds)
         stack.push_async_callback(embedder.close)
         yield Worker(
@@ -153,7 +166,43 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
                 worker=_worker_name(),
             ),
             embeddings=embedding_jobs(settings, database=database, embedder=embedder, worker=_worker_name()),
+            sync=sync,
         )
+
+
+@asynccontextmanager
+async def _running_sync(settings: WorkerSettings, database: Database) -> AsyncIterator[SyncJobs]:
+    """The synchronisation, while the block runs; it tells the segments which profiles it changed."""
+    refreshing = RefreshQueue(
+        evaluation=SegmentEvaluation(database=database, store=SegmentStore(), clock=utc_now)
+    )
+    await refreshing.start()
+    profiles = ProfileService(database=database, store=ProfileStore(), clock=utc_now, changes=refreshing)
+    lease = timedelta(seconds=settings.lease_seconds)
+    runner = SourceRunner(
+        database=database,
+        store=SourceStore(),
+        secrets=SourceSecrets(keys=CredentialKeys.of(settings.credential_keys_text)),
+        reach=Reach.of(settings.sync_host_patterns, settings.sync_directory),
+        profiles=ProfileIntake(service=profiles),
+        lease=lease,
+        clock=utc_now,
+    )
+    jobs = SyncJobs(
+        database=database,
+        store=SourceStore(),
+        runner=runner,
+        most_at_once=settings.sync_sources,
+        lease=lease,
+        worker=_worker_name(),
+    )
+    looking = BackgroundTask("observe_sources")
+    looking.start(jobs.observe_for_ever())
+    try:
+        yield jobs
+    finally:
+        await looking.stop()
+        await refreshing.stop()
 
 
 async def _open_database(settings: WorkerSettings, stack: AsyncExitStack) -> Database:

@@ -66,6 +66,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.EMBED: worker.embeddings.run,
         TaskName.EVALUATE_SEGMENTS: worker.segment_rounds.run,
         TaskName.DECIDE_SEGMENT_CHANGES: worker.segment_changes.decide_changes,
+        TaskName.SYNC_SOURCES: worker.sync.sync_due,
     }
     for name, body in bodies.items():
         app.task(name=name.value)(_on_loop(name, loop, body))
@@ -92,6 +93,7 @@ def _serve(app: Celery, loop: EventLoopThread, worker: Worker, threads: int) -> 
     def stop(**_: Any) -> None:
         schedule.stop()
         loop.tell(worker.dispatch.stop)
+        loop.tell(worker.sync.stop)
 
     def announce(**_: Any) -> None:
         spare_what_lives_long()

@@ -36,6 +36,7 @@ class TaskName(StrEnum):
     EMBED = "leo.embed"
     EVALUATE_SEGMENTS = "leo.evaluate_segments"
     DECIDE_SEGMENT_CHANGES = "leo.decide_segment_changes"
+    SYNC_SOURCES = "leo.sync_sources"
 
 
 PLANS: Final = "dispatch"

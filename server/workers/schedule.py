@@ -25,12 +25,18 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.COUNT_DELIVERIES: COUNT_EVERY,
     TaskName.RECONCILE_COUNTS: RECONCILE_EVERY,
     TaskName.ENSURE_MONTHS: timedelta(hours=1),
+    # Each source has a frequency of its own; whoever asks for a run now waits for this at most.
+    TaskName.SYNC_SOURCES: timedelta(seconds=1),
     # A month that somebody holds at this moment stays until the next run.
     TaskName.DROP_MONTHS: timedelta(minutes=10),
     # What is due is decided for each token: twelve hours after the last time, or before it ends.
     TaskName.RENEW_TOKENS: timedelta(minutes=1),
 }
-_ELSEWHERE: Final = {TaskName.RENEW_TOKENS: CeleryQueue.SYNC, TaskName.EMBED: CeleryQueue.AI}
+_ELSEWHERE: Final = {
+    TaskName.RENEW_TOKENS: CeleryQueue.SYNC,
+    TaskName.SYNC_SOURCES: CeleryQueue.SYNC,
+    TaskName.EMBED: CeleryQueue.AI,
+}
 _LONGEST_SLEEP_SECONDS: Final = 1
 _PAUSE_SECONDS: Final = 1.0
 

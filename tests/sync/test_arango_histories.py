@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -176,7 +176,7 @@ class History:
             assert self._moment(change.document) >= _moment(begin["at"]) - timedelta(seconds=OVERLAP_SECONDS)
         self.given[change.document["_key"]] = revision
 
-    def _moment(self, document: Json) -> datetime:
+    def _moment(self, document: Mapping[str, Any]) -> datetime:
         return _moment(revision_time(document["_rev"]) if self._form == "_rev" else document["updatedAt"])
 
     async def _known(self, after: str, limit: int) -> Sequence[str]:

@@ -70,6 +70,8 @@ from server.platform.logging import configure_logging, get_logger
 from server.platform.months import EventMonths
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
+from server.profiles.export import ProfileExport
+from server.profiles.export_store import ExportStore
 from server.profiles.ingestion import EventIngestion
 from server.profiles.rpc import ProfileServicer
 from server.profiles.service import ProfileService
@@ -192,6 +194,7 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
             similar=SimilarProfiles(
                 database=database, store=SimilarStore(), model=resources.query_vectors.model
             ),
+            export=ProfileExport(database=database, store=ExportStore(), clock=utc_now),
         ),
         server,
     )

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from server.cli import alerts, channels, deliveries, dispatch, embeddings, events, news, snapshots
+from server.cli import alerts, channels, deliveries, dispatch, embeddings, events, news, profiles, snapshots
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
@@ -43,6 +43,7 @@ app.add_typer(dispatch.app, name="dispatch")
 app.add_typer(news.app, name="news")
 app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(events.app, name="events")
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(snapshots.app, name="snapshots")
 
 

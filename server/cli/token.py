@@ -15,6 +15,7 @@ TENANT_SCOPES = (
     "catalog.write",
     "profiles.read",
     "profiles.write",
+    "profiles.export",
     "decisions.read",
     "decisions.write",
     "snapshots.read",

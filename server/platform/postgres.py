@@ -124,9 +124,12 @@ class Database:
 
     @asynccontextmanager
     async def tenant_transaction(
-        self, tenant_id: UUID, *, readonly: bool = False
+        self, tenant_id: UUID, *, readonly: bool = False, repeatable: bool = False
     ) -> AsyncIterator[Connection]:
         """A transaction on one tenant's rows. Commits at the end, rolls back on any error.
+
+        Args:
+            repeatable: whether every statement sees the rows as they were when the transaction began.
 
         Round trips: 2 (BEGIN with the context; COMMIT). A cancellation lets a COMMIT that was sent finish
         first. Inside, use `savepoint` for a nested block; cursors work.
@@ -139,7 +142,7 @@ class Database:
         """
         async with (
             self._connection() as connection,
-            run_transaction(connection, tenant_id=tenant_id, readonly=readonly),
+            run_transaction(connection, tenant_id=tenant_id, readonly=readonly, repeatable=repeatable),
         ):
             yield connection
 

@@ -87,15 +87,19 @@ def _context_statement(tenant_id: UUID | None) -> str:
 
 @asynccontextmanager
 async def run_transaction(
-    connection: Connection, *, tenant_id: UUID | None, readonly: bool
+    connection: Connection, *, tenant_id: UUID | None, readonly: bool, repeatable: bool = False
 ) -> AsyncIterator[None]:
     """BEGIN with the context, the body, COMMIT; on any error ROLLBACK. Two round trips.
+
+    Args:
+        repeatable: whether every statement sees the database as it was when the transaction began.
 
     Raises:
         Unavailable: the database failed; nothing was committed.
         CommitOutcomeUnknown: the answer to COMMIT was lost.
     """
-    begin = "BEGIN READ ONLY; " if readonly else "BEGIN; "
+    mode = (" ISOLATION LEVEL REPEATABLE READ" if repeatable else "") + (" READ ONLY" if readonly else "")
+    begin = f"BEGIN{mode}; "
     try:
         await connection.execute(begin + _context_statement(tenant_id))
         yield

@@ -11,6 +11,7 @@ from leo.activation.v1 import profile_service_pb2 as wire
 from server.errors import FieldViolation
 from server.profiles.columns import LISTS
 from server.profiles.events import IncomingEvent
+from server.profiles.export import Begin, Documents, ExportPart
 from server.profiles.ingestion import Ingested
 from server.profiles.model import Consent, Outcome, Profile, ProfilePatch, WriteResult
 from server.profiles.similar import LookAlikes
@@ -151,6 +152,23 @@ def from_consent(consent: Consent) -> wire.Consent:
         withdrawn_at=to_timestamp(consent.withdrawn_at),
         stated_at=to_timestamp(consent.stated_at),
     )
+
+
+def from_export(part: ExportPart) -> wire.ExportProfileResponse:
+    """One part of an export."""
+    if isinstance(part, Begin):
+        begin = wire.ExportBegin(
+            profile_id=part.profile_id,
+            exported_at=to_timestamp(part.exported_at),
+            task_id=part.task_id,
+            erased_at=to_timestamp(part.erased_at),
+        )
+        return wire.ExportProfileResponse(begin=begin)
+    if isinstance(part, Documents):
+        documents = wire.ExportDocuments(section=part.section, documents=part.documents)
+        return wire.ExportProfileResponse(documents=documents)
+    sections = [wire.ExportSection(section=name, documents=count) for name, count in part.counts.items()]
+    return wire.ExportProfileResponse(end=wire.ExportEnd(sections=sections, sha256=part.sha256))
 
 
 def _as_it_is(value: Any) -> Any:

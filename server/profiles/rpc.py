@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TypeAlias
 
 from google.protobuf.message import Message
@@ -11,9 +12,11 @@ from leo.activation.v1 import profile_service_pb2 as wire
 from leo.activation.v1 import profile_service_pb2_grpc
 
 from server.errors import FieldViolation, InvalidInput
+from server.profiles.export import ProfileExport
 from server.profiles.ingestion import EventIngestion
 from server.profiles.messages import (
     from_consent,
+    from_export,
     from_imported,
     from_ingested,
     from_profile,
@@ -34,11 +37,17 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
     """Converts and delegates."""
 
     def __init__(
-        self, *, service: ProfileService, ingestion: EventIngestion, similar: SimilarProfiles
+        self,
+        *,
+        service: ProfileService,
+        ingestion: EventIngestion,
+        similar: SimilarProfiles,
+        export: ProfileExport,
     ) -> None:
         self._service = service
         self._ingestion = ingestion
         self._similar = similar
+        self._export = export
 
     async def UpsertProfiles(
         self, request: wire.UpsertProfilesRequest, context: Context
@@ -107,3 +116,16 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
                 tenant_id, request.segment, request.limit, include_members=request.include_members
             )
         )
+
+    async def ExportProfile(
+        self, request: wire.ExportProfileRequest, context: Context
+    ) -> AsyncIterator[wire.ExportProfileResponse]:
+        """Everything that is stored about one person, part after part."""
+        caller = current_caller()
+        parts = self._export.export_profile(
+            caller.tenant_id, request.profile_id, reason=request.reason, requested_by=caller.subject
+        )
+        # Whoever hangs up lets go of the transaction at once.
+        async with aclosing(parts):
+            async for part in parts:
+                yield from_export(part)

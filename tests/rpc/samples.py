@@ -195,6 +195,9 @@ _PROFILES: Final[Mapping[str, Sample]] = {
     ),
     "GetProfile": lambda _: profile.GetProfileRequest(profile_id=f"{MARK}-profile"),
     "SimilarProfiles": lambda _: profile.SimilarProfilesRequest(profile_id=f"{MARK}-embedded", limit=5),
+    "ExportProfile": lambda _: profile.ExportProfileRequest(
+        profile_id=f"{MARK}-profile", reason=f"{MARK} asked for it"
+    ),
 }
 
 _TENANTS: Final[Mapping[str, Sample]] = {

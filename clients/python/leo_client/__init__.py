@@ -21,6 +21,7 @@ from leo_client.errors import (
     Unavailable,
     Violation,
 )
+from leo_client.exports import ExportIncomplete, ExportSummary, write_export
 from leo_client.json_fields import from_json, to_json
 from leo_client.prices import from_price_nanos, to_price_nanos
 from leo_client.sync_client import LeoSyncClient
@@ -30,6 +31,8 @@ __all__ = [
     "AlreadyExists",
     "ClientCredentials",
     "DeadlineExceeded",
+    "ExportIncomplete",
+    "ExportSummary",
     "FailedPrecondition",
     "InternalFault",
     "InvalidArgument",
@@ -47,4 +50,5 @@ __all__ = [
     "from_price_nanos",
     "to_json",
     "to_price_nanos",
+    "write_export",
 ]

@@ -1112,3 +1112,191 @@ class SimilarProfilesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimilarProfilesResponse: _TypeAlias = SimilarProfilesResponse  # noqa: Y015
+
+@_typing.final
+class ExportProfileRequest(_message.Message):
+    """Request of ExportProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """The profile's id, 1 to 200 characters."""
+    reason: _builtins.str
+    """Why it is exported, e.g. "request of access, 2026-11-20", 1 to 500 characters. It is recorded, and part of the
+    export. Required.
+    """
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile_id", b"profile_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportProfileRequest: _TypeAlias = ExportProfileRequest  # noqa: Y015
+
+@_typing.final
+class ExportBegin(_message.Message):
+    """What an export is of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    EXPORTED_AT_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ERASED_AT_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """The profile."""
+    task_id: _builtins.str
+    """The task that records the export."""
+    @_builtins.property
+    def exported_at(self) -> _timestamp_pb2.Timestamp:
+        """The moment of which everything is."""
+
+    @_builtins.property
+    def erased_at(self) -> _timestamp_pb2.Timestamp:
+        """When the personal data of the profile was erased; absent when it was not."""
+
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        exported_at: _timestamp_pb2.Timestamp | None = ...,
+        task_id: _builtins.str = ...,
+        erased_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erased_at", b"erased_at", "exported_at", b"exported_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_at", b"erased_at", "exported_at", b"exported_at", "profile_id", b"profile_id", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportBegin: _TypeAlias = ExportBegin  # noqa: Y015
+
+@_typing.final
+class ExportDocuments(_message.Message):
+    """Rows of one kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECTION_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    section: _builtins.str
+    """What they are: "profile", "consents", "tasks", "deliveries", "events", "snapshots", "alert_rules", "outcomes" or
+    "embedding_jobs", in this order. A kind without rows does not appear.
+    """
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The rows, each a JSON object in UTF-8 that holds every column, in the order in which they came about."""
+
+    def __init__(
+        self,
+        *,
+        section: _builtins.str = ...,
+        documents: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "section", b"section"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportDocuments: _TypeAlias = ExportDocuments  # noqa: Y015
+
+@_typing.final
+class ExportSection(_message.Message):
+    """How many rows there are of one kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECTION_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    section: _builtins.str
+    """As in `ExportDocuments`."""
+    documents: _builtins.int
+    """How many documents it has, 0 included."""
+    def __init__(
+        self,
+        *,
+        section: _builtins.str = ...,
+        documents: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "section", b"section"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportSection: _TypeAlias = ExportSection  # noqa: Y015
+
+@_typing.final
+class ExportEnd(_message.Message):
+    """The export is whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECTIONS_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.str
+    """Lower-case hex SHA-256 over all documents in order, each with a line feed behind it; recorded with the task."""
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportSection]:
+        """Every section, in order."""
+
+    def __init__(
+        self,
+        *,
+        sections: _abc.Iterable[Global___ExportSection] | None = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sections", b"sections", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEnd: _TypeAlias = ExportEnd  # noqa: Y015
+
+@_typing.final
+class ExportProfileResponse(_message.Message):
+    """One part of an export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGIN_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begin(self) -> Global___ExportBegin:
+        """The first."""
+
+    @_builtins.property
+    def documents(self) -> Global___ExportDocuments:
+        """Any number."""
+
+    @_builtins.property
+    def end(self) -> Global___ExportEnd:
+        """The last."""
+
+    def __init__(
+        self,
+        *,
+        begin: Global___ExportBegin | None = ...,
+        documents: Global___ExportDocuments | None = ...,
+        end: Global___ExportEnd | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "documents", b"documents", "end", b"end", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "documents", b"documents", "end", b"end", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["begin", "documents", "end"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ExportProfileResponse: _TypeAlias = ExportProfileResponse  # noqa: Y015

@@ -65,6 +65,11 @@ class ProfileServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesResponse.FromString,
                 _registered_method=True)
+        self.ExportProfile = channel.unary_stream(
+                '/leo.activation.v1.ProfileService/ExportProfile',
+                request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ExportProfileRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ExportProfileResponse.FromString,
+                _registered_method=True)
 
 
 class ProfileServiceServicer:
@@ -122,6 +127,16 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportProfile(self, request, context):
+        """Everything that is stored about one person, as rows in JSON, all of one moment: `begin`, then any number of
+        `documents`, then `end`, without which the export is not whole. A stream that broke is asked for again from its
+        beginning. Who asked, when and why is recorded as a task of the profile, and so is what was handed over. NOT_FOUND
+        where the tenant has nothing about this id; of a profile that was erased, what is left is exported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProfileServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -154,6 +169,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.SimilarProfiles,
                     request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesResponse.SerializeToString,
+            ),
+            'ExportProfile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportProfile,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ExportProfileRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ExportProfileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -319,6 +339,33 @@ class ProfileService:
             '/leo.activation.v1.ProfileService/SimilarProfiles',
             leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/leo.activation.v1.ProfileService/ExportProfile',
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.ExportProfileRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.ExportProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

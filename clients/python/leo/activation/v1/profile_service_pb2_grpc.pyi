@@ -59,6 +59,12 @@ class ProfileServiceStub:
     where there is no vector to compare with: workers make those some seconds after a profile is written, of profiles
     with titles or interests.
     """
+    ExportProfile: _grpc.UnaryStreamMultiCallable[_profile_service_pb2.ExportProfileRequest, _profile_service_pb2.ExportProfileResponse]
+    """Everything that is stored about one person, as rows in JSON, all of one moment: `begin`, then any number of
+    `documents`, then `end`, without which the export is not whole. A stream that broke is asked for again from its
+    beginning. Who asked, when and why is recorded as a task of the profile, and so is what was handed over. NOT_FOUND
+    where the tenant has nothing about this id; of a profile that was erased, what is left is exported.
+    """
 
 @_typing.type_check_only
 class ProfileServiceAsyncStub(ProfileServiceStub):
@@ -90,6 +96,12 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
     where there is no vector to compare with: workers make those some seconds after a profile is written, of profiles
     with titles or interests.
+    """
+    ExportProfile: _aio.UnaryStreamMultiCallable[_profile_service_pb2.ExportProfileRequest, _profile_service_pb2.ExportProfileResponse]  # type: ignore[assignment]
+    """Everything that is stored about one person, as rows in JSON, all of one moment: `begin`, then any number of
+    `documents`, then `end`, without which the export is not whole. A stream that broke is asked for again from its
+    beginning. Who asked, when and why is recorded as a task of the profile, and so is what was handed over. NOT_FOUND
+    where the tenant has nothing about this id; of a profile that was erased, what is left is exported.
     """
 
 class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -155,6 +167,18 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
         where there is no vector to compare with: workers make those some seconds after a profile is written, of profiles
         with titles or interests.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportProfile(
+        self,
+        request: _profile_service_pb2.ExportProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_profile_service_pb2.ExportProfileResponse], _abc.AsyncIterator[_profile_service_pb2.ExportProfileResponse]]:
+        """Everything that is stored about one person, as rows in JSON, all of one moment: `begin`, then any number of
+        `documents`, then `end`, without which the export is not whole. A stream that broke is asked for again from its
+        beginning. Who asked, when and why is recorded as a task of the profile, and so is what was handed over. NOT_FOUND
+        where the tenant has nothing about this id; of a profile that was erased, what is left is exported.
         """
 
 def add_ProfileServiceServicer_to_server(servicer: ProfileServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -97,6 +97,11 @@ from server.snapshots.estimating import SegmentEstimation
 from server.snapshots.rpc import SnapshotServicer
 from server.snapshots.service import SnapshotService
 from server.snapshots.store import SnapshotStore
+from server.sync.reach import Reach
+from server.sync.rpc import DataSourceServicer
+from server.sync.secrets import SourceSecrets
+from server.sync.service import DataSourceService
+from server.sync.store import SourceStore
 from server.tenancy.rpc import TenantServicer
 from server.tenancy.service import TenantService
 from server.tenancy.store import TenantStore
@@ -121,6 +126,7 @@ class Resources:
         credential_keys: encrypt the accounts of tenants.
         redis: holds counters; it may be away.
         query_vectors: of what people search for.
+        reach: where tenants' sources of data may lead.
     """
 
     database: Database
@@ -132,6 +138,7 @@ class Resources:
     credential_keys: CredentialKeys
     redis: RedisPool
     query_vectors: QueryVectors
+    reach: Reach
 
 
 def register_services(registry: ServiceRegistry, resources: Resources) -> None:
@@ -147,14 +154,7 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
         ),
         server,
     )
-    add_CatalogServiceServicer_to_server(
-        CatalogServicer(
-            service=CatalogService(
-                database=database, conditions=conditions, templates=TemplateRules(CHANNEL_TYPES)
-            )
-        ),
-        server,
-    )
+    add_CatalogServiceServicer_to_server(_catalog_servicer(resources), server)
     add_DecisionServiceServicer_to_server(_decision_servicer(resources), server)
     dispatch = DispatchService(database=database, store=DispatchStore(), wake_up=resources.wake_up)
     credentials = CredentialService(
@@ -216,6 +216,29 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
             TenantServicer(service=TenantService(database=resources.admin_database, store=TenantStore())),
             server,
         )
+
+
+class _WholeCatalog(CatalogServicer, DataSourceServicer):
+    """CatalogService: what may happen, and where customers' data comes from. Each slice serves its part."""
+
+    def __init__(self, *, service: CatalogService, sources: DataSourceService) -> None:
+        CatalogServicer.__init__(self, service=service)
+        DataSourceServicer.__init__(self, sources=sources)
+
+
+def _catalog_servicer(resources: Resources) -> _WholeCatalog:
+    return _WholeCatalog(
+        service=CatalogService(
+            database=resources.database, conditions=conditions, templates=TemplateRules(CHANNEL_TYPES)
+        ),
+        sources=DataSourceService(
+            database=resources.database,
+            store=SourceStore(),
+            secrets=SourceSecrets(keys=resources.credential_keys),
+            reach=resources.reach,
+            clock=utc_now,
+        ),
+    )
 
 
 def _news_servicer(resources: Resources) -> NewsServicer:
@@ -419,6 +442,7 @@ async def _open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Re
         credential_keys=CredentialKeys.of(settings.credential_keys_text),
         redis=redis,
         query_vectors=query_vectors(embedder),
+        reach=Reach.of(settings.sync_host_patterns, settings.sync_directory),
     )
 
 

@@ -7,7 +7,18 @@ import sys
 import typer
 from rich.console import Console
 
-from server.cli import alerts, channels, deliveries, dispatch, embeddings, events, news, profiles, snapshots
+from server.cli import (
+    alerts,
+    channels,
+    deliveries,
+    dispatch,
+    embeddings,
+    events,
+    news,
+    profiles,
+    snapshots,
+    sources,
+)
 from server.cli.backtest import backtest
 from server.cli.decide import decide
 from server.cli.failure import CommandFailed
@@ -24,9 +35,10 @@ from server.cli.worker import worker
 from server.config import ConfigurationError
 from server.embedded.errors import StackError
 from server.errors import LeoError
+from server.mapping.failure import FileNotReadable
 from server.platform.migrations import MigrationFailed
 
-_CURABLE = (CommandFailed, StackError, ConfigurationError, MigrationFailed, LeoError)
+_CURABLE = (CommandFailed, FileNotReadable, StackError, ConfigurationError, MigrationFailed, LeoError)
 
 app = typer.Typer(
     help="LEO Activation: decides what is the right action for a customer now, and says why.",
@@ -45,6 +57,7 @@ app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(events.app, name="events")
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(snapshots.app, name="snapshots")
+app.add_typer(sources.app, name="sources")
 
 
 def main() -> None:

@@ -128,6 +128,25 @@ _CATALOG: Final[Mapping[str, Sample]] = {
         ]
     ),
     "ListInstruments": lambda _: catalog.ListInstrumentsRequest(),
+    "PutDataSource": lambda _: catalog.PutDataSourceRequest(
+        data_source=catalog.DataSource(
+            source_id=f"{MARK}-source",
+            source_name=f"{MARK} name",
+            type=catalog.DATA_SOURCE_TYPE_POSTGRESQL,
+            connection=(
+                b'{"host": "crm.example.com", "database": "crm", "user": "reader", "table": "customers",'
+                b' "key_column": "id", "updated_column": "updated_at"}'
+            ),
+            mapping=b'{"fields": {"ext_id": {"from": "id", "prefix": "crm-"}}}',
+            sync_frequency_seconds=60,
+        ),
+        password=planted.SECRET,
+    ),
+    "GetDataSource": lambda _: catalog.GetDataSourceRequest(source_id=f"{MARK}-source"),
+    "ListDataSources": lambda _: catalog.ListDataSourcesRequest(),
+    "SetDataSourcePaused": lambda _: catalog.SetDataSourcePausedRequest(source_id=f"{MARK}-source"),
+    "SyncNow": lambda _: catalog.SyncNowRequest(source_id=f"{MARK}-source"),
+    "DeleteDataSource": lambda _: catalog.DeleteDataSourceRequest(source_id=f"{MARK}-source"),
 }
 
 _PROFILES: Final[Mapping[str, Sample]] = {

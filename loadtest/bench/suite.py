@@ -19,6 +19,7 @@ from loadtest.bench import (
     segments,
     snapshots,
     snapshots_beside,
+    takeover,
     ticks,
 )
 from loadtest.bench.benchmark import Benchmark
@@ -36,6 +37,7 @@ _MODULES = (
     receipts,
     alerts,
     ticks,
+    takeover,
     news_recall,
     overload,
     growth,
@@ -48,6 +50,8 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "alerts": tuple(benchmark.name for module in (alerts, ticks) for benchmark in module.BENCHMARKS),
+    "alerts": tuple(
+        benchmark.name for module in (alerts, ticks, takeover) for benchmark in module.BENCHMARKS
+    ),
 }
 """Names that stand for several."""

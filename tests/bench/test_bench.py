@@ -23,6 +23,7 @@ GROUPS = {
     "stream": ["decide_stream"],
     "tenants": ["decide_stream_1000_tenants"],
     "ticks": ["alerts_1000000_rules", "ticks_1000000_rules"],
+    "takeover": ["alerts_takeover"],
     "alone": ["evaluate_100"],
     "growth": ["decide_memory", "decide_profiles_1000000", "reservation_rewarm_100000"],
     "overload": ["overload_unary"],
@@ -41,7 +42,7 @@ WITH_LATENCY = {
     *("decide_unary_c64", "decide_open_500", "delivery_insert", "alerts_1000000_rules", "evaluate_100"),
     *("overload_unary", "receipts", "dispatch_latency_500", "snapshot_beside_decide", "snapshot_first_page"),
 }
-WITHOUT_ROWS = {"echo_c64", "evaluate_100"}
+WITHOUT_ROWS = {"echo_c64", "evaluate_100", "alerts_takeover"}
 MAY_SHRINK = {"decide_memory"}
 
 
@@ -91,6 +92,7 @@ def test_every_promised_benchmark_exists() -> None:
     assert GROUPS_OF_NAMES["alerts"] == (
         "alerts_1000000_rules",
         *(f"ticks_{rules}_rules" for rules in (1_000, 100_000, 1_000_000)),
+        "alerts_takeover",
     )
 
 

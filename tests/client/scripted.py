@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,7 @@ class ScriptedServicer(snapshot_service_pb2_grpc.SnapshotServiceServicer):
         self.script = list(script)
         self.calls = 0
         self.metadata: list[dict[str, Any]] = []
+        self.left = asyncio.Event()
 
     def _step(self, context: Any) -> None:
         self.calls += 1
@@ -53,11 +55,19 @@ class ScriptedServicer(snapshot_service_pb2_grpc.SnapshotServiceServicer):
         self._step(context)
         yield wire.ListSnapshotMembersResponse()
 
+    async def DiffSnapshots(self, request: Any, context: Any) -> AsyncIterator[wire.DiffSnapshotsResponse]:
+        """Goes on until the call is cancelled."""
+        try:
+            while True:
+                yield wire.DiffSnapshotsResponse()
+        finally:
+            self.left.set()
+
     async def _unused(self, request: Any, context: Any) -> None:
         """No test calls the others; a server registers coroutine functions only."""
         raise NotImplementedError
 
-    DiffSnapshots = EstimateSegment = ListSnapshots = VerifySnapshot = _unused
+    EstimateSegment = ListSnapshots = VerifySnapshot = _unused
 
 
 class _OneTenant:

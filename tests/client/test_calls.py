@@ -146,6 +146,25 @@ async def test_a_stream_that_breaks_is_not_repeated(client: LeoClient, servicer:
     assert servicer.calls == 1
 
 
+async def test_a_stream_that_is_left_ends(client: LeoClient, servicer: ScriptedServicer) -> None:
+    async for _ in client.snapshots.DiffSnapshots(wire.DiffSnapshotsRequest()):
+        break
+    await asyncio.wait_for(servicer.left.wait(), 10)
+
+
+async def test_the_synchronous_client_ends_it_too(
+    address: str, token: str, servicer: ScriptedServicer
+) -> None:
+    with LeoSyncClient(address, token=token) as client:
+
+        def first() -> None:
+            for _ in client.snapshots.DiffSnapshots(wire.DiffSnapshotsRequest()):
+                break
+
+        await asyncio.to_thread(first)
+        await asyncio.wait_for(servicer.left.wait(), 10)
+
+
 def test_only_methods_that_may_be_repeated_are_repeated() -> None:
     assert four_kinds.service_descriptor().methods[0].GetOptions().idempotency_level == 0
     assert service_config([four_kinds.service_descriptor()])["methodConfig"] == []

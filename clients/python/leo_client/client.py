@@ -105,12 +105,15 @@ class LeoClient:
         async def answers(
             request: Any, *, timeout: float | None = None, metadata: Iterable[tuple[str, str]] = ()
         ) -> AsyncIterator[Any]:
-            arguments = await self._arguments(True, timeout, metadata)
+            call = method(request, **await self._arguments(True, timeout, metadata))
             try:
-                async for answer in method(request, **arguments):
+                async for answer in call:
                     yield answer
             except grpc.aio.AioRpcError as error:
                 raise _decoded(error) from error
+            finally:
+                # Whoever reads no further would else have the server send all the rest.
+                call.cancel()
 
         return answers if is_streaming(method) else one_answer
 

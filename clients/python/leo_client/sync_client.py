@@ -97,10 +97,14 @@ class LeoSyncClient:
         def answers(
             request: Any, *, timeout: float | None = None, metadata: Iterable[tuple[str, str]] = ()
         ) -> Iterator[Any]:
+            call = method(request, **self._arguments(True, timeout, metadata))
             try:
-                yield from method(request, **self._arguments(True, timeout, metadata))
+                yield from call
             except grpc.RpcError as error:
                 raise _decoded(error) from error
+            finally:
+                # Whoever reads no further would else have the server send all the rest.
+                call.cancel()
 
         return answers if is_streaming(method) else one_answer
 

@@ -13,7 +13,6 @@ from arangoasync.client import ArangoClient
 from arangoasync.cursor import Cursor
 from arangoasync.database import StandardDatabase
 from arangoasync.exceptions import ArangoClientError, ArangoError, ArangoServerError
-from arangoasync.resolver import SingleHostResolver
 
 from server.sync.sources.arango.faults import (
     AnswerLost,
@@ -76,13 +75,8 @@ class ArangoDatabase:
 
     async def _connected(self) -> StandardDatabase:
         if self._database is None:
-            # One try for each request: who asked decides whether it may be sent again.
-            self._client = ArangoClient(
-                self._settings.url,
-                host_resolver=SingleHostResolver(1, max_tries=1),
-                http_client=BoundedHttp(self._settings),
-                deserializer=DocumentReader(),
-            )
+            http = BoundedHttp(self._settings)
+            self._client = ArangoClient(self._settings.url, http_client=http, deserializer=DocumentReader())
             auth = Auth(self._settings.username, self._password)
             name = quote(self._settings.database, safe="")
             self._database = await self._client.db(name, auth_method="basic", auth=auth)

@@ -1,9 +1,9 @@
 """How far a collection has been read, and where the next run begins. Pure.
 
-A document may become visible after others that are as new or newer: its writer took the time before it wrote. So a
-run begins `overlap` before the newest time that was read. Once the position has stood still for twice the overlap,
-and a run has read that window again since, nothing can turn up in it any more: it is settled, and the next run begins
-right after it. (Twice, since the newest time itself may be ahead of the clock by one overlap.)
+A document may become visible after others that are as new or newer: its writer took the time before it wrote, or has
+a clock that is behind. `overlap` is the most that this can be. So a run begins that much before the newest time that
+was read. Once that time has been known for longer than the overlap, and a run has read the window again since, nothing
+can turn up in it any more: the position is settled, and the next run begins right after it.
 """
 
 from __future__ import annotations
@@ -80,6 +80,6 @@ class Position:
 
     def caught_up(self, started_at: datetime, timing: Timing) -> Position:
         """The position after a run that read everything there was when it started."""
-        if self.seen_at is None or started_at < self.seen_at + 2 * timing.overlap:
+        if self.seen_at is None or started_at <= self.seen_at + timing.overlap:
             return self
         return replace(self, settled=True)

@@ -41,9 +41,9 @@ def row_of(item: Any) -> Row:
 def change_of(row: Row, tombstone: Tombstone | None) -> Change:
     """What a row says; a document that is too large to be read is rejected, and so is one that is no object."""
     if row.document is None:
-        return Change({"_key": row.key}, fault="the document is larger than largest_answer_bytes")
+        return Change({"_key": row.key}, fault="TOO_LARGE")
     if not isinstance(row.document, dict):
-        return Change({"_key": row.key}, fault="the document is no JSON object")
+        return Change({"_key": row.key}, fault="NOT_AN_OBJECT")
     return Change(row.document, deleted=tombstone is not None and _is_dead(row.document, tombstone))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
@@ -19,12 +19,12 @@ class Reach:
     """What sources of all tenants may connect to. Tenants describe sources, and would else reach anything from here.
 
     Args:
-        hosts: `host:port`, where `*` stands for any characters, e.g. `*.db.example.com:5432`.
+        hosts: `host:port`, where `*` stands for any characters of a name or a port, e.g. `*.db.example.com:5432`.
         directory: files of a tenant lie below it, in a directory of its id; None: there are none.
     """
 
     def __init__(self, *, hosts: Sequence[str], directory: Path | None) -> None:
-        self._hosts = tuple(pattern.lower() for pattern in hosts)
+        self._hosts = [_matcher(pattern.lower()) for pattern in hosts]
         self._directory = directory
 
     @classmethod
@@ -37,7 +37,7 @@ class Reach:
         NotAllowed: no pattern has this host and port.
         """
         name = f"{host.lower().rstrip('.')}:{port}"
-        if not any(fnmatchcase(name, pattern) for pattern in self._hosts):
+        if not any(matcher.fullmatch(name) for matcher in self._hosts):
             raise NotAllowed(
                 f"{name} is not among the hosts that {HOSTS_SETTING} allows; ask whoever runs this server"
             )
@@ -66,3 +66,10 @@ class Reach:
             raise NotAllowed("must stay below the tenant's own directory: a relative path without ..")
         if "**" in pattern:
             raise NotAllowed("must name its directories: ** is not understood")
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """Of an address in brackets the brackets are not compared."""
+    host, _, port = pattern.rpartition(":")
+    name = re.escape(host.removeprefix("[").removesuffix("]")).replace(r"\*", "[a-z0-9._-]*")
+    return re.compile(name + ":" + re.escape(port).replace(r"\*", "[0-9]+"))

@@ -61,14 +61,19 @@ class Told:
 class Following:
     """Describes sources of a tenant, and runs what is due."""
 
-    def __init__(self, app: Database, worker: Database, reach: Reach, directory: Path) -> None:
+    def __init__(self, app: Database, worker: Database, directory: Path, hosts: Sequence[str]) -> None:
+        self.app = app
         self.worker = worker
-        self.reach = reach
         self.directory = directory
         self.told = Told()
         self.secrets = SourceSecrets(keys=CredentialKeys.parse(CREDENTIAL_KEYS))
+        self.open(*hosts)
+
+    def open(self, *hosts: str) -> None:
+        """From now on these are the hosts that sources may lead to."""
+        self.reach = Reach(hosts=hosts, directory=self.directory)
         self.service = DataSourceService(
-            database=app, store=SourceStore(), secrets=self.secrets, reach=reach, clock=utc_now
+            database=self.app, store=SourceStore(), secrets=self.secrets, reach=self.reach, clock=utc_now
         )
         self.jobs = self.make_jobs()
 
@@ -128,8 +133,7 @@ async def following(database: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Fol
         )
         for url in (database.app_url, database.worker_url)
     ]
-    reach = Reach(hosts=[f"{at.hostname}:{at.port}", "arango.example.com:8529"], directory=tmp_path)
-    yield Following(pools[0], pools[1], reach, tmp_path)
+    yield Following(pools[0], pools[1], tmp_path, [f"{at.hostname}:{at.port}"])
     for pool in pools:
         await pool.close()
 

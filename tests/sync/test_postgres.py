@@ -196,7 +196,7 @@ async def test_what_goes_wrong_is_told_with_its_cure(
     health: Health,
     says: str,
 ) -> None:
-    followed.reach._hosts = ("127.0.0.1:*", "localhost:*")
+    followed.open("*:*")
     await followed.put(tenant_a, POSTGRESQL, {**crm.described, **change}, password=password or crm.password)
 
     condition = (await followed.run(tenant_a)).condition
@@ -216,7 +216,7 @@ async def test_what_goes_wrong_is_told_with_its_cure(
 async def test_a_host_that_is_not_opened_any_more_is_not_connected_to(
     followed: Following, crm: Crm, tenant_a: Tenant
 ) -> None:
-    followed.reach._hosts = ()
+    followed.open()
 
     condition = (await followed.run(tenant_a)).condition
 

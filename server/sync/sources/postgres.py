@@ -118,8 +118,8 @@ class PostgresSource:
                 port=settings.port,
                 database=settings.database,
                 user=settings.user,
-                password=self._password or None,
-                passfile="",
+                # Never None: then the driver would look for one in this process's own environment and files.
+                password=self._password,
                 ssl=settings.ssl,
                 timeout=_CONNECT_SECONDS,
                 command_timeout=settings.timeout_seconds + 5,

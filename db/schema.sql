@@ -69,6 +69,67 @@ COMMENT ON EXTENSION vector IS 'vector data type and ivfflat and hnsw access met
 
 
 --
+-- Name: begin_erasure(uuid, text, text[]); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.begin_erasure(p_tenant uuid, p_profile_id text, p_names text[]) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    words constant text := '(erased)';
+    touched bigint;
+    counts jsonb := '{"cdp_profiles": 1}';
+BEGIN
+    UPDATE public.cdp_profiles AS p
+    SET ext_id = NULL, identities = '[]', primary_email = NULL, mobile_number = NULL, living_location = NULL,
+        latitude = NULL, longitude = NULL, job_titles = '[]', interests = '[]', data_labels = '[]', segments = '[]',
+        evaluated_segments = '[]', segment_labels = NULL, portfolio_snapshot = '{}', portfolio_risk_score = NULL,
+        raw_attributes = '{}', channel_addresses = '{}', language = NULL, time_zone = NULL,
+        interest_embedding = NULL, interest_embedding_model = NULL, field_times = '{}', source_updated_at = NULL,
+        suppression = p_names, erased_at = now()
+    WHERE p.tenant_id = p_tenant AND p.profile_id = p_profile_id;
+    UPDATE public.consent_management AS c
+    SET status = 'withdrawn', withdrawn_at = coalesce(c.withdrawn_at, now()), legal_basis = words, source = words,
+        expires_at = NULL
+    WHERE c.tenant_id = p_tenant AND c.profile_id = p_profile_id;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    counts := counts || jsonb_build_object('consent_management', touched);
+    UPDATE public.alert_rules AS r
+    SET status = 'DISABLED', note = '', runtime = NULL
+    WHERE r.profile_id = p_profile_id AND r.tenant_id = p_tenant;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    counts := counts || jsonb_build_object('alert_rules', touched);
+    UPDATE public.embedding_job AS j
+    SET status = 'cancelled', last_error = NULL
+    WHERE j.tenant_id = p_tenant AND j.entity_type = 'profile' AND j.entity_id = p_profile_id;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    counts := counts || jsonb_build_object('embedding_job', touched);
+    -- Receipts that wait for their delivery, which by now has lost the provider's id.
+    UPDATE public.agent_task AS t
+    SET inputs = '{"erased": true}', status = 'cancelled'
+    WHERE t.queue = 'receipts' AND t.status = 'pending' AND t.tenant_id = p_tenant
+        AND t.inputs -> 'message_ids' ?| ARRAY(
+            SELECT d.provider_message_id
+            FROM public.delivery_log AS d
+            WHERE d.profile_id = p_profile_id AND d.tenant_id = p_tenant AND d.provider_message_id IS NOT NULL
+        );
+    RETURN counts;
+END
+$$;
+
+
+ALTER FUNCTION public.begin_erasure(p_tenant uuid, p_profile_id text, p_names text[]) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION begin_erasure(p_tenant uuid, p_profile_id text, p_names text[]); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.begin_erasure(p_tenant uuid, p_profile_id text, p_names text[]) IS 'Makes an anonymous stub of a profile that is locked; how many rows of each table';
+
+
+--
 -- Name: begin_recording(); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -136,6 +197,67 @@ ALTER FUNCTION public.bump_definitions_version() OWNER TO leo_definition_version
 --
 
 COMMENT ON FUNCTION public.bump_definitions_version() IS 'Statement trigger: a changed definition raises its tenant''s version';
+
+
+--
+-- Name: cancel_erased_tasks(uuid, text); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.cancel_erased_tasks(p_tenant uuid, p_profile_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    tasks constant text[] := ARRAY(
+        SELECT t.task_id
+        FROM public.agent_task AS t
+        WHERE t.profile_id = p_profile_id
+            AND t.tenant_id = p_tenant
+            AND t.status IN ('pending', 'paused')
+            AND t.agent_name <> 'eraser'
+        ORDER BY t.task_id
+        FOR UPDATE
+    );
+BEGIN
+    INSERT INTO public.delivery_log (
+        tenant_id, delivery_key, attempt, series, task_id, marketing_event_id, campaign_id, profile_id, snapshot_id,
+        channel, delivery_status, reason
+    )
+    SELECT
+        p_tenant, stands.delivery_key, stands.attempt, stands.series, stands.task_id, stands.marketing_event_id,
+        stands.campaign_id, p_profile_id, stands.snapshot_id, stands.channel,
+        CASE stands.delivery_status WHEN 'sending' THEN 'unknown' ELSE 'cancelled' END, 'PROFILE_ERASED'
+    FROM (
+        SELECT DISTINCT ON (log.delivery_key) log.*
+        FROM (
+            SELECT
+                d.delivery_key, d.attempt, d.series, d.task_id, d.marketing_event_id, d.campaign_id, d.snapshot_id,
+                d.channel, d.delivery_status, d.delivery_id
+            FROM public.delivery_log AS d
+            WHERE d.task_id = ANY (tasks) AND d.tenant_id = p_tenant
+        ) AS log
+        ORDER BY
+            log.delivery_key, public.leo_delivery_standing(log.series, log.delivery_status) DESC, log.attempt DESC,
+            log.delivery_id DESC
+    ) AS stands
+    WHERE stands.delivery_status IN ('queued', 'deferred', 'sending')
+    ORDER BY stands.delivery_key;
+    UPDATE public.agent_task AS t
+    SET status = 'cancelled'
+    WHERE t.tenant_id = p_tenant AND t.task_id = ANY (tasks);
+    RETURN cardinality(tasks);
+END
+$$;
+
+
+ALTER FUNCTION public.cancel_erased_tasks(p_tenant uuid, p_profile_id text) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION cancel_erased_tasks(p_tenant uuid, p_profile_id text); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.cancel_erased_tasks(p_tenant uuid, p_profile_id text) IS 'Ends what is still to be done for a profile: its deliveries are cancelled, or unknown where a provider has one';
 
 
 --
@@ -570,80 +692,89 @@ COMMENT ON FUNCTION public.ensure_month(p_month date) IS 'Makes the partition of
 
 
 --
--- Name: erase_profile(text); Type: FUNCTION; Schema: public; Owner: leo_eraser
+-- Name: erase_profile(text, text, text, text[], integer); Type: FUNCTION; Schema: public; Owner: leo_eraser
 --
 
-CREATE FUNCTION public.erase_profile(p_profile_id text) RETURNS boolean
+CREATE FUNCTION public.erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer) RETURNS TABLE(task_id text, erased_at timestamp with time zone, complete boolean, counts jsonb)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
+DECLARE
+    tenant constant uuid := nullif(current_setting('app.current_tenant_id', true), '')::uuid;
+    audit constant text := public.leo_key_id('erasure', tenant, p_profile_id);
+    erased timestamptz;
+    now_counts jsonb;
+    ended boolean;
 BEGIN
-    UPDATE cdp_profiles
-    SET identities = '[]',
-        primary_email = NULL,
-        mobile_number = NULL,
-        living_location = NULL,
-        latitude = NULL,
-        longitude = NULL,
-        job_titles = '[]',
-        interests = '[]',
-        data_labels = '[]',
-        segments = '[]',
-        portfolio_snapshot = '{}',
-        portfolio_risk_score = NULL,
-        raw_attributes = '{}',
-        channel_addresses = '{}',
-        language = NULL,
-        time_zone = NULL,
-        interest_embedding = NULL,
-        erased_at = coalesce(erased_at, now())
-    WHERE profile_id = p_profile_id;
-    IF NOT FOUND THEN
-        RETURN false;
+    IF coalesce(p_rows, 0) < 1 OR coalesce(p_reason, '') = '' OR coalesce(p_asked_by, '') = '' THEN
+        RAISE EXCEPTION 'an erasure names who asked, why, and how many rows at a time'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
-
-    UPDATE consent_management
-    SET status = 'withdrawn',
-        withdrawn_at = coalesce(withdrawn_at, now()),
-        source = 'erasure'
-    WHERE profile_id = p_profile_id;
-
-    UPDATE agent_task
-    SET inputs = '{}',
-        reasoning_summary = '',
-        reasoning_trace = '{}',
-        result = '{}',
-        status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status END
-    WHERE profile_id = p_profile_id;
-
-    UPDATE delivery_log
-    SET destination = NULL,
-        reason = NULL,
-        subject = NULL,
-        body = NULL,
-        provider_message_id = NULL,
-        provider_response = NULL
-    WHERE profile_id = p_profile_id;
-
-    UPDATE behavioral_events SET attributes = '{}' WHERE profile_id = p_profile_id;
-    UPDATE activation_outcomes SET metadata = '{}' WHERE profile_id = p_profile_id;
-    UPDATE alert_rules SET status = 'DISABLED' WHERE profile_id = p_profile_id;
-    UPDATE embedding_job
-    SET status = 'cancelled',
-        last_error = NULL
-    WHERE entity_type = 'profile' AND entity_id = p_profile_id;
-    RETURN true;
+    SELECT p.erased_at INTO erased
+    FROM public.cdp_profiles AS p
+    WHERE p.tenant_id = tenant AND p.profile_id = p_profile_id;
+    IF erased IS NULL THEN
+        -- Tasks first, as whoever ends a delivery takes them.
+        PERFORM public.cancel_erased_tasks(tenant, p_profile_id);
+        INSERT INTO public.cdp_profiles (tenant_id, profile_id)
+        SELECT tenant, p_profile_id
+        WHERE EXISTS (
+            SELECT FROM public.agent_task AS t WHERE t.profile_id = p_profile_id AND t.tenant_id = tenant
+        ) OR EXISTS (
+            SELECT FROM public.behavioral_events AS e WHERE e.profile_id = p_profile_id AND e.tenant_id = tenant
+        )
+        ON CONFLICT DO NOTHING;
+        SELECT p.erased_at INTO erased
+        FROM public.cdp_profiles AS p
+        WHERE p.tenant_id = tenant AND p.profile_id = p_profile_id
+        FOR UPDATE;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        IF erased IS NULL THEN
+            now_counts := public.begin_erasure(tenant, p_profile_id, p_names);
+            INSERT INTO public.agent_task (
+                tenant_id, task_id, agent_name, task_type, profile_id, event_type, reasoning_summary, inputs, result,
+                status, queue, due_at, decided_at
+            )
+            VALUES (
+                tenant, audit, 'eraser', 'evaluate', p_profile_id, 'profile.erased', p_reason,
+                jsonb_build_object('asked_by', p_asked_by), now_counts, 'pending', 'erasures',
+                now() + interval '1 minute', now()
+            );
+            RETURN QUERY SELECT audit, now(), false, now_counts;
+            RETURN;
+        END IF;
+    END IF;
+    PERFORM public.leo_await_writers(ARRAY[
+        'public.agent_task', 'public.delivery_log', 'public.behavioral_events', 'public.activation_outcomes',
+        'public.alert_rules'
+    ]::regclass[]);
+    PERFORM public.cancel_erased_tasks(tenant, p_profile_id);
+    now_counts := public.redact_rows(tenant, p_profile_id, p_rows);
+    ended := NOT EXISTS (SELECT FROM jsonb_each_text(now_counts) AS c WHERE c.value::bigint >= p_rows);
+    UPDATE public.agent_task AS t
+    SET result = t.result || (
+            SELECT jsonb_object_agg(c.key, c.value::bigint + coalesce((t.result ->> c.key)::bigint, 0))
+            FROM jsonb_each_text(now_counts) AS c
+        ),
+        status = CASE WHEN ended THEN 'completed' ELSE t.status END,
+        due_at = now() + interval '1 minute'
+    WHERE t.tenant_id = tenant AND t.task_id = audit
+    RETURNING t.result INTO now_counts;
+    RETURN QUERY SELECT audit, erased, ended, now_counts;
 END
 $$;
 
 
-ALTER FUNCTION public.erase_profile(p_profile_id text) OWNER TO leo_eraser;
+ALTER FUNCTION public.erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer) OWNER TO leo_eraser;
 
 --
--- Name: FUNCTION erase_profile(p_profile_id text); Type: COMMENT; Schema: public; Owner: leo_eraser
+-- Name: FUNCTION erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer); Type: COMMENT; Schema: public; Owner: leo_eraser
 --
 
-COMMENT ON FUNCTION public.erase_profile(p_profile_id text) IS 'Redacts what is personal about one profile of the tenant in context, in every table; ids and times stay. Consents are withdrawn, pending tasks cancelled, alerts disabled. False when there is no such profile';
+COMMENT ON FUNCTION public.erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer) IS 'Redacts what is personal about one profile of the tenant in context. The first call makes the profile a stub, cancels what is pending and records who asked, and why; each further one, in a transaction of its own, redacts about so many rows of each table, until it is complete. No row when there is no such profile';
 
 
 --
@@ -831,6 +962,30 @@ ALTER FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p
 --
 
 COMMENT ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids text[], p_generations bigint[], p_prices bigint[], p_previous bigint[], p_fired_at timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval) IS 'Claims firings: each rule that is active in the earliest generation named for it becomes TRIGGERED, or, where it re-arms, goes on after the latest one; a task of queue ''alerts'' records each firing with the news beside it. The task is pending, due after p_grace, and asks for a decision, or, where a silence is in force, it is SILENCED. Answers those that were claimed';
+
+
+--
+-- Name: forget_receipts(text[]); Type: FUNCTION; Schema: public; Owner: leo_eraser
+--
+
+CREATE FUNCTION public.forget_receipts(p_task_ids text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE public.agent_task AS t
+    SET inputs = '{}'
+    WHERE t.tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::uuid)
+        AND t.task_id = ANY (p_task_ids) AND t.queue = 'receipts' AND t.status <> 'pending'
+$$;
+
+
+ALTER FUNCTION public.forget_receipts(p_task_ids text[]) OWNER TO leo_eraser;
+
+--
+-- Name: FUNCTION forget_receipts(p_task_ids text[]); Type: COMMENT; Schema: public; Owner: leo_eraser
+--
+
+COMMENT ON FUNCTION public.forget_receipts(p_task_ids text[]) IS 'Empties receipts that were kept aside and have ended: a provider''s id of a message may hold a number';
 
 
 --
@@ -1150,6 +1305,44 @@ ALTER FUNCTION public.leo_audience_sha256(profile_ids text[]) OWNER TO leo_owner
 --
 
 COMMENT ON FUNCTION public.leo_audience_sha256(profile_ids text[]) IS 'Hash of the distinct members in code-point order, in blocks of 10,000: lower-case hex SHA-256';
+
+
+--
+-- Name: leo_await_writers(regclass[]); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.leo_await_writers(p_tables regclass[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    writers constant text[] := ARRAY(
+        SELECT DISTINCT l.virtualtransaction
+        FROM pg_locks AS l
+        WHERE l.locktype = 'relation'
+            AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+            AND l.relation = ANY (p_tables)
+            AND l.mode = 'RowExclusiveLock'
+            AND l.granted
+            AND l.pid <> pg_backend_pid()
+    );
+BEGIN
+    WHILE EXISTS (
+        SELECT FROM pg_locks AS l WHERE l.locktype = 'virtualxid' AND l.virtualtransaction = ANY (writers)
+    ) LOOP
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END
+$$;
+
+
+ALTER FUNCTION public.leo_await_writers(p_tables regclass[]) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION leo_await_writers(p_tables regclass[]); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.leo_await_writers(p_tables regclass[]) IS 'Waits until every transaction has ended that writes one of these tables now';
 
 
 --
@@ -1887,6 +2080,112 @@ COMMENT ON FUNCTION public.queue_new_profiles() IS 'Statement trigger: new profi
 
 
 --
+-- Name: readmit_profile(text, text, text); Type: FUNCTION; Schema: public; Owner: leo_eraser
+--
+
+CREATE FUNCTION public.readmit_profile(p_profile_id text, p_asked_by text, p_reason text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    tenant constant uuid := nullif(current_setting('app.current_tenant_id', true), '')::uuid;
+BEGIN
+    IF coalesce(p_reason, '') = '' OR coalesce(p_asked_by, '') = '' THEN
+        RAISE EXCEPTION 'a readmission names who asked, and why' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE public.cdp_profiles AS p
+    SET suppression = NULL
+    WHERE p.tenant_id = tenant AND p.profile_id = p_profile_id AND p.erased_at IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO public.agent_task (
+        tenant_id, task_id, agent_name, task_type, profile_id, event_type, reasoning_summary, inputs, status, decided_at
+    )
+    VALUES (
+        tenant, public.leo_key_id('readmission', tenant, p_profile_id, now()::text), 'eraser', 'evaluate', p_profile_id,
+        'profile.readmitted', p_reason, jsonb_build_object('asked_by', p_asked_by), 'completed', now()
+    )
+    ON CONFLICT DO NOTHING;
+    RETURN true;
+END
+$$;
+
+
+ALTER FUNCTION public.readmit_profile(p_profile_id text, p_asked_by text, p_reason text) OWNER TO leo_eraser;
+
+--
+-- Name: FUNCTION readmit_profile(p_profile_id text, p_asked_by text, p_reason text); Type: COMMENT; Schema: public; Owner: leo_eraser
+--
+
+COMMENT ON FUNCTION public.readmit_profile(p_profile_id text, p_asked_by text, p_reason text) IS 'Takes an erased person off the list of those who are not brought back, and records who asked, and why; the stub stays erased. False when there is no such stub';
+
+
+--
+-- Name: record_and_redact_decisions(timestamp with time zone, bigint, jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    batch jsonb;
+BEGIN
+    RETURN QUERY SELECT record_decisions(recorded_at, reserved_in, batches);
+    FOR batch IN SELECT element FROM jsonb_array_elements(batches) AS element
+    LOOP
+        PERFORM set_config('app.current_tenant_id', batch ->> 'tenant_id', true);
+        IF EXISTS (
+            SELECT FROM cdp_profiles WHERE tenant_id = (batch ->> 'tenant_id')::uuid AND erased_at IS NOT NULL
+        ) THEN
+            PERFORM redact_erased(ARRAY(SELECT jsonb_array_elements_text(batch -> 'profile_id')));
+        END IF;
+    END LOOP;
+END
+$$;
+
+
+ALTER FUNCTION public.record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) IS 'record_decisions, and what it recorded of people who were erased meanwhile is redacted in the same transaction';
+
+
+--
+-- Name: record_and_redact_results(uuid, jsonb, jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.record_and_redact_results(of_tenant uuid, facts jsonb, ends jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    PERFORM record_results(of_tenant, facts, ends);
+    IF facts IS NOT NULL AND EXISTS (
+        SELECT FROM cdp_profiles WHERE tenant_id = of_tenant AND erased_at IS NOT NULL
+    ) THEN
+        PERFORM redact_erased(ARRAY(SELECT jsonb_array_elements_text(facts -> 'profile_id')));
+    END IF;
+END
+$$;
+
+
+ALTER FUNCTION public.record_and_redact_results(of_tenant uuid, facts jsonb, ends jsonb) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION record_and_redact_results(of_tenant uuid, facts jsonb, ends jsonb); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.record_and_redact_results(of_tenant uuid, facts jsonb, ends jsonb) IS 'record_results, and what it recorded of people who were erased meanwhile is redacted in the same transaction';
+
+
+--
 -- Name: record_decisions(timestamp with time zone, bigint, jsonb); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -2197,6 +2496,142 @@ ALTER FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) OW
 --
 
 COMMENT ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) IS 'Records what became of deliveries of a tenant: facts that are not there yet, ends of tasks, and what is held back';
+
+
+--
+-- Name: redact_erased(text[]); Type: FUNCTION; Schema: public; Owner: leo_eraser
+--
+
+CREATE FUNCTION public.redact_erased(p_profile_ids text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    tenant constant uuid := nullif(current_setting('app.current_tenant_id', true), '')::uuid;
+    erased text;
+BEGIN
+    FOR erased IN
+        SELECT p.profile_id
+        FROM public.cdp_profiles AS p
+        WHERE p.tenant_id = tenant AND p.profile_id = ANY (p_profile_ids) AND p.erased_at IS NOT NULL
+        ORDER BY p.profile_id
+    LOOP
+        PERFORM public.cancel_erased_tasks(tenant, erased);
+        PERFORM public.redact_rows(tenant, erased, 10000);
+    END LOOP;
+END
+$$;
+
+
+ALTER FUNCTION public.redact_erased(p_profile_ids text[]) OWNER TO leo_eraser;
+
+--
+-- Name: FUNCTION redact_erased(p_profile_ids text[]); Type: COMMENT; Schema: public; Owner: leo_eraser
+--
+
+COMMENT ON FUNCTION public.redact_erased(p_profile_ids text[]) IS 'Redacts what was just written of those of these profiles that were erased meanwhile, in the transaction that wrote it';
+
+
+--
+-- Name: redact_rows(uuid, text, integer); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.redact_rows(p_tenant uuid, p_profile_id text, p_rows integer) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $_$
+DECLARE
+    stone constant jsonb := '{"erased": true}';
+    words constant text := '(erased)';
+    until timestamptz;
+    redacted bigint;
+    counts jsonb := '{}';
+BEGIN
+    SELECT max(open.created_at) INTO until FROM (
+        SELECT t.created_at
+        FROM public.agent_task AS t
+        WHERE t.profile_id = p_profile_id AND t.tenant_id = p_tenant
+            AND t.inputs <> stone AND t.agent_name <> 'eraser' AND t.reason_code IS DISTINCT FROM 'PROFILE_ERASED'
+        ORDER BY t.created_at
+        LIMIT p_rows
+    ) AS open;
+    UPDATE public.agent_task AS t
+    SET inputs = stone, reasoning_summary = words, reasoning_trace = stone, result = stone,
+        input_sha256 = CASE WHEN t.input_sha256 IS NOT NULL THEN words END
+    WHERE t.profile_id = p_profile_id AND t.tenant_id = p_tenant AND t.created_at <= until
+        AND t.inputs <> stone AND t.agent_name <> 'eraser' AND t.reason_code IS DISTINCT FROM 'PROFILE_ERASED';
+    GET DIAGNOSTICS redacted = ROW_COUNT;
+    counts := counts || jsonb_build_object('agent_task', redacted);
+
+    SELECT max(open.created_at) INTO until FROM (
+        SELECT d.created_at
+        FROM public.delivery_log AS d
+        WHERE d.profile_id = p_profile_id AND d.tenant_id = p_tenant
+            AND (d.destination <> words OR d.subject <> words OR d.body <> words OR d.provider_response <> stone
+                OR d.provider_message_id <> words OR d.reason !~ '^([A-Z0-9_]{1,80}|\(erased\))$')
+        ORDER BY d.created_at
+        LIMIT p_rows
+    ) AS open;
+    -- A row of a sending keeps a provider's id out: a receipt that finds it by our reference would bring one along.
+    UPDATE public.delivery_log AS d
+    SET destination = CASE WHEN d.destination IS NOT NULL THEN words END,
+        subject = CASE WHEN d.subject IS NOT NULL THEN words END,
+        body = CASE WHEN d.body IS NOT NULL THEN words END,
+        reason = CASE WHEN d.reason ~ '^[A-Z0-9_]{1,80}$' THEN d.reason WHEN d.reason IS NOT NULL THEN words END,
+        provider_message_id = CASE
+            WHEN d.provider_message_id IS NOT NULL OR d.delivery_status = 'sending' THEN words
+        END,
+        provider_response = CASE WHEN d.provider_response IS NOT NULL THEN stone END
+    WHERE d.profile_id = p_profile_id AND d.tenant_id = p_tenant AND d.created_at <= until
+        AND (d.destination <> words OR d.subject <> words OR d.body <> words OR d.provider_response <> stone
+            OR d.provider_message_id <> words OR d.reason !~ '^([A-Z0-9_]{1,80}|\(erased\))$');
+    GET DIAGNOSTICS redacted = ROW_COUNT;
+    counts := counts || jsonb_build_object('delivery_log', redacted);
+
+    SELECT max(open.occurred_at) INTO until FROM (
+        SELECT e.occurred_at
+        FROM public.behavioral_events AS e
+        WHERE e.profile_id = p_profile_id AND e.tenant_id = p_tenant
+            AND (e.attributes <> stone OR e.entity_type IS NOT NULL OR e.entity_id IS NOT NULL
+                OR e.sentiment_val IS NOT NULL)
+        ORDER BY e.occurred_at
+        LIMIT p_rows
+    ) AS open;
+    UPDATE public.behavioral_events AS e
+    SET attributes = stone, entity_type = NULL, entity_id = NULL, sentiment_val = NULL
+    WHERE e.profile_id = p_profile_id AND e.tenant_id = p_tenant AND e.occurred_at <= until
+        AND (e.attributes <> stone OR e.entity_type IS NOT NULL OR e.entity_id IS NOT NULL
+            OR e.sentiment_val IS NOT NULL);
+    GET DIAGNOSTICS redacted = ROW_COUNT;
+    counts := counts || jsonb_build_object('behavioral_events', redacted);
+
+    SELECT max(open.occurred_at) INTO until FROM (
+        SELECT o.occurred_at
+        FROM public.activation_outcomes AS o
+        WHERE o.profile_id = p_profile_id AND o.tenant_id = p_tenant AND o.metadata <> stone
+        ORDER BY o.occurred_at
+        LIMIT p_rows
+    ) AS open;
+    UPDATE public.activation_outcomes AS o
+    SET metadata = stone
+    WHERE o.profile_id = p_profile_id AND o.tenant_id = p_tenant AND o.occurred_at <= until AND o.metadata <> stone;
+    GET DIAGNOSTICS redacted = ROW_COUNT;
+    RETURN counts || jsonb_build_object('activation_outcomes', redacted);
+END
+$_$;
+
+
+ALTER FUNCTION public.redact_rows(p_tenant uuid, p_profile_id text, p_rows integer) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION redact_rows(p_tenant uuid, p_profile_id text, p_rows integer); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.redact_rows(p_tenant uuid, p_profile_id text, p_rows integer) IS 'Replaces what is personal in the next rows of a profile, about so many of each table; how many of each it were';
 
 
 --
@@ -3638,6 +4073,7 @@ CREATE TABLE public.cdp_profiles (
     field_times jsonb DEFAULT '{}'::jsonb NOT NULL,
     evaluated_segments jsonb DEFAULT '[]'::jsonb NOT NULL,
     segment_labels jsonb,
+    suppression text[],
     CONSTRAINT cdp_profiles_channel_addresses_check CHECK ((jsonb_typeof(channel_addresses) = 'object'::text)),
     CONSTRAINT cdp_profiles_data_labels_check CHECK ((jsonb_typeof(data_labels) = 'array'::text)),
     CONSTRAINT cdp_profiles_evaluated_segments_check CHECK ((jsonb_typeof(evaluated_segments) = 'array'::text)),
@@ -3849,6 +4285,13 @@ COMMENT ON COLUMN public.cdp_profiles.evaluated_segments IS 'Array of the names 
 --
 
 COMMENT ON COLUMN public.cdp_profiles.segment_labels IS 'The labels among segments, as sources bring them; NULL: all of segments are labels';
+
+
+--
+-- Name: COLUMN cdp_profiles.suppression; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.cdp_profiles.suppression IS 'Keyed hashes of the names of an erased person, by which nobody brings the person back; NULL: of nobody';
 
 
 --
@@ -5719,6 +6162,13 @@ CREATE INDEX cdp_profiles_email ON public.cdp_profiles USING btree (primary_emai
 
 
 --
+-- Name: cdp_profiles_erased; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX cdp_profiles_erased ON public.cdp_profiles USING btree (tenant_id, profile_id) WHERE (erased_at IS NOT NULL);
+
+
+--
 -- Name: cdp_profiles_ext_id; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -5744,6 +6194,13 @@ CREATE INDEX cdp_profiles_interest ON public.cdp_profiles USING hnsw (((public.b
 --
 
 CREATE INDEX cdp_profiles_segments ON public.cdp_profiles USING gin (segments);
+
+
+--
+-- Name: cdp_profiles_suppression; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX cdp_profiles_suppression ON public.cdp_profiles USING gin (suppression) WHERE (erased_at IS NOT NULL);
 
 
 --
@@ -6812,6 +7269,14 @@ GRANT CREATE ON SCHEMA public TO leo_partition_maker;
 
 
 --
+-- Name: FUNCTION begin_erasure(p_tenant uuid, p_profile_id text, p_names text[]); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.begin_erasure(p_tenant uuid, p_profile_id text, p_names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.begin_erasure(p_tenant uuid, p_profile_id text, p_names text[]) TO leo_eraser;
+
+
+--
 -- Name: FUNCTION begin_recording(); Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6825,6 +7290,14 @@ GRANT ALL ON FUNCTION public.begin_recording() TO leo_worker;
 --
 
 REVOKE ALL ON FUNCTION public.bump_definitions_version() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION cancel_erased_tasks(p_tenant uuid, p_profile_id text); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.cancel_erased_tasks(p_tenant uuid, p_profile_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_erased_tasks(p_tenant uuid, p_profile_id text) TO leo_eraser;
 
 
 --
@@ -6919,12 +7392,12 @@ GRANT ALL ON FUNCTION public.ensure_month(p_month date) TO leo_worker;
 
 
 --
--- Name: FUNCTION erase_profile(p_profile_id text); Type: ACL; Schema: public; Owner: leo_eraser
+-- Name: FUNCTION erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer); Type: ACL; Schema: public; Owner: leo_eraser
 --
 
-REVOKE ALL ON FUNCTION public.erase_profile(p_profile_id text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text) TO leo_app;
-GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text) TO leo_worker;
+REVOKE ALL ON FUNCTION public.erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer) TO leo_app;
+GRANT ALL ON FUNCTION public.erase_profile(p_profile_id text, p_asked_by text, p_reason text, p_names text[], p_rows integer) TO leo_worker;
 
 
 --
@@ -6944,6 +7417,14 @@ GRANT ALL ON FUNCTION public.fire_alert_rules(p_tenant_ids uuid[], p_rule_ids te
 
 
 --
+-- Name: FUNCTION forget_receipts(p_task_ids text[]); Type: ACL; Schema: public; Owner: leo_eraser
+--
+
+REVOKE ALL ON FUNCTION public.forget_receipts(p_task_ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_receipts(p_task_ids text[]) TO leo_worker;
+
+
+--
 -- Name: FUNCTION gather_digest(p_tenant uuid, p_task_ids text[], p_owner text); Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -6957,6 +7438,14 @@ GRANT ALL ON FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_o
 
 REVOKE ALL ON FUNCTION public.leo_append_only(target regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.leo_append_only(target regclass) TO leo_partition_maker;
+
+
+--
+-- Name: FUNCTION leo_await_writers(p_tables regclass[]); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.leo_await_writers(p_tables regclass[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.leo_await_writers(p_tables regclass[]) TO leo_eraser;
 
 
 --
@@ -7041,6 +7530,31 @@ REVOKE ALL ON FUNCTION public.queue_new_profiles() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION readmit_profile(p_profile_id text, p_asked_by text, p_reason text); Type: ACL; Schema: public; Owner: leo_eraser
+--
+
+REVOKE ALL ON FUNCTION public.readmit_profile(p_profile_id text, p_asked_by text, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.readmit_profile(p_profile_id text, p_asked_by text, p_reason text) TO leo_app;
+
+
+--
+-- Name: FUNCTION record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) TO leo_app;
+GRANT ALL ON FUNCTION public.record_and_redact_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb) TO leo_worker;
+
+
+--
+-- Name: FUNCTION record_and_redact_results(of_tenant uuid, facts jsonb, ends jsonb); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.record_and_redact_results(of_tenant uuid, facts jsonb, ends jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_and_redact_results(of_tenant uuid, facts jsonb, ends jsonb) TO leo_worker;
+
+
+--
 -- Name: FUNCTION record_decisions(recorded_at timestamp with time zone, reserved_in bigint, batches jsonb); Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -7055,6 +7569,23 @@ GRANT ALL ON FUNCTION public.record_decisions(recorded_at timestamp with time zo
 
 REVOKE ALL ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_results(of_tenant uuid, facts jsonb, ends jsonb) TO leo_worker;
+
+
+--
+-- Name: FUNCTION redact_erased(p_profile_ids text[]); Type: ACL; Schema: public; Owner: leo_eraser
+--
+
+REVOKE ALL ON FUNCTION public.redact_erased(p_profile_ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.redact_erased(p_profile_ids text[]) TO leo_app;
+GRANT ALL ON FUNCTION public.redact_erased(p_profile_ids text[]) TO leo_worker;
+
+
+--
+-- Name: FUNCTION redact_rows(p_tenant uuid, p_profile_id text, p_rows integer); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.redact_rows(p_tenant uuid, p_profile_id text, p_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.redact_rows(p_tenant uuid, p_profile_id text, p_rows integer) TO leo_eraser;
 
 
 --
@@ -7182,10 +7713,17 @@ GRANT SELECT(profile_id) ON TABLE public.activation_outcomes TO leo_eraser;
 
 
 --
+-- Name: COLUMN activation_outcomes.occurred_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(occurred_at) ON TABLE public.activation_outcomes TO leo_eraser;
+
+
+--
 -- Name: COLUMN activation_outcomes.metadata; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(metadata) ON TABLE public.activation_outcomes TO leo_eraser;
+GRANT SELECT(metadata),UPDATE(metadata) ON TABLE public.activation_outcomes TO leo_eraser;
 
 
 --
@@ -7202,7 +7740,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.agent_task TO leo_proof;
 --
 
 GRANT SELECT(tenant_id) ON TABLE public.agent_task TO leo_task_claimer;
-GRANT SELECT(tenant_id) ON TABLE public.agent_task TO leo_eraser;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.agent_task TO leo_eraser;
 GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
@@ -7212,6 +7750,7 @@ GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.agent_task TO leo_aler
 
 GRANT SELECT(task_id) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT SELECT(task_id),INSERT(task_id) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT SELECT(task_id),INSERT(task_id) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7219,6 +7758,7 @@ GRANT SELECT(task_id),INSERT(task_id) ON TABLE public.agent_task TO leo_alert_ke
 --
 
 GRANT INSERT(agent_name) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT SELECT(agent_name),INSERT(agent_name) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7226,6 +7766,7 @@ GRANT INSERT(agent_name) ON TABLE public.agent_task TO leo_alert_keeper;
 --
 
 GRANT INSERT(task_type) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT INSERT(task_type) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7239,7 +7780,7 @@ GRANT SELECT(campaign_id) ON TABLE public.agent_task TO leo_task_claimer;
 -- Name: COLUMN agent_task.profile_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT SELECT(profile_id) ON TABLE public.agent_task TO leo_eraser;
+GRANT SELECT(profile_id),INSERT(profile_id) ON TABLE public.agent_task TO leo_eraser;
 GRANT INSERT(profile_id) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
@@ -7255,6 +7796,7 @@ GRANT SELECT(source_event_id),INSERT(source_event_id) ON TABLE public.agent_task
 --
 
 GRANT INSERT(event_type) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT INSERT(event_type) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7265,10 +7807,32 @@ GRANT INSERT(occurred_at) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
 --
+-- Name: COLUMN agent_task.decided_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(decided_at) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.input_sha256; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(input_sha256),UPDATE(input_sha256) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
+-- Name: COLUMN agent_task.outcome; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(outcome) ON TABLE public.agent_task TO leo_eraser;
+
+
+--
 -- Name: COLUMN agent_task.reason_code; Type: ACL; Schema: public; Owner: leo_owner
 --
 
 GRANT INSERT(reason_code) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT SELECT(reason_code) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7277,7 +7841,7 @@ GRANT INSERT(reason_code) ON TABLE public.agent_task TO leo_alert_keeper;
 
 GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_worker;
-GRANT UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_eraser;
+GRANT INSERT(reasoning_summary),UPDATE(reasoning_summary) ON TABLE public.agent_task TO leo_eraser;
 GRANT INSERT(reasoning_summary) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
@@ -7294,7 +7858,7 @@ GRANT UPDATE(reasoning_trace) ON TABLE public.agent_task TO leo_eraser;
 -- Name: COLUMN agent_task.inputs; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(inputs) ON TABLE public.agent_task TO leo_eraser;
+GRANT SELECT(inputs),INSERT(inputs),UPDATE(inputs) ON TABLE public.agent_task TO leo_eraser;
 GRANT INSERT(inputs) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
@@ -7304,7 +7868,7 @@ GRANT INSERT(inputs) ON TABLE public.agent_task TO leo_alert_keeper;
 
 GRANT UPDATE(result) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(result) ON TABLE public.agent_task TO leo_worker;
-GRANT UPDATE(result) ON TABLE public.agent_task TO leo_eraser;
+GRANT SELECT(result),INSERT(result),UPDATE(result) ON TABLE public.agent_task TO leo_eraser;
 GRANT INSERT(result) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
@@ -7330,7 +7894,7 @@ GRANT INSERT(related_news_id) ON TABLE public.agent_task TO leo_alert_keeper;
 GRANT UPDATE(status) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(status) ON TABLE public.agent_task TO leo_worker;
 GRANT SELECT(status) ON TABLE public.agent_task TO leo_task_claimer;
-GRANT SELECT(status),UPDATE(status) ON TABLE public.agent_task TO leo_eraser;
+GRANT SELECT(status),INSERT(status),UPDATE(status) ON TABLE public.agent_task TO leo_eraser;
 GRANT SELECT(status),INSERT(status) ON TABLE public.agent_task TO leo_alert_keeper;
 
 
@@ -7340,6 +7904,7 @@ GRANT SELECT(status),INSERT(status) ON TABLE public.agent_task TO leo_alert_keep
 
 GRANT SELECT(queue) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT SELECT(queue),INSERT(queue) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT SELECT(queue),INSERT(queue) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7350,6 +7915,7 @@ GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(due_at) ON TABLE public.agent_task TO leo_worker;
 GRANT SELECT(due_at),UPDATE(due_at) ON TABLE public.agent_task TO leo_task_claimer;
 GRANT SELECT(due_at),INSERT(due_at) ON TABLE public.agent_task TO leo_alert_keeper;
+GRANT INSERT(due_at),UPDATE(due_at) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7377,6 +7943,13 @@ GRANT SELECT(lease_until),UPDATE(lease_until) ON TABLE public.agent_task TO leo_
 GRANT UPDATE(attempts) ON TABLE public.agent_task TO leo_app;
 GRANT UPDATE(attempts) ON TABLE public.agent_task TO leo_worker;
 GRANT SELECT(attempts),UPDATE(attempts) ON TABLE public.agent_task TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN agent_task.created_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(created_at) ON TABLE public.agent_task TO leo_eraser;
 
 
 --
@@ -7446,8 +8019,15 @@ GRANT UPDATE(last_triggered_at) ON TABLE public.alert_rules TO leo_alert_keeper;
 -- Name: COLUMN alert_rules.status; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(status) ON TABLE public.alert_rules TO leo_eraser;
+GRANT SELECT(status),UPDATE(status) ON TABLE public.alert_rules TO leo_eraser;
 GRANT UPDATE(status) ON TABLE public.alert_rules TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN alert_rules.note; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(note) ON TABLE public.alert_rules TO leo_eraser;
 
 
 --
@@ -7462,6 +8042,7 @@ GRANT UPDATE(last_fired_price_nanos) ON TABLE public.alert_rules TO leo_alert_ke
 --
 
 GRANT UPDATE(runtime) ON TABLE public.alert_rules TO leo_alert_keeper;
+GRANT UPDATE(runtime) ON TABLE public.alert_rules TO leo_eraser;
 
 
 --
@@ -7495,10 +8076,38 @@ GRANT SELECT(profile_id) ON TABLE public.behavioral_events TO leo_eraser;
 
 
 --
+-- Name: COLUMN behavioral_events.entity_type; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(entity_type),UPDATE(entity_type) ON TABLE public.behavioral_events TO leo_eraser;
+
+
+--
+-- Name: COLUMN behavioral_events.entity_id; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(entity_id),UPDATE(entity_id) ON TABLE public.behavioral_events TO leo_eraser;
+
+
+--
+-- Name: COLUMN behavioral_events.sentiment_val; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(sentiment_val),UPDATE(sentiment_val) ON TABLE public.behavioral_events TO leo_eraser;
+
+
+--
 -- Name: COLUMN behavioral_events.attributes; Type: ACL; Schema: public; Owner: leo_partition_maker
 --
 
-GRANT UPDATE(attributes) ON TABLE public.behavioral_events TO leo_eraser;
+GRANT SELECT(attributes),UPDATE(attributes) ON TABLE public.behavioral_events TO leo_eraser;
+
+
+--
+-- Name: COLUMN behavioral_events.occurred_at; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(occurred_at) ON TABLE public.behavioral_events TO leo_eraser;
 
 
 --
@@ -7523,14 +8132,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cdp_profiles TO leo_proof;
 -- Name: COLUMN cdp_profiles.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT SELECT(tenant_id) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
 -- Name: COLUMN cdp_profiles.profile_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT SELECT(profile_id) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(profile_id),INSERT(profile_id) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7539,6 +8148,7 @@ GRANT SELECT(profile_id) ON TABLE public.cdp_profiles TO leo_eraser;
 
 GRANT UPDATE(ext_id) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(ext_id) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT SELECT(ext_id),UPDATE(ext_id) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7547,7 +8157,7 @@ GRANT UPDATE(ext_id) ON TABLE public.cdp_profiles TO leo_worker;
 
 GRANT UPDATE(identities) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(identities) ON TABLE public.cdp_profiles TO leo_worker;
-GRANT UPDATE(identities) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(identities),UPDATE(identities) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7556,7 +8166,7 @@ GRANT UPDATE(identities) ON TABLE public.cdp_profiles TO leo_eraser;
 
 GRANT UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_worker;
-GRANT UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(primary_email),UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7565,7 +8175,7 @@ GRANT UPDATE(primary_email) ON TABLE public.cdp_profiles TO leo_eraser;
 
 GRANT UPDATE(mobile_number) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(mobile_number) ON TABLE public.cdp_profiles TO leo_worker;
-GRANT UPDATE(mobile_number) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(mobile_number),UPDATE(mobile_number) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7673,7 +8283,7 @@ GRANT UPDATE(raw_attributes) ON TABLE public.cdp_profiles TO leo_eraser;
 
 GRANT UPDATE(channel_addresses) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(channel_addresses) ON TABLE public.cdp_profiles TO leo_worker;
-GRANT UPDATE(channel_addresses) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(channel_addresses),UPDATE(channel_addresses) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7709,6 +8319,7 @@ GRANT UPDATE(interest_embedding) ON TABLE public.cdp_profiles TO leo_eraser;
 
 GRANT UPDATE(source_updated_at) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(source_updated_at) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(source_updated_at) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7732,6 +8343,7 @@ GRANT UPDATE(updated_at) ON TABLE public.cdp_profiles TO leo_worker;
 
 GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7740,6 +8352,7 @@ GRANT UPDATE(interest_embedding_model) ON TABLE public.cdp_profiles TO leo_worke
 
 GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7748,6 +8361,21 @@ GRANT UPDATE(field_times) ON TABLE public.cdp_profiles TO leo_worker;
 
 GRANT UPDATE(evaluated_segments) ON TABLE public.cdp_profiles TO leo_app;
 GRANT UPDATE(evaluated_segments) ON TABLE public.cdp_profiles TO leo_worker;
+GRANT UPDATE(evaluated_segments) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.segment_labels; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(segment_labels) ON TABLE public.cdp_profiles TO leo_eraser;
+
+
+--
+-- Name: COLUMN cdp_profiles.suppression; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(suppression),UPDATE(suppression) ON TABLE public.cdp_profiles TO leo_eraser;
 
 
 --
@@ -7774,10 +8402,24 @@ GRANT SELECT(profile_id) ON TABLE public.consent_management TO leo_eraser;
 
 
 --
+-- Name: COLUMN consent_management.channel; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(channel) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
 -- Name: COLUMN consent_management.status; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(status) ON TABLE public.consent_management TO leo_eraser;
+GRANT SELECT(status),UPDATE(status) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
+-- Name: COLUMN consent_management.legal_basis; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(legal_basis) ON TABLE public.consent_management TO leo_eraser;
 
 
 --
@@ -7792,6 +8434,13 @@ GRANT UPDATE(source) ON TABLE public.consent_management TO leo_eraser;
 --
 
 GRANT SELECT(withdrawn_at),UPDATE(withdrawn_at) ON TABLE public.consent_management TO leo_eraser;
+
+
+--
+-- Name: COLUMN consent_management.expires_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.consent_management TO leo_eraser;
 
 
 --
@@ -7893,56 +8542,133 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.delivery_log TO leo_proof;
 -- Name: COLUMN delivery_log.tenant_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT SELECT(tenant_id) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.delivery_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(delivery_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.delivery_key; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(delivery_key),INSERT(delivery_key) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.attempt; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(attempt),INSERT(attempt) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.task_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(task_id),INSERT(task_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.marketing_event_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(marketing_event_id),INSERT(marketing_event_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.campaign_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(campaign_id),INSERT(campaign_id) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --
 -- Name: COLUMN delivery_log.profile_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT SELECT(profile_id) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(profile_id),INSERT(profile_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.snapshot_id; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(snapshot_id),INSERT(snapshot_id) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.channel; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(channel),INSERT(channel) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --
 -- Name: COLUMN delivery_log.destination; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(destination) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(destination),UPDATE(destination) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.delivery_status; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(delivery_status),INSERT(delivery_status) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --
 -- Name: COLUMN delivery_log.reason; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(reason) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(reason),INSERT(reason),UPDATE(reason) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --
 -- Name: COLUMN delivery_log.subject; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(subject) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(subject),UPDATE(subject) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --
 -- Name: COLUMN delivery_log.body; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(body) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(body),UPDATE(body) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --
 -- Name: COLUMN delivery_log.provider_message_id; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(provider_message_id) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(provider_message_id),UPDATE(provider_message_id) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --
 -- Name: COLUMN delivery_log.provider_response; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(provider_response) ON TABLE public.delivery_log TO leo_eraser;
+GRANT SELECT(provider_response),UPDATE(provider_response) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.created_at; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(created_at) ON TABLE public.delivery_log TO leo_eraser;
+
+
+--
+-- Name: COLUMN delivery_log.series; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(series),INSERT(series) ON TABLE public.delivery_log TO leo_eraser;
 
 
 --

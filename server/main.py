@@ -70,6 +70,8 @@ from server.platform.logging import configure_logging, get_logger
 from server.platform.months import EventMonths
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
+from server.profiles.erasure import ProfileErasure
+from server.profiles.erasure_store import ErasureStore
 from server.profiles.export import ProfileExport
 from server.profiles.export_store import ExportStore
 from server.profiles.ingestion import EventIngestion
@@ -78,6 +80,7 @@ from server.profiles.service import ProfileService
 from server.profiles.similar import SimilarProfiles
 from server.profiles.similar_store import SimilarStore
 from server.profiles.store import ProfileStore
+from server.profiles.suppression import SuppressionList
 from server.reports.counters import MetricsCounters
 from server.reports.rpc import ReportServicer
 from server.reports.service import ReportService
@@ -178,15 +181,24 @@ def register_services(registry: ServiceRegistry, resources: Resources) -> None:
     )
     add_EmbeddingServiceServicer_to_server(EmbeddingServicer(service=embeddings), server)
     add_NewsServiceServicer_to_server(_news_servicer(resources), server)
-    profiles = ProfileStore()
+    profiles, erasures = ProfileStore(), ErasureStore()
+    suppression = SuppressionList(keys=resources.credential_keys, store=erasures)
     add_ProfileServiceServicer_to_server(
         ProfileServicer(
             service=ProfileService(
-                database=database, store=profiles, clock=utc_now, changes=resources.refreshing
+                database=database,
+                store=profiles,
+                suppression=suppression,
+                clock=utc_now,
+                changes=resources.refreshing,
+            ),
+            erasure=ProfileErasure(
+                database=database, store=erasures, profiles=profiles, suppression=suppression
             ),
             ingestion=EventIngestion(
                 database=database,
                 store=profiles,
+                erasures=erasures,
                 months=EventMonths(database),
                 clock=utc_now,
                 happenings=resources.refreshing,

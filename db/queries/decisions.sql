@@ -20,6 +20,12 @@ SELECT change_epoch($1, $2);
 -- sends_from, the event time from which on. A transaction of its own; the function is in migration 0018.
 SELECT * FROM load_decisions($1::jsonb);
 
+-- name: find_erased
+-- Which of these profiles were erased. $1 tenant, $2 profile ids.
+SELECT profile_id
+FROM cdp_profiles
+WHERE tenant_id = $1 AND profile_id = ANY($2::text[]) AND erased_at IS NOT NULL;
+
 -- name: load_past_events
 -- Past events of profiles in spans of time, ordered by profile; a span without a beginning means only the last
 -- event before its end. $1 tenant, $2 profile ids, $3 event types, $4 beginnings, $5 ends (exclusive).
@@ -204,11 +210,13 @@ SELECT ensure_month($1::date);
 -- name: record_decisions
 -- Records decisions of any number of tenants: the task first, and only for tasks that were new their behavioural event
 -- and the queued delivery, with the snapshot that freezes the audience and its member. Answers the tasks that were there
--- before. Refuses with LE007 where another epoch is in force than $2.
+-- before. Refuses with LE007 where another epoch is in force than $2. Of people who were erased since it was decided
+-- nothing personal is kept.
 -- $1 decided at, $2 the epoch that was reserved in, $3 a JSON list with an object for each tenant, in the order of their
 -- ids: tenant_id, rule_bundle_id, the columns of the tasks as lists of equal length, sorted by task_id, as sends the
--- columns of the deliveries, and as outputs those of what decisions share. The function is in migration 0018.
-SELECT record_decisions AS task_id FROM record_decisions($1, $2, $3::jsonb);
+-- columns of the deliveries, and as outputs those of what decisions share. The functions are in migrations 0040 and
+-- 0037.
+SELECT recorded AS task_id FROM record_and_redact_decisions($1, $2, $3::jsonb) AS recorded;
 
 -- name: get_decision
 -- One decision with all that it recorded. $1 tenant, $2 task id.

@@ -367,8 +367,9 @@ CROSS JOIN LATERAL (
 -- Records what became of deliveries, and moves their tasks on as long as the claim still holds them: ended, due again
 -- later, or held back; what was let go on meanwhile is due at once. A fact that is there already is left alone, so that
 -- it may be recorded again after a lost commit; one delivery may be deferred again for another reason. Facts of one task
--- keep their order. $1 tenant, $2 facts, an object of columns or null, $3 ends of tasks, an array of objects.
-SELECT record_results($1, $2::jsonb, $3::jsonb);
+-- keep their order. Of people who were erased meanwhile nothing personal is kept. $1 tenant, $2 facts, an object of
+-- columns or null, $3 ends of tasks, an array of objects.
+SELECT record_and_redact_results($1, $2::jsonb, $3::jsonb);
 
 -- name: remove_dead_addresses
 -- Takes addresses from a profile that a provider says exist no more; those that were added since stay. $1 tenant,

@@ -195,3 +195,7 @@ WHERE
     AND agent_task.task_id = given.task_id
     AND agent_task.lease_owner = $2
     AND agent_task.status = 'pending';
+
+-- name: forget_receipts
+-- Empties receipts that have ended: $1 their tasks. What they said stands in the log, or belongs to nobody.
+SELECT forget_receipts($1::text[]);

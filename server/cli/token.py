@@ -16,6 +16,7 @@ TENANT_SCOPES = (
     "profiles.read",
     "profiles.write",
     "profiles.export",
+    "profiles.erase",
     "decisions.read",
     "decisions.write",
     "snapshots.read",

@@ -50,8 +50,15 @@ def decide(bundle: Bundle, inputs: DecisionInputs) -> Decision:
     Returns:
         The decision with a reason for every candidate.
     """
+    if inputs.profile is None:
+        return conclude(inputs, screen_nobody(bundle, inputs.event, inputs.absence))
     screened = screen(bundle, inputs.event, inputs.profile, inputs.facts, inputs.arms, inputs.holdout)
     return conclude(inputs, screened)
+
+
+def screen_nobody(bundle: Bundle, event: Event, reason: Reason) -> list[Screened]:
+    """Every candidate fails at the first hurdle: there is nobody to decide for."""
+    return [Screened(rule, reason) for rule in bundle.candidates(event)]
 
 
 def screen(
@@ -64,7 +71,7 @@ def screen(
 ) -> list[Screened]:
     """Take every candidate over the hurdles that need no reservation, best candidate first."""
     if profile is None or facts is None:
-        return [Screened(rule, Reason.PROFILE_UNKNOWN) for rule in bundle.candidates(event)]
+        return screen_nobody(bundle, event, Reason.PROFILE_UNKNOWN)
     held: _Held = {}
     at = event.occurred_at
     screened = [_screen_rule(rule, at, profile, facts, held) for rule in bundle.candidates(event)]
@@ -200,7 +207,8 @@ def _outline(
     event = inputs.event
     missing = tuple(candidate.missing for candidate in screened if candidate.missing)
     key = (
-        *(event.event_type, event.dispatch, inputs.profile is None, selected and selected[2], due, missing),
+        *(event.event_type, event.dispatch, inputs.profile is None and inputs.absence),
+        *(selected and selected[2], due, missing),
         *reasons,
     )
     outline = outlines.get(key)
@@ -268,7 +276,7 @@ def _furthest(candidates: Sequence[CandidateResult]) -> CandidateResult | None:
 
 
 def _reason_without_candidates(inputs: DecisionInputs) -> Reason:
-    return Reason.NO_CANDIDATE if inputs.profile is not None else Reason.PROFILE_UNKNOWN
+    return Reason.NO_CANDIDATE if inputs.profile is not None else inputs.absence
 
 
 def _output_sha256(

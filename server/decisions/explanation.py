@@ -12,6 +12,7 @@ from server.decisions.model import CandidateResult, DecisionInputs, Limit, Limit
 _WITHOUT_CANDIDATE = {
     Reason.NO_CANDIDATE: "no active marketing event is triggered by events of this type",
     Reason.PROFILE_UNKNOWN: "the profile is not known",
+    Reason.PROFILE_ERASED: "the profile was erased",
 }
 _VERBS = {Reason.SELECTED: "selected", Reason.CONDITION_MISS: "not sent"}
 _SECONDS_PER_DAY = 86_400
@@ -30,6 +31,7 @@ def rule_explanations(
     over = " or ".join(channels)
     return {
         Reason.PROFILE_UNKNOWN: f"{event_name}: the profile is not known",
+        Reason.PROFILE_ERASED: f"{event_name}: the profile was erased",
         Reason.CAMPAIGN_INACTIVE: f"{event_name}: its campaign was not active at the time of the event",
         Reason.SEGMENT_MISS: f"{event_name}: the profile is outside {_audience(audience_name, audience)}",
         Reason.CONDITION_MISS: f"{event_name}: it does not hold that {_condition(condition)}",

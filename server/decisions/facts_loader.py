@@ -14,7 +14,7 @@ import orjson
 from server.conditions.windows import PastEvent, Window, WindowValue, measure
 from server.decisions.arms.assignment import draw_arms, draw_holdout
 from server.decisions.arms.model import Counts
-from server.decisions.model import Bundle, Columns, Event
+from server.decisions.model import ERASED, Bundle, Columns, Event
 from server.decisions.state import Considered, facts_of, profile_state
 from server.decisions.store import DecisionStore
 from server.platform.postgres import Connection, Database
@@ -36,7 +36,8 @@ _NOTHING: Final = _Beside({}, {}, {})
 
 class FactsLoader:
     """Stateless. Where a condition or an experiment of a tenant reads them, past events, prices and counters cost a
-    transaction: two round trips, and one for each of the three that is read."""
+    transaction: two round trips, and one for each of the three that is read. Profiles that are not there cost another:
+    they may have been erased."""
 
     def __init__(self, *, database: Database, store: DecisionStore) -> None:
         self._database = database
@@ -45,11 +46,18 @@ class FactsLoader:
     async def consider(
         self, tenant_id: UUID, bundle: Bundle, loaded: Sequence[tuple[Event, Columns]]
     ) -> list[Considered]:
-        """What may be used to decide each event, in order. An event sees those before it in its batch."""
+        """What may be used to decide each event, in order. An event sees those before it in its batch.
+
+        Of an event of somebody who was erased nothing is used, nor kept, but that it happened.
+        """
         beside = await self._load(tenant_id, bundle, [event for event, _ in loaded])
+        erased = await self._erased(tenant_id, loaded)
         considered = []
         earlier: dict[str, list[PastEvent]] = {}
         for event, row in loaded:
+            if event.profile_id in erased:
+                considered.append(Considered(_emptied(event), None, None, erased=True))
+                continue
             profile = profile_state(row, bundle)
             aggregates: Mapping[str, WindowValue] = {}
             if bundle.windows:
@@ -63,6 +71,14 @@ class FactsLoader:
                 _draw(tenant_id, bundle, found, beside.counters)
             considered.append(found)
         return considered
+
+    async def _erased(self, tenant_id: UUID, loaded: Sequence[tuple[Event, Columns]]) -> frozenset[str]:
+        """Those of the profiles that are not there that were erased."""
+        absent = {event.profile_id for event, row in loaded if row["profile_id"] is None}
+        if not absent:
+            return frozenset()
+        async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
+            return await self._store.find_erased(connection, tenant_id, sorted(absent))
 
     async def _load(self, tenant_id: UUID, bundle: Bundle, events: Sequence[Event]) -> _Beside:
         if not events or not (bundle.windows or bundle.symbols or bundle.adaptive):
@@ -110,6 +126,10 @@ class FactsLoader:
             return {}
         rows = await self._store.load_counters(connection, tenant_id, sorted(bundle.adaptive))
         return {row["experiment_id"]: _counts(row["variant_counts"]) for row in rows}
+
+
+def _emptied(event: Event) -> Event:
+    return event._replace(attributes={}, attributes_json=b"{}", input_sha256=ERASED)
 
 
 def _counts(document: str) -> Counts:

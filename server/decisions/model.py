@@ -36,6 +36,7 @@ class Reason(StrEnum):
 
     NO_CANDIDATE = "NO_CANDIDATE"
     PROFILE_UNKNOWN = "PROFILE_UNKNOWN"
+    PROFILE_ERASED = "PROFILE_ERASED"
     CAMPAIGN_INACTIVE = "CAMPAIGN_INACTIVE"
     SEGMENT_MISS = "SEGMENT_MISS"
     CONDITION_MISS = "CONDITION_MISS"
@@ -50,6 +51,9 @@ class Reason(StrEnum):
 
 
 HURDLE = {reason: position for position, reason in enumerate(Reason)}
+
+ERASED = "(erased)"
+"""What stands for a text of a person who was erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +281,12 @@ class DecisionInputs(NamedTuple):
     """Everything that a decision may use. The same inputs give the same decision, today or in a year.
 
     Args:
-        profile: None when the tenant has no such profile.
+        profile: None when the tenant has no such profile, or it was erased.
         verdicts: answers of the reservation, by marketing event; candidates after a held one were not asked.
         decided_at: the clock.
         arms: what the experiments in force drew for the profile, by marketing event.
         holdout: the profile's place in the tenant's holdout; None where the tenant has none.
+        erased: whether the profile was erased; the event has no attributes then.
     """
 
     event: Event
@@ -291,6 +296,12 @@ class DecisionInputs(NamedTuple):
     decided_at: datetime
     arms: Mapping[str, Arm] = NO_ARMS
     holdout: Holdout | None = None
+    erased: bool = False
+
+    @property
+    def absence(self) -> Reason:
+        """Why there is no profile to decide for."""
+        return Reason.PROFILE_ERASED if self.erased else Reason.PROFILE_UNKNOWN
 
 
 class CandidateResult(NamedTuple):

@@ -10,9 +10,9 @@ from typing import Final
 from uuid import UUID
 
 from server.decisions.bundle_cache import BundleCache
-from server.decisions.evaluation import screen
+from server.decisions.evaluation import screen, screen_nobody
 from server.decisions.facts_loader import FactsLoader
-from server.decisions.model import Bundle, Columns, DecisionRecord, Event
+from server.decisions.model import ERASED, Bundle, Columns, DecisionRecord, Event, Reason
 from server.decisions.recording import stored_record
 from server.decisions.reservation.limits import microseconds
 from server.decisions.reservation.sets import ReservationRequest
@@ -113,6 +113,9 @@ class Planner:
                 fresh.append((event, row))
         plan.considered = await self._facts.consider(tenant_id, bundle, fresh)
         for considered in plan.considered:
+            if considered.erased:
+                considered.screened = screen_nobody(bundle, considered.event, Reason.PROFILE_ERASED)
+                continue
             considered.screened = screen(
                 bundle,
                 considered.event,
@@ -179,7 +182,7 @@ def _requests(plan: TenantPlan) -> list[ReservationRequest]:
 
 def _answer_again(event: Event, row: Columns) -> DecisionRecord | LeoError:
     record = stored_record(row, duplicate=True)
-    if record.input_sha256 != event.input_sha256:
+    if record.input_sha256 not in (event.input_sha256, ERASED):
         return AlreadyExists(
             "EVENT_BODY_CHANGED",
             "this source_event_id was decided with another body; send the first body, or a new id",

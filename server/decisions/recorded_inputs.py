@@ -29,6 +29,8 @@ _DECIMAL_COLUMNS: Final = tuple(
     name for name, kind in COLUMNS.items() if kind is Kind.NUMBER and name not in DOUBLE_COLUMNS
 )
 _VERDICTS: Final = {verdict.value: verdict for verdict in Verdict}
+_ERASED: Final = {"erased": True}
+"""Stands for the profile where it was erased before the decision, and for the whole document where it was after."""
 
 
 def encode_inputs(inputs: DecisionInputs) -> str:
@@ -48,6 +50,8 @@ def encode_inputs(inputs: DecisionInputs) -> str:
     }
     if event.dispatch is not None:
         document["dispatch"] = event.dispatch
+    if inputs.erased:
+        document["profile"] = _ERASED
     if profile is not None:
         document["profile"] = {
             "attributes": profile.attributes,
@@ -84,7 +88,8 @@ def decode_inputs(row: Columns) -> DecisionInputs:
     document = orjson.loads(row["inputs"])
     _refuse_unreadable(document)
     event = _event(document, row)
-    profile = _profile(document["profile"], event.profile_id)
+    erased = document["profile"] == _ERASED
+    profile = None if erased else _profile(document["profile"], event.profile_id)
     return DecisionInputs(
         event=event,
         profile=profile,
@@ -97,6 +102,7 @@ def decode_inputs(row: Columns) -> DecisionInputs:
         decided_at=datetime.fromisoformat(document["decided_at"]),
         arms=_arms(document.get("arms")),
         holdout=_holdout(document.get("holdout")),
+        erased=erased,
     )
 
 
@@ -113,7 +119,7 @@ def _decimal_text(value: object) -> str:
 
 
 def _refuse_unreadable(document: Mapping[str, Any]) -> None:
-    if not document:
+    if not document or document == _ERASED:
         raise PreconditionFailed(
             "INPUTS_REDACTED", "the profile was erased, and with it what this decision had used"
         )

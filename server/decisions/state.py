@@ -50,6 +50,7 @@ class Considered:
     Args:
         sends: what was sent to the profile since the earliest time that a limit reaches back to, as the JSON list
             of `load_decisions`; None for nothing.
+        erased: whether the profile was erased.
     """
 
     event: Event
@@ -61,11 +62,19 @@ class Considered:
     holdout: Holdout | None = None
     screened: list[Screened] = field(default_factory=list)
     sends: str | None = None
+    erased: bool = False
 
     def inputs(self, verdicts: Mapping[str, Verdict], decided_at: datetime) -> DecisionInputs:
         """All that the decision may use, with the answers of the reservation and the clock."""
         return DecisionInputs(
-            self.event, self.profile, self.facts, verdicts, decided_at, self.arms, self.holdout
+            self.event,
+            self.profile,
+            self.facts,
+            verdicts,
+            decided_at,
+            self.arms,
+            self.holdout,
+            self.erased,
         )
 
 

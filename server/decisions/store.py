@@ -145,6 +145,13 @@ class DecisionStore:
         """
         return await fetch(self._queries["load_decisions"], orjson.dumps([_wanted(one) for one in wanted]))
 
+    async def find_erased(
+        self, connection: Connection, tenant_id: UUID, profile_ids: Sequence[str]
+    ) -> frozenset[str]:
+        """Those of these profiles that were erased."""
+        rows = await connection.fetch(self._queries["find_erased"], tenant_id, profile_ids)
+        return frozenset(row["profile_id"] for row in rows)
+
     async def load_past_events(
         self,
         connection: Connection,

@@ -152,7 +152,8 @@ class ReceiptStore:
     async def settle(
         self, connection: Connection, tenant_id: UUID, owner: str, ends: Sequence[ReceiptEnd]
     ) -> None:
-        """End receipts that were kept aside, or have them looked at again."""
+        """End receipts that were kept aside, or have them looked at again; of those that ended nothing is kept but
+        that they were. Two round trips."""
         await connection.execute(
             self._queries["settle_receipts"],
             tenant_id,
@@ -161,6 +162,8 @@ class ReceiptStore:
             [None if end.matched is None else f'{{"matched": {str(end.matched).lower()}}}' for end in ends],
             [end.due_at for end in ends],
         )
+        ended = [end.task_id for end in ends if end.matched is not None]
+        await connection.execute(self._queries["forget_receipts"], ended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pydantic import SecretStr
@@ -51,6 +51,10 @@ class CredentialKeys:
     def newest(self) -> tuple[str, bytes] | None:
         """Id and key to encrypt with; None where there is none."""
         return next(iter(self._keys.items()), None)
+
+    def newest_first(self) -> Iterable[tuple[str, bytes]]:
+        """Every id and key, the newest first."""
+        return self._keys.items()
 
     def find(self, key_id: str) -> bytes | None:
         """The key of this id."""

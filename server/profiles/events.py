@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -55,6 +56,16 @@ class EventIntake:
                 return
         self._seen.add(event.source_event_id)
         self.rows.append(self._row(event))
+
+    def refuse_erased(self, events: Sequence[IncomingEvent], erased: Collection[str]) -> None:
+        """Refuse the good ones among all events of the request that are of erased people."""
+        places = [place for place in range(len(events)) if place not in self.refused]
+        rows = zip(places, self.rows, strict=True)
+        self.rows = [row for place, row in rows if events[place].profile_id not in erased]
+        for place in places:
+            if events[place].profile_id in erased:
+                fault = FieldViolation(f"events[{place}].profile_id", "was erased: nothing of it is kept")
+                self.refused[place] = (fault,)
 
     def _row(self, event: IncomingEvent) -> EventRow:
         (

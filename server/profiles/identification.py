@@ -8,7 +8,8 @@
 | `ext_id` and `identities` | the one holder of any of them, if it has no other external id |
 
 Two people are never made one: where the names lead to several profiles, or to a profile with another external id, the
-patch is refused. So is an external id that another profile has. An identity that two profiles have names neither.
+patch is refused. So is an external id that another profile has. An identity that two profiles have names neither. What
+names a person who was erased is written nowhere (`suppression.py`).
 """
 
 from __future__ import annotations
@@ -100,6 +101,12 @@ def _profile_of(tenant_id: UUID, patch: CheckedPatch, holders: _Holders) -> str 
     if patch.ext_id is not None and others.get(profile_id) not in (None, patch.ext_id):
         return fault_at(patch, "ext_id", _OTHER)
     return profile_id
+
+
+def next_id(tenant_id: UUID, patch: CheckedPatch) -> str:
+    """The id of a new profile for somebody whose former one was erased, and who was let back: not that of the stub."""
+    assert patch.ext_id is not None, "only a patch with an external id is given an id"
+    return key_id("profile", tenant_id, patch.ext_id, patch.profile_id)
 
 
 def _new_id(tenant_id: UUID, patch: CheckedPatch) -> str | FieldViolation:

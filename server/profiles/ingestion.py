@@ -14,6 +14,7 @@ import asyncpg
 from server.errors import FieldViolation
 from server.platform.months import EventMonths, count_missing
 from server.platform.postgres import Database
+from server.profiles.erasure_store import ErasureStore
 from server.profiles.events import EventIntake, IncomingEvent
 from server.profiles.rows import EventRow
 from server.profiles.store import ProfileStore
@@ -22,6 +23,14 @@ from server.validation import Violations
 _MOST_EVENTS: Final = 10_000
 _CHECKED_AT_ONCE: Final = 500
 _AHEAD: Final = timedelta(days=1)
+
+
+class _OfErased(Exception):
+    """Some of the events are of people who were erased; none was written."""
+
+    def __init__(self, profile_ids: frozenset[str]) -> None:
+        super().__init__()
+        self.profile_ids = profile_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,7 @@ class EventIngestion:
 
     Args:
         database: connections of the role leo_app.
+        erasures: knows who was erased: nothing of them is kept.
         months: makes the partitions that events need.
         clock: the present time.
         happenings: is told of what was written.
@@ -56,18 +66,21 @@ class EventIngestion:
         *,
         database: Database,
         store: ProfileStore,
+        erasures: ErasureStore,
         months: EventMonths,
         clock: Callable[[], datetime],
         happenings: Happenings,
     ) -> None:
         self._database = database
         self._store = store
+        self._erasures = erasures
         self._months = months
         self._clock = clock
         self._happenings = happenings
 
     async def ingest_events(self, tenant_id: UUID, events: Sequence[IncomingEvent]) -> Ingested:
-        """Write all good events in one transaction. PostgreSQL: 3 to 6 round trips, and 3 for each new month.
+        """Write all good events in one transaction. PostgreSQL: 4 to 7 round trips, and 3 for each new month; twice
+        where some are of people who were erased.
 
         Raises:
             InvalidInput: the batch itself is not acceptable; nothing was written.
@@ -80,10 +93,21 @@ class EventIngestion:
             if place % _CHECKED_AT_ONCE == 0:
                 await asyncio.sleep(0)
             intake.take(place, event)
-        recorded = await self._record(tenant_id, intake.rows) if intake.rows else 0
+        recorded = await self._record_living(tenant_id, events, intake)
         if recorded:
             self._tell(tenant_id, events, intake.refused)
         return Ingested(recorded, len(intake.rows) - recorded, intake.refused)
+
+    async def _record_living(
+        self, tenant_id: UUID, events: Sequence[IncomingEvent], intake: EventIntake
+    ) -> int:
+        """Write the events; where some are of erased people, the others: how many are new."""
+        while intake.rows:
+            try:
+                return await self._record(tenant_id, intake.rows)
+            except _OfErased as found:
+                intake.refuse_erased(events, found.profile_ids)
+        return 0
 
     def _tell(self, tenant_id: UUID, events: Sequence[IncomingEvent], refused: Collection[int]) -> None:
         good = [event for place, event in enumerate(events) if place not in refused]
@@ -105,4 +129,12 @@ class EventIngestion:
     async def _record_once(self, tenant_id: UUID, rows: Sequence[EventRow]) -> int:
         await self._months.ensure(row[-1] for row in rows)
         async with self._database.tenant_transaction(tenant_id) as connection:
-            return await self._store.insert_events(connection, rows)
+            recorded = await self._store.insert_events(connection, rows)
+            # Once they are written: an erasure at this moment waits for us, or is seen here.
+            if await self._erasures.has_erased(connection, tenant_id):
+                erased = await self._erasures.find_erased(
+                    connection, tenant_id, sorted({profile_id for _, _, profile_id, *_ in rows})
+                )
+                if erased:
+                    raise _OfErased(erased)
+        return recorded

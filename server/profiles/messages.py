@@ -10,10 +10,12 @@ from leo.activation.v1 import profile_service_pb2 as wire
 
 from server.errors import FieldViolation
 from server.profiles.columns import LISTS
+from server.profiles.erasure import Person
+from server.profiles.erasure_store import Erased
 from server.profiles.events import IncomingEvent
 from server.profiles.export import Begin, Documents, ExportPart
 from server.profiles.ingestion import Ingested
-from server.profiles.model import Consent, Outcome, Profile, ProfilePatch, WriteResult
+from server.profiles.model import NOT_WRITTEN, Consent, Outcome, Profile, ProfilePatch, WriteResult
 from server.profiles.similar import LookAlikes
 from server.wire import to_datetime, to_timestamp
 
@@ -23,6 +25,7 @@ _OUTCOMES: Final = {
     Outcome.UNCHANGED: wire.PROFILE_WRITE_OUTCOME_UNCHANGED,
     Outcome.STALE: wire.PROFILE_WRITE_OUTCOME_STALE,
     Outcome.REFUSED: wire.PROFILE_WRITE_OUTCOME_REFUSED,
+    Outcome.SUPPRESSED: wire.PROFILE_WRITE_OUTCOME_SUPPRESSED,
 }
 _STATUSES: Final = {"granted": wire.CONSENT_STATUS_GRANTED, "withdrawn": wire.CONSENT_STATUS_WITHDRAWN}
 _STATUS_NAMES: Final = {number: name for name, number in _STATUSES.items()}
@@ -72,8 +75,9 @@ def from_imported(sequence: int, results: Sequence[WriteResult]) -> wire.ImportP
         refused=[
             wire.RefusedProfile(index=index, faults=_from_faults(result.faults))
             for index, result in enumerate(results)
-            if result.outcome is Outcome.REFUSED
+            if result.outcome in NOT_WRITTEN
         ],
+        suppressed=counts[Outcome.SUPPRESSED],
     )
 
 
@@ -183,6 +187,22 @@ _PATCH_VALUES: Final[dict[str, Callable[[Any], Any]]] = {
     "source_updated_at": to_datetime,
     "consents": lambda consents: [to_consent(consent) for consent in consents],
 }
+
+
+def to_person(message: wire.EraseProfileRequest) -> Person:
+    """Whom the caller means."""
+    kind = message.WhichOneof("person") or ""
+    return Person(kind, getattr(message, kind) if kind else "")
+
+
+def from_erased(erased: Erased) -> wire.EraseProfileResponse:
+    """What is left, and how much was redacted."""
+    return wire.EraseProfileResponse(
+        profile_id=erased.profile_id,
+        erased_at=to_timestamp(erased.erased_at),
+        task_id=erased.task_id,
+        rows=erased.rows,
+    )
 
 
 def from_similar(found: LookAlikes) -> wire.SimilarProfilesResponse:

@@ -22,10 +22,15 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     STALE = "stale"
     REFUSED = "refused"
+    SUPPRESSED = "suppressed"
+
+
+NOT_WRITTEN = frozenset({Outcome.REFUSED, Outcome.SUPPRESSED})
+"""Of what was faulty, and of what is of people who were erased."""
 
 
 class WriteResult(NamedTuple):
-    """The answer for one item; faults only where it was refused, and the profile only where it was not."""
+    """The answer for one item; faults only where it was not written, and the profile only where it was."""
 
     outcome: Outcome
     faults: Violations = ()

@@ -12,10 +12,12 @@ from leo.activation.v1 import profile_service_pb2 as wire
 from leo.activation.v1 import profile_service_pb2_grpc
 
 from server.errors import FieldViolation, InvalidInput
+from server.profiles.erasure import ProfileErasure
 from server.profiles.export import ProfileExport
 from server.profiles.ingestion import EventIngestion
 from server.profiles.messages import (
     from_consent,
+    from_erased,
     from_export,
     from_imported,
     from_ingested,
@@ -25,6 +27,7 @@ from server.profiles.messages import (
     to_consent,
     to_event,
     to_patch,
+    to_person,
 )
 from server.profiles.service import ProfileService
 from server.profiles.similar import SimilarProfiles
@@ -41,11 +44,13 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         *,
         service: ProfileService,
         ingestion: EventIngestion,
+        erasure: ProfileErasure,
         similar: SimilarProfiles,
         export: ProfileExport,
     ) -> None:
         self._service = service
         self._ingestion = ingestion
+        self._erasure = erasure
         self._similar = similar
         self._export = export
 
@@ -101,6 +106,27 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         return wire.GetProfileResponse(
             profile=from_profile(profile), consents=[from_consent(consent) for consent in consents]
         )
+
+    async def EraseProfile(
+        self, request: wire.EraseProfileRequest, context: Context
+    ) -> wire.EraseProfileResponse:
+        """Remove a person, to the end."""
+        caller = current_caller()
+        return from_erased(
+            await self._erasure.erase_profile(
+                caller.tenant_id, to_person(request), asked_by=caller.subject, reason=request.reason
+            )
+        )
+
+    async def ReadmitProfile(
+        self, request: wire.ReadmitProfileRequest, context: Context
+    ) -> wire.ReadmitProfileResponse:
+        """Let a person come back."""
+        caller = current_caller()
+        await self._erasure.readmit_profile(
+            caller.tenant_id, request.profile_id, asked_by=caller.subject, reason=request.reason
+        )
+        return wire.ReadmitProfileResponse()
 
     async def SimilarProfiles(
         self, request: wire.SimilarProfilesRequest, context: Context

@@ -18,6 +18,7 @@ from server.profiles.departure import DELETED_AT_SOURCE
 from server.profiles.merge import ATTRIBUTES
 from server.profiles.model import CheckedPatch, Consent, Outcome, Profile, ProfilePatch, WriteResult
 from server.profiles.store import ProfileStore
+from server.profiles.suppression import SuppressionList
 from server.profiles.upsert import NamesMoved, ProfileUpsert
 from server.validation import Violations
 
@@ -54,15 +55,23 @@ class ProfileService:
 
     Args:
         database: connections of the role leo_app.
+        suppression: keeps out people who were erased.
         clock: the present time.
         changes: is told of what was written.
     """
 
     def __init__(
-        self, *, database: Database, store: ProfileStore, clock: Callable[[], datetime], changes: Changes
+        self,
+        *,
+        database: Database,
+        store: ProfileStore,
+        suppression: SuppressionList,
+        clock: Callable[[], datetime],
+        changes: Changes,
     ) -> None:
         self._database = database
         self._store = store
+        self._suppression = suppression
         self._clock = clock
         self._changes = changes
 
@@ -198,7 +207,9 @@ class ProfileService:
         for _ in range(_MOST_TRIES):
             try:
                 async with self._database.tenant_transaction(tenant_id) as connection:
-                    upsert = ProfileUpsert(self._store, connection, tenant_id, now=self._clock())
+                    upsert = ProfileUpsert(
+                        self._store, connection, tenant_id, suppression=self._suppression, now=self._clock()
+                    )
                     written = await upsert.write(patches, each_once=each_once)
                     await alongside(connection, written)
                     return written
@@ -214,7 +225,7 @@ class ProfileService:
         results = {
             place: _refused(f"consents[{place}].profile_id", fault)
             for place, consent in consents.items()
-            if (fault := _profile_fault(erased.get(consent.profile_id), consent))
+            if (fault := _profile_fault(erased.get(consent.profile_id)))
         }
         stated = {
             (consent.profile_id, consent.channel): consent
@@ -257,11 +268,11 @@ def _refused_consents(consents: Sequence[Consent], latest: datetime) -> dict[int
     return refused
 
 
-def _profile_fault(erased: bool | None, consent: Consent) -> str | None:
+def _profile_fault(erased: bool | None) -> str | None:
     if erased is None:
         return "there is no such profile: put it first"
-    if erased and consent.status == "granted":
-        return "the profile was erased; nothing can be granted for it"
+    if erased:
+        return "the profile was erased: its consents ended with it"
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,13 +10,15 @@ from uuid import UUID
 
 import orjson
 
+from server.errors import FieldViolation
 from server.platform.postgres import Connection
 from server.profiles.columns import keyed
 from server.profiles.departure import departed_at, with_mark
-from server.profiles.identification import TAKEN, fault_at, named_profiles
+from server.profiles.identification import TAKEN, fault_at, named_profiles, next_id
 from server.profiles.merge import ATTRIBUTES, ProfileState, first_state, merge
-from server.profiles.model import CheckedPatch, Consent, Outcome, StoredProfile, WriteResult
+from server.profiles.model import NOT_WRITTEN, CheckedPatch, Consent, Outcome, StoredProfile, WriteResult
 from server.profiles.store import ConsentEnd, ProfileChange, ProfileStore
+from server.profiles.suppression import SuppressionList
 
 _LARGEST_ATTRIBUTES: Final = 256 * 1024
 
@@ -42,20 +44,28 @@ class ProfileUpsert:
     inserts at the same moment is locked and updated like the others, so that no writer's fields are lost.
 
     Args:
+        suppression: keeps out people who were erased.
         now: the time of consents that were stated without one.
     """
 
     def __init__(
-        self, store: ProfileStore, connection: Connection, tenant_id: UUID, *, now: datetime
+        self,
+        store: ProfileStore,
+        connection: Connection,
+        tenant_id: UUID,
+        *,
+        suppression: SuppressionList,
+        now: datetime,
     ) -> None:
         self._store = store
+        self._suppression = suppression
         self._connection = connection
         self._tenant_id = tenant_id
         self._now = now
         self._results: dict[int, WriteResult] = {}
 
     async def write(self, patches: list[CheckedPatch], *, each_once: bool) -> dict[int, WriteResult]:
-        """The result of each patch by its place. 2 to 8 round trips.
+        """The result of each patch by its place. 3 to 9 round trips; one more where somebody was erased.
 
         Args:
             each_once: whether a second patch of one profile is refused.
@@ -64,13 +74,15 @@ class ProfileUpsert:
             asyncpg.UniqueViolationError: another writer took an external id meanwhile; repeat the batch.
             NamesMoved: the same for names by which a profile was found.
         """
+        kept_out = await self._suppression.places(self._connection, self._tenant_id, patches)
         named = await named_profiles(self._store, self._connection, self._tenant_id, patches)
         for place, fault in named.refused.items():
-            self._results[place] = WriteResult(Outcome.REFUSED, (fault,))
+            self._results[place] = _kept_out(place) if place in kept_out else _refused(fault)
         good = self._without_repeats(named.patches) if each_once else named.patches
         good = await self._without_taken_ext_ids(good)
         found_by_other_names = {patch.place for patch in patches if not patch.profile_id}
         stored = await self._lock(good)
+        good = await self._without_erased(good, stored, kept_out, found_by_other_names)
         _require_names(stored, (patch for patch in good if patch.place in found_by_other_names))
         absent = [patch for patch in good if patch.profile_id not in stored]
         missed = await self._insert([patch for patch in absent if not patch.is_gone])
@@ -94,6 +106,33 @@ class ProfileUpsert:
             if first.setdefault(patch.profile_id, patch.place) != patch.place:
                 self._refuse(patch, "profile_id", "is in the batch twice; merge the two items")
         return self._open(patches)
+
+    async def _without_erased(
+        self,
+        patches: Sequence[CheckedPatch],
+        stored: dict[str, StoredProfile],
+        kept_out: Collection[int],
+        nameless: Collection[int],
+    ) -> list[CheckedPatch]:
+        """The patches that bring nobody back; where a name leads to the stub of a person who was let back, with a new
+        id, whose profile is added to `stored`."""
+        renewed: list[CheckedPatch] = []
+        for patch in patches:
+            holder = stored.get(patch.profile_id)
+            if holder is None and patch.place not in kept_out:
+                continue
+            if holder is not None and not holder.erased:
+                continue
+            if patch.place in nameless and patch.place not in kept_out:
+                renewed.append(patch._replace(profile_id=next_id(self._tenant_id, patch)))
+            else:
+                self._results[patch.place] = _kept_out(patch.place)
+        if not renewed:
+            return self._open(patches)
+        stored |= await self._lock(renewed)
+        places = {patch.place for patch in renewed}
+        others = [patch for patch in self._open(patches) if patch.place not in places]
+        return others + await self._without_erased(renewed, stored, kept_out, nameless)
 
     async def _lock(self, patches: Sequence[CheckedPatch]) -> dict[str, StoredProfile]:
         profile_ids = sorted({patch.profile_id for patch in patches})
@@ -162,9 +201,9 @@ class ProfileUpsert:
             await self._store.update_profiles(self._connection, self._tenant_id, changes)
 
     def _merge(self, patch: CheckedPatch, target: _Target) -> Outcome | None:
-        """Merge a patch into its profile; None where it was refused."""
+        """Merge a patch into its profile; None where it is not written."""
         if target.stored is not None and target.stored.erased:
-            self._refuse(patch, "profile_id", "was erased; a new profile needs a new id")
+            self._results[patch.place] = _kept_out(patch.place)
             return None
         merged = merge(target.state, with_mark(patch, target.state, self._now))
         if ATTRIBUTES in merged.changed and _attribute_octets(merged.state) > _LARGEST_ATTRIBUTES:
@@ -184,7 +223,7 @@ class ProfileUpsert:
         stated = [
             (patch, consent)
             for patch in patches
-            if self._results[patch.place].outcome is not Outcome.REFUSED
+            if self._results[patch.place].outcome not in NOT_WRITTEN
             for consent in patch.consents
         ]
         latest: dict[tuple[str, str], Consent] = {}
@@ -213,7 +252,16 @@ class ProfileUpsert:
             await self._store.end_consents(self._connection, self._tenant_id, ends)
 
     def _refuse(self, patch: CheckedPatch, field: str, description: str) -> None:
-        self._results[patch.place] = WriteResult(Outcome.REFUSED, (fault_at(patch, field, description),))
+        self._results[patch.place] = _refused(fault_at(patch, field, description))
+
+
+def _refused(fault: FieldViolation) -> WriteResult:
+    return WriteResult(Outcome.REFUSED, (fault,))
+
+
+def _kept_out(place: int) -> WriteResult:
+    words = "is of a person who was erased: nothing of them is taken in, unless ReadmitProfile lets them come back"
+    return WriteResult(Outcome.SUPPRESSED, (FieldViolation(f"profiles[{place}]", words),))
 
 
 def _require_names(stored: dict[str, StoredProfile], patches: Iterable[CheckedPatch]) -> None:

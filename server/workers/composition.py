@@ -45,8 +45,12 @@ from server.platform.clock import utc_now
 from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
+from server.profiles.erasure import ProfileErasure
+from server.profiles.erasure_jobs import ErasureJobs
+from server.profiles.erasure_store import ErasureStore
 from server.profiles.service import ProfileService
 from server.profiles.store import ProfileStore
+from server.profiles.suppression import SuppressionList
 from server.reports.counters import MetricsCounters
 from server.reports.jobs import ReportJobs
 from server.reports.store import ReportStore
@@ -81,6 +85,7 @@ class Worker:
     receipts: ReceiptJobs
     reports: ReportJobs
     embeddings: EmbeddingJobs
+    erasures: ErasureJobs
     segment_rounds: RoundsOfTenants
     segment_changes: SegmentJobs
     sync: SyncJobs
@@ -166,6 +171,7 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
                 worker=_worker_name(),
             ),
             embeddings=embedding_jobs(settings, database=database, embedder=embedder, worker=_worker_name()),
+            erasures=_erasure_jobs(settings, database),
             sync=sync,
         )
 
@@ -177,7 +183,13 @@ async def _running_sync(settings: WorkerSettings, database: Database) -> AsyncIt
         evaluation=SegmentEvaluation(database=database, store=SegmentStore(), clock=utc_now)
     )
     await refreshing.start()
-    profiles = ProfileService(database=database, store=ProfileStore(), clock=utc_now, changes=refreshing)
+    profiles = ProfileService(
+        database=database,
+        store=ProfileStore(),
+        suppression=_suppression(settings),
+        clock=utc_now,
+        changes=refreshing,
+    )
     lease = timedelta(seconds=settings.lease_seconds)
     runner = SourceRunner(
         database=database,
@@ -274,6 +286,18 @@ def _dispatch_jobs(
         worker=_worker_name(),
     )
     return DispatchJobs(make_runner=deliveries.runner, plans=plans)
+
+
+def _erasure_jobs(settings: WorkerSettings, database: Database) -> ErasureJobs:
+    store = ErasureStore()
+    erasure = ProfileErasure(
+        database=database, store=store, profiles=ProfileStore(), suppression=_suppression(settings)
+    )
+    return ErasureJobs(database=database, store=store, erasure=erasure, worker=_worker_name())
+
+
+def _suppression(settings: WorkerSettings) -> SuppressionList:
+    return SuppressionList(keys=CredentialKeys.of(settings.credential_keys_text), store=ErasureStore())
 
 
 def _worker_name() -> str:

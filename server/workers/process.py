@@ -53,6 +53,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.DECIDE_FIRINGS: worker.alerts.decide_firings,
         TaskName.END_SILENCES: worker.alerts.end_silences,
         TaskName.EXPIRE_RULES: worker.alerts.expire_rules,
+        TaskName.GO_ON_ERASING: worker.erasures.go_on,
         TaskName.CARRY_OUT_PLANS: worker.dispatch.carry_out_plans,
         TaskName.SWEEP: worker.sweep.run,
         TaskName.ENSURE_MONTHS: worker.months.run,

@@ -36,6 +36,7 @@ class TaskName(StrEnum):
     EMBED = "leo.embed"
     EVALUATE_SEGMENTS = "leo.evaluate_segments"
     DECIDE_SEGMENT_CHANGES = "leo.decide_segment_changes"
+    GO_ON_ERASING = "leo.go_on_erasing"
     SYNC_SOURCES = "leo.sync_sources"
 
 
@@ -57,12 +58,15 @@ EMBEDDINGS: Final = "embeddings"
 SEGMENTS: Final = "segments"
 """The work queue of profiles that entered or left a segment."""
 
+ERASURES: Final = "erasures"
+"""The work queue of erasures whose caller is gone."""
+
 _URGENT: Final = frozenset({"push", "web_push", "pushalert", "telegram"})
 
 
 def celery_queue_of(work_queue: str) -> CeleryQueue:
     """Where a wake-up for this work queue goes."""
-    if work_queue in (RECEIPTS, SILENCES):
+    if work_queue in (RECEIPTS, SILENCES, ERASURES):
         return CeleryQueue.MAINTENANCE
     if work_queue == EMBEDDINGS:
         return CeleryQueue.AI
@@ -83,4 +87,6 @@ def wake_up_of(work_queue: str) -> tuple[TaskName, tuple[str, ...]]:
         return TaskName.MATCH_RECEIPTS, ()
     if work_queue == EMBEDDINGS:
         return TaskName.EMBED, ()
+    if work_queue == ERASURES:
+        return TaskName.GO_ON_ERASING, ()
     return TaskName.DELIVER, (work_queue,)

@@ -17,6 +17,7 @@ from leo_client import LeoApiError
 from tests.alerts.committed import add_rules, fire, rule_ids
 from tests.alerts.conftest import START_US, Caller, rule, ticks
 from tests.decisions.shop import add_campaign, add_marketing_event, add_profile
+from tests.fixtures.erasing import erase
 from tests.fixtures.server import ClientFor
 from tests.fixtures.tenants import Tenant
 from tests.workers.conftest import until
@@ -240,7 +241,7 @@ async def test_an_erased_owner_leaves_ids_and_times(
     await fire(app, tenant_a, [rule_id])
     async with app.transaction():
         await app.execute("select set_config('app.current_tenant_id', $1, true)", str(tenant_a))
-        assert await app.fetchval("select erase_profile('ann')")
+        await erase(app, "ann")
     (firing,) = await firings(ann)
     assert (firing.firing.rule_id, firing.firing.symbol, firing.attributes) == (rule_id, "", b"")
     assert firing.status == wire.ALERT_FIRING_STATUS_CANCELLED

@@ -13,6 +13,7 @@ from server.config import ServerSettings
 from server.embedded.database_setup import DatabaseUrls
 from server.main import running_server as serve
 from tests.alerts.conftest import SCOPES, Caller, add_instruments, rule, ticks
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
 from tests.workers.conftest import until
@@ -70,7 +71,7 @@ async def test_rules_of_an_erased_profile_do_not_fire(
             "insert into cdp_profiles (tenant_id, profile_id) values ($1, 'ann') on conflict do nothing",
             tenant_a,
         )
-        await app.execute("select erase_profile('ann')")
+        await erase(app, "ann")
     assert (await ann.tick(ticks(151))).fired_count == 0
     assert [r.status for r in await ann.rules()] == [wire.ALERT_RULE_STATUS_DISABLED]
 

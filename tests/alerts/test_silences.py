@@ -21,6 +21,7 @@ from server.workers.wake_ups import SweepOnly
 from tests.alerts.committed import add_rules, fire, rule_ids
 from tests.alerts.conftest import Caller, rule, ticks
 from tests.decisions.shop import add_profile
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 
 HOUR = timedelta(hours=1)
@@ -200,7 +201,7 @@ async def test_an_erased_profile_is_not_silenced_any_more(
     kept = await silence(ann, symbol="AAPL")
     async with app.transaction():
         await app.execute("select set_config('app.current_tenant_id', $1, true)", str(tenant_a))
-        await app.fetchval("select erase_profile('ann')")
+        await erase(app, "ann")
     assert await silences(ann) == [kept.silence_id]
     assert len(await silences(ann, include_ended=True)) == 1 + len(about)
     said = await proof.fetch("select reasoning_summary from agent_task where profile_id = 'ann'")

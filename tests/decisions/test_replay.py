@@ -16,6 +16,7 @@ from leo_client.errors import FailedPrecondition, InvalidArgument, NotFound
 from server.decisions.model import DecisionRecord
 from server.decisions.service import DecisionService
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
+from tests.fixtures.erasing import erase
 from tests.fixtures.server import ClientFor
 from tests.fixtures.tenants import Tenant
 
@@ -232,7 +233,7 @@ async def test_what_can_not_be_replayed_says_why(
     assert unusable.value.reason == "BUNDLE_UNUSABLE"
     async with app.transaction():
         await app.execute("SELECT set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_a.int)))
-        assert await app.fetchval("SELECT erase_profile('ann')")
+        await erase(app, "ann")
     with pytest.raises(FailedPrecondition) as redacted:
         await client.decisions.Replay(wire.ReplayRequest(task_id=task_id))
     assert redacted.value.reason == "INPUTS_REDACTED"

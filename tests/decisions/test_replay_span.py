@@ -23,6 +23,7 @@ from server.platform.queries import Queries
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
 from tests.decisions.test_plans import nodes_of
 from tests.decisions.test_replay import copy_of
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 
 PROFILES = 20
@@ -77,7 +78,7 @@ async def test_all_comes_out_again_until_something_is_changed(
     changed = await copy_of(proof, task_id, inputs=lambda inputs: inputs.update(verdicts={}))
     async with app.transaction():
         await app.execute("SELECT set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_a.int)))
-        await app.execute("SELECT erase_profile('p7')")
+        await erase(app, "p7")
     summary, words = await replayed(database, tenant_a, "--since", "2020-01-01", "--processes", "1", status=1)
     erased = EVENTS // PROFILES
     assert summary["refused"] == {"INPUTS_REDACTED": erased}

@@ -21,6 +21,7 @@ from server.platform.postgres import Database
 from tests.dispatch.channels.fakes.provider import FakeProvider, Reply
 from tests.embeddings.conftest import MODEL, usual
 from tests.embeddings.rows import Job, Rows
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 
 DONE = Job("completed", 1, None, MODEL)
@@ -224,7 +225,7 @@ async def test_an_erased_profile_gets_no_vector(
     await rows.profile(tenant_a, "ann", "gold")
     async with app.transaction():
         await app.execute("select set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_a.int)))
-        assert await app.fetchval("select erase_profile('ann')")
+        await erase(app, "ann")
     await runs.worker().run()
     assert (await rows.job("ann")).status == "cancelled"
     assert await rows.likeness("ann", list(hashed("gold"))) is None

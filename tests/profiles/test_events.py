@@ -17,6 +17,7 @@ from server.embedded.database_setup import DatabaseUrls
 from server.platform.clock import utc_now
 from server.platform.months import EventMonths
 from server.platform.postgres import CommitOutcomeUnknown
+from server.profiles.erasure_store import ErasureStore
 from server.profiles.events import IncomingEvent
 from server.profiles.ingestion import EventIngestion
 from server.profiles.store import ProfileStore
@@ -131,6 +132,7 @@ async def test_a_commit_whose_answer_is_lost_is_known_when_sent_again(
 
     async with database_through_proxy(database.app_url) as (pool, proxy):
         ingestion = EventIngestion(
+            erasures=ErasureStore(),
             database=pool,
             store=ProfileStore(),
             months=EventMonths(pool),

@@ -16,11 +16,14 @@ from leo_client import LeoApiError
 from server.config import ServerSettings
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.clock import utc_now
+from server.platform.credential_keys import NO_KEYS
 from server.platform.postgres import CommitOutcomeUnknown
+from server.profiles.erasure_store import ErasureStore
 from server.profiles.messages import to_patch
 from server.profiles.model import Outcome, ProfilePatch
 from server.profiles.service import ProfileService
 from server.profiles.store import ProfileStore
+from server.profiles.suppression import SuppressionList
 from tests.decisions.processes import serving
 from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
@@ -106,7 +109,13 @@ async def test_a_part_whose_commit_has_no_answer_is_sent_again(
         return [to_patch(wire.ProfilePatch(**patch)) for patch in people(first, 10)]
 
     async with database_through_proxy(database.app_url) as (pool, proxy):
-        service = ProfileService(database=pool, store=ProfileStore(), clock=utc_now, changes=NobodyListens())
+        service = ProfileService(
+            database=pool,
+            store=ProfileStore(),
+            suppression=SuppressionList(keys=NO_KEYS, store=ErasureStore()),
+            clock=utc_now,
+            changes=NobodyListens(),
+        )
         await service.import_profiles(tenant_a, patches(0), region="")
         proxy.armed = True
         with pytest.raises(CommitOutcomeUnknown):

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from leo.activation.v1 import profile_service_pb2 as wire
 
-from tests.profiles.conftest import CREATED, REFUSED, STALE, UNCHANGED, UPDATED, Profiles
+from tests.profiles.conftest import CREATED, REFUSED, STALE, SUPPRESSED, UNCHANGED, UPDATED, Profiles
 
 FULL: dict[str, Any] = {
     "profile_id": "c1",
@@ -245,7 +245,7 @@ async def test_a_batch_that_is_none_is_refused(profiles: Profiles) -> None:
 async def test_an_erased_profile_stays_erased(profiles: Profiles, proof: asyncpg.Connection[Any]) -> None:
     await profiles.upsert({"profile_id": "c1"})
     await proof.execute("update cdp_profiles set erased_at = now()")
-    assert await profiles.upsert({"profile_id": "c1", "language": "vi"}) == [REFUSED]
+    assert await profiles.upsert({"profile_id": "c1", "language": "vi"}) == [SUPPRESSED]
     granted = await profiles.consent({"profile_id": "c1", "channel": "email", "legal_basis": "consent",
                                       "source": "form", "status": wire.CONSENT_STATUS_GRANTED})  # fmt: skip
     assert granted[0].outcome == REFUSED

@@ -217,6 +217,10 @@ _PROFILES: Final[Mapping[str, Sample]] = {
     "ExportProfile": lambda _: profile.ExportProfileRequest(
         profile_id=f"{MARK}-profile", reason=f"{MARK} asked for it"
     ),
+    "EraseProfile": lambda _: profile.EraseProfileRequest(profile_id=f"{MARK}-leaving", reason="ticket 7"),
+    "ReadmitProfile": lambda _: profile.ReadmitProfileRequest(
+        profile_id=f"{MARK}-leaving", reason="ticket 8"
+    ),
 }
 
 _TENANTS: Final[Mapping[str, Sample]] = {
@@ -534,7 +538,7 @@ async def _plant_firing(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
 
 
 async def _plant_embedded(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
-    """A profile that a worker has embedded."""
+    """A profile that a worker has embedded, and one of somebody who leaves."""
     async with app.transaction():
         await app.execute(
             "select set_config('app.current_tenant_id', $1, true)", str(UUID(int=tenant_id.int))
@@ -545,6 +549,11 @@ async def _plant_embedded(app: asyncpg.Connection, tenant_id: UUID) -> Answers:
             " on conflict (tenant_id, profile_id) do nothing",
             UUID(int=tenant_id.int),
             f"{MARK}-embedded",
+        )
+        await app.execute(
+            "insert into cdp_profiles (tenant_id, profile_id) values ($1, $2) on conflict do nothing",
+            UUID(int=tenant_id.int),
+            f"{MARK}-leaving",
         )
     return {}
 

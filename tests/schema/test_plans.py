@@ -165,13 +165,14 @@ async def test_hot_queries_use_their_index(
 
 
 async def test_no_index_misleads_by_leading_with_the_tenant(proof: asyncpg.Connection) -> None:
-    """Two indexes that lead with the tenant let a fresh table's plan settle on the wrong one."""
+    """Two indexes that lead with the tenant let a fresh table's plan settle on the wrong one. Those of some rows are
+    taken for statements that name these rows alone."""
     rows = await proof.fetch(
         """
         select indrelid::regclass::text as name, array_agg(indexrelid::regclass::text) as indexes
         from pg_index i join pg_class c on c.oid = i.indrelid
         join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-        where c.relnamespace = 'public'::regnamespace and a.attname = 'tenant_id'
+        where c.relnamespace = 'public'::regnamespace and a.attname = 'tenant_id' and i.indpred is null
         group by 1 having count(*) > 1
         """
     )

@@ -14,6 +14,7 @@ from server.platform.clock import utc_now
 from server.platform.ids import content_id, key_id
 from server.segments.evaluation import SegmentEvaluation
 from server.segments.model import Changed, Judged
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 from tests.snapshots.rows import acting_for, add_campaign, add_profiles, insert, stored
 
@@ -91,7 +92,7 @@ async def test_a_round_writes_what_changed_and_tells_it_as_events(
     await add_profiles(app, tenant_a, "c", "d", "e", language="vi")
     await add_profiles(app, tenant_b, "a", language="vi", raw_attributes={"total_spent": 500})
     async with acting_for(app, tenant_a):
-        await app.execute("select erase_profile('e')")
+        await erase(app, "e")
     for number, days_ago in enumerate((1, 29.99, 31)):
         await view(app, tenant_a, "c", number, days_ago)
     first = await evaluate(evaluation, tenant_a)

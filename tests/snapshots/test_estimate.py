@@ -14,6 +14,7 @@ from leo.activation.v1 import snapshot_service_pb2 as wire
 from leo.activation.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 from server.snapshots.model import Drawn, estimate
+from tests.fixtures.erasing import erase
 from tests.fixtures.server import bearer
 from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
@@ -46,7 +47,7 @@ async def test_a_small_audience_is_counted(
     await add_profiles(app, tenant_a, "d", "erased")
     await add_profiles(app, tenant_b, "e", segments=["vip"])
     async with acting_for(app, tenant_a):
-        await app.execute("select erase_profile('erased')")
+        await erase(app, "erased")
     everybody = wire.ConditionAudience(name="all", condition=b'{"all": []}')
     for fields, members in (
         ({"label": "vip"}, ["a", "b", "c"]),

@@ -15,6 +15,7 @@ from server.platform.postgres import Database
 from server.snapshots.jobs import append_snapshot_to_profiles
 from server.snapshots.model import FreezeRequest, Label
 from server.snapshots.service import SnapshotService
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 from tests.snapshots.rows import acting_for, add_profiles, stored
 
@@ -92,6 +93,6 @@ async def test_what_was_erased_meanwhile_stays_as_it_is(
     await add_profiles(app, tenant_a, "alive", "erased", segments=["vip"])
     snapshot_id = await _freeze(service, tenant_a, "vip")
     async with acting_for(app, tenant_a):
-        await app.execute("select erase_profile('erased')")
+        await erase(app, "erased")
     assert await append_snapshot_to_profiles(workers, UUID(int=tenant_a.int), snapshot_id) == 1
     assert await _snapshots_by_profile(proof, tenant_a) == {"alive": [snapshot_id], "erased": []}

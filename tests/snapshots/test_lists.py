@@ -19,6 +19,7 @@ from leo.activation.v1.snapshot_service_pb2 import (
 )
 
 from server.platform.ids import audience_sha256, key_id
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 from tests.snapshots.conftest import Snapshots
 from tests.snapshots.rows import acting_for, add_profiles, stored
@@ -37,7 +38,7 @@ async def test_a_list_freezes_whom_the_tenant_has_and_names_the_others(
     await add_profiles(app, tenant_a, "é", "a", "b", "erased")
     await add_profiles(app, tenant_b, "theirs")
     async with acting_for(app, tenant_a):
-        await app.execute("select erase_profile('erased')")
+        await erase(app, "erased")
     answer = await snapshots.freeze(list=listed("é", "nobody", "b", "theirs", "b", "erased"))
     snapshot = answer.snapshot
     assert await snapshots.members(snapshot.snapshot_id) == ["b", "é"]
@@ -112,7 +113,7 @@ async def test_who_was_erased_since_is_in_no_combination(
     await add_profiles(app, tenant_a, "a", "b")
     one = (await snapshots.freeze(list=listed("a", "b"))).snapshot.snapshot_id
     async with acting_for(app, tenant_a):
-        await app.execute("select erase_profile('a')")
+        await erase(app, "a")
     for operation in (SNAPSHOT_OPERATION_INTERSECT, SNAPSHOT_OPERATION_UNITE):
         combination = CombinedAudience(
             name="still", snapshot_id=one, operation=operation, other_snapshot_id=one

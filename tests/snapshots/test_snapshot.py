@@ -18,6 +18,7 @@ from server.conditions import parse
 from server.platform.ids import audience_sha256, content_id, key_id
 from server.snapshots.model import FreezeRequest, Label
 from server.snapshots.service import SnapshotService
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 from tests.snapshots.conftest import Snapshots
 from tests.snapshots.rows import acting_for, add_campaign, add_profiles, stored
@@ -134,7 +135,7 @@ async def test_erased_profiles_are_in_no_audience(
 ) -> None:
     await add_profiles(app, tenant_a, "alive", "erased")
     async with acting_for(app, tenant_a):
-        await app.execute("select erase_profile('erased')")
+        await erase(app, "erased")
     everybody = ConditionAudience(name="everybody", condition=b'{"all": []}')
     answer = await snapshots.freeze(condition=everybody)
     assert await snapshots.members(answer.snapshot.snapshot_id) == ["alive"]

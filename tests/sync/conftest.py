@@ -18,8 +18,10 @@ from server.embedded.database_setup import DatabaseUrls
 from server.platform.clock import utc_now
 from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
+from server.profiles.erasure_store import ErasureStore
 from server.profiles.service import ProfileService
 from server.profiles.store import ProfileStore
+from server.profiles.suppression import SuppressionList
 from server.sync.jobs import SyncJobs
 from server.sync.model import DataSource, Definition, SourceType
 from server.sync.reach import Reach
@@ -80,7 +82,13 @@ class Following:
     def make_jobs(self, *, lease_seconds: float = 120) -> SyncJobs:
         """The jobs of one more worker."""
         lease = timedelta(seconds=lease_seconds)
-        service = ProfileService(database=self.worker, store=ProfileStore(), clock=utc_now, changes=self.told)
+        service = ProfileService(
+            database=self.worker,
+            store=ProfileStore(),
+            suppression=SuppressionList(keys=CredentialKeys.parse(CREDENTIAL_KEYS), store=ErasureStore()),
+            clock=utc_now,
+            changes=self.told,
+        )
         runner = SourceRunner(
             database=self.worker,
             store=SourceStore(),

@@ -12,6 +12,7 @@ from leo.activation.v1 import decision_service_pb2 as decisions
 from leo.activation.v1 import dispatch_service_pb2 as dispatch
 
 from server.platform.ids import audience_sha256, key_id
+from tests.fixtures.erasing import erase
 from tests.fixtures.tenants import Tenant
 from tests.snapshots.rows import acting_for
 from tests.trace.conftest import GetJourney
@@ -157,7 +158,7 @@ async def test_an_erased_profile_keeps_its_chain_without_its_data(
     await history.profile("ann")
     await history.sent("ann", 1, "sending", "sent")
     async with acting_for(app, tenant_a):
-        await app.execute("select erase_profile('ann')")
+        await erase(app, "ann")
     (step,) = (await journey_for(tenant_a, "ann")).journey.steps
     assert step.decision.reason == decisions.DECISION_REASON_SELECTED
     assert not step.decision.candidates

@@ -16,6 +16,7 @@ from uuid import UUID
 from server.platform.clock import utc_now
 from server.platform.months import EventMonths
 from server.platform.postgres import Database
+from server.profiles.erasure_store import ErasureStore
 from server.profiles.events import IncomingEvent
 from server.profiles.ingestion import EventIngestion
 from server.profiles.store import ProfileStore
@@ -41,6 +42,7 @@ async def event_ingestion(url: str) -> AsyncIterator[EventIngestion]:
         url, minimum_connections=1, maximum_connections=2, application_name="test-writer"
     )
     yield EventIngestion(
+        erasures=ErasureStore(),
         database=database,
         store=ProfileStore(),
         months=EventMonths(database),

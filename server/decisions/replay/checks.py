@@ -43,7 +43,8 @@ def candidate_checks(
         holders: the other sends to the profile that were known then.
     """
     if inputs.profile is None:
-        return [Check("profile", "profile", "exists", True, False, False, "the profile is not known")]
+        words = "the profile was erased" if inputs.erased else "the profile is not known"
+        return [Check("profile", "profile", "exists", True, False, False, words)]
     steps: Sequence[tuple[Reason, Callable[[], list[Check]]]] = (
         (Reason.CAMPAIGN_INACTIVE, lambda: _activity(candidate.rule, inputs.event.occurred_at)),
         (Reason.SEGMENT_MISS, lambda: _condition(candidate.rule.audience_tree, inputs, "audience")),

@@ -60,6 +60,8 @@ class _DecisionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decisi
     """No active definition is triggered by this type of event."""
     DECISION_REASON_PROFILE_UNKNOWN: _DecisionReason.ValueType  # 3
     """The event names a profile that the tenant does not have."""
+    DECISION_REASON_PROFILE_ERASED: _DecisionReason.ValueType  # 14
+    """The person was erased: nothing is used of the event, nothing is sent."""
     DECISION_REASON_CAMPAIGN_INACTIVE: _DecisionReason.ValueType  # 4
     """The campaign or the marketing event is not active at the time of the event."""
     DECISION_REASON_SEGMENT_MISS: _DecisionReason.ValueType  # 5
@@ -96,6 +98,8 @@ DECISION_REASON_NO_CANDIDATE: DecisionReason.ValueType  # 2
 """No active definition is triggered by this type of event."""
 DECISION_REASON_PROFILE_UNKNOWN: DecisionReason.ValueType  # 3
 """The event names a profile that the tenant does not have."""
+DECISION_REASON_PROFILE_ERASED: DecisionReason.ValueType  # 14
+"""The person was erased: nothing is used of the event, nothing is sent."""
 DECISION_REASON_CAMPAIGN_INACTIVE: DecisionReason.ValueType  # 4
 """The campaign or the marketing event is not active at the time of the event."""
 DECISION_REASON_SEGMENT_MISS: DecisionReason.ValueType  # 5

@@ -38,6 +38,8 @@ class _ProfileWriteOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_P
     """All that differs from what is stored is older than it; no field was changed."""
     PROFILE_WRITE_OUTCOME_REFUSED: _ProfileWriteOutcome.ValueType  # 5
     """It has faults; nothing was written."""
+    PROFILE_WRITE_OUTCOME_SUPPRESSED: _ProfileWriteOutcome.ValueType  # 6
+    """It is of a person who was erased; nothing was written. ReadmitProfile lets a person come back."""
 
 class ProfileWriteOutcome(_ProfileWriteOutcome, metaclass=_ProfileWriteOutcomeEnumTypeWrapper):
     """What became of an item."""
@@ -54,6 +56,8 @@ PROFILE_WRITE_OUTCOME_STALE: ProfileWriteOutcome.ValueType  # 4
 """All that differs from what is stored is older than it; no field was changed."""
 PROFILE_WRITE_OUTCOME_REFUSED: ProfileWriteOutcome.ValueType  # 5
 """It has faults; nothing was written."""
+PROFILE_WRITE_OUTCOME_SUPPRESSED: ProfileWriteOutcome.ValueType  # 6
+"""It is of a person who was erased; nothing was written. ReadmitProfile lets a person come back."""
 Global___ProfileWriteOutcome: _TypeAlias = ProfileWriteOutcome  # noqa: Y015
 
 class _ConsentStatus:
@@ -401,10 +405,10 @@ class ProfileWriteResult(_message.Message):
     outcome: Global___ProfileWriteOutcome.ValueType
     """What became of it."""
     profile_id: _builtins.str
-    """The profile that it was written to, also where the item did not name it; empty where it was refused."""
+    """The profile that it was written to, also where the item did not name it; empty where it was not written."""
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemFault]:
-        """Its faults; empty unless refused."""
+        """Its faults; empty unless refused or suppressed."""
 
     def __init__(
         self,
@@ -517,6 +521,7 @@ class ImportProfilesResponse(_message.Message):
     UNCHANGED_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    SUPPRESSED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """That of the request."""
     created: _builtins.int
@@ -527,9 +532,11 @@ class ImportProfilesResponse(_message.Message):
     """How many were stored like this already."""
     stale: _builtins.int
     """How many were older than what is stored."""
+    suppressed: _builtins.int
+    """How many of these are of people who were erased."""
     @_builtins.property
     def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedProfile]:
-        """Those with faults, in the order of the request; nothing was written of them."""
+        """Those with faults and those of people who were erased, in the order of the request; nothing was written of them."""
 
     def __init__(
         self,
@@ -540,10 +547,11 @@ class ImportProfilesResponse(_message.Message):
         unchanged: _builtins.int = ...,
         stale: _builtins.int = ...,
         refused: _abc.Iterable[Global___RefusedProfile] | None = ...,
+        suppressed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "refused", b"refused", "sequence", b"sequence", "stale", b"stale", "unchanged", b"unchanged", "updated", b"updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "refused", b"refused", "sequence", b"sequence", "stale", b"stale", "suppressed", b"suppressed", "unchanged", b"unchanged", "updated", b"updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -798,6 +806,143 @@ class SetConsentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetConsentsResponse: _TypeAlias = SetConsentsResponse  # noqa: Y015
+
+@_typing.final
+class EraseProfileRequest(_message.Message):
+    """Request of EraseProfile: exactly one name of the person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    EXT_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """The profile's id."""
+    ext_id: _builtins.str
+    """The id in the CRM or ERP."""
+    identity: _builtins.str
+    """An identity that one profile has."""
+    reason: _builtins.str
+    """Why, 1 to 500 characters, e.g. a ticket's number. It is kept: an address or id of the person in it is refused."""
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        ext_id: _builtins.str = ...,
+        identity: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ext_id", b"ext_id", "identity", b"identity", "person", b"person", "profile_id", b"profile_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ext_id", b"ext_id", "identity", b"identity", "person", b"person", "profile_id", b"profile_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["profile_id", "ext_id", "identity"]  # noqa: Y015
+    _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_person) -> _WhichOneofReturnType_person | None: ...
+
+Global___EraseProfileRequest: _TypeAlias = EraseProfileRequest  # noqa: Y015
+
+@_typing.final
+class EraseProfileResponse(_message.Message):
+    """Response of EraseProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class RowsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    ERASED_AT_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """The profile, of which a stub is left."""
+    task_id: _builtins.str
+    """The task that keeps who asked, when, why, and `rows`: 64 hexadecimal digits."""
+    @_builtins.property
+    def erased_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was erased; the first time where it was asked for twice."""
+
+    @_builtins.property
+    def rows(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many rows were redacted in all, by table."""
+
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        erased_at: _timestamp_pb2.Timestamp | None = ...,
+        task_id: _builtins.str = ...,
+        rows: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erased_at", b"erased_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_at", b"erased_at", "profile_id", b"profile_id", "rows", b"rows", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseProfileResponse: _TypeAlias = EraseProfileResponse  # noqa: Y015
+
+@_typing.final
+class ReadmitProfileRequest(_message.Message):
+    """Request of ReadmitProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """The erased profile's id."""
+    reason: _builtins.str
+    """Why, 1 to 500 characters. It is kept, and must not name the person."""
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile_id", b"profile_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadmitProfileRequest: _TypeAlias = ReadmitProfileRequest  # noqa: Y015
+
+@_typing.final
+class ReadmitProfileResponse(_message.Message):
+    """Response of ReadmitProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadmitProfileResponse: _TypeAlias = ReadmitProfileResponse  # noqa: Y015
 
 @_typing.final
 class GetProfileRequest(_message.Message):

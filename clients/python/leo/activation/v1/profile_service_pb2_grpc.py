@@ -60,6 +60,16 @@ class ProfileServiceStub:
                 request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileRequest.SerializeToString,
                 response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileResponse.FromString,
                 _registered_method=True)
+        self.EraseProfile = channel.unary_unary(
+                '/leo.activation.v1.ProfileService/EraseProfile',
+                request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.EraseProfileRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.EraseProfileResponse.FromString,
+                _registered_method=True)
+        self.ReadmitProfile = channel.unary_unary(
+                '/leo.activation.v1.ProfileService/ReadmitProfile',
+                request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ReadmitProfileRequest.SerializeToString,
+                response_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ReadmitProfileResponse.FromString,
+                _registered_method=True)
         self.SimilarProfiles = channel.unary_unary(
                 '/leo.activation.v1.ProfileService/SimilarProfiles',
                 request_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.SimilarProfilesRequest.SerializeToString,
@@ -117,6 +127,24 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseProfile(self, request, context):
+        """Removes a person for good: an anonymous stub of the profile stays, and of what was recorded ids, codes, counts and
+        times. Nothing is sent to the person any more, and no source brings the person back. Answered once all is done;
+        where the call is cut off, workers go on. The same request again changes nothing. NOT_FOUND where nothing is stored
+        of such a person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadmitProfile(self, request, context):
+        """Lets an erased person come back, by the person's own will: from then on sources may create a new profile for them,
+        under a new id. The stub stays erased. NOT_FOUND where no such profile was erased.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SimilarProfiles(self, request, context):
         """The profiles whose titles, interests and recent behaviour resemble those of a profile, or of the members of a
         segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
@@ -164,6 +192,16 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.GetProfile,
                     request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileRequest.FromString,
                     response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileResponse.SerializeToString,
+            ),
+            'EraseProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseProfile,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.EraseProfileRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.EraseProfileResponse.SerializeToString,
+            ),
+            'ReadmitProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadmitProfile,
+                    request_deserializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ReadmitProfileRequest.FromString,
+                    response_serializer=leo_dot_activation_dot_v1_dot_profile__service__pb2.ReadmitProfileResponse.SerializeToString,
             ),
             'SimilarProfiles': grpc.unary_unary_rpc_method_handler(
                     servicer.SimilarProfiles,
@@ -312,6 +350,60 @@ class ProfileService:
             '/leo.activation.v1.ProfileService/GetProfile',
             leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileRequest.SerializeToString,
             leo_dot_activation_dot_v1_dot_profile__service__pb2.GetProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.ProfileService/EraseProfile',
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.EraseProfileRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.EraseProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadmitProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leo.activation.v1.ProfileService/ReadmitProfile',
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.ReadmitProfileRequest.SerializeToString,
+            leo_dot_activation_dot_v1_dot_profile__service__pb2.ReadmitProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,16 @@ class ProfileServiceStub:
     """
     GetProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]
     """One profile with its consents. NOT_FOUND where the tenant has none of this id."""
+    EraseProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.EraseProfileRequest, _profile_service_pb2.EraseProfileResponse]
+    """Removes a person for good: an anonymous stub of the profile stays, and of what was recorded ids, codes, counts and
+    times. Nothing is sent to the person any more, and no source brings the person back. Answered once all is done;
+    where the call is cut off, workers go on. The same request again changes nothing. NOT_FOUND where nothing is stored
+    of such a person.
+    """
+    ReadmitProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.ReadmitProfileRequest, _profile_service_pb2.ReadmitProfileResponse]
+    """Lets an erased person come back, by the person's own will: from then on sources may create a new profile for them,
+    under a new id. The stub stays erased. NOT_FOUND where no such profile was erased.
+    """
     SimilarProfiles: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.SimilarProfilesRequest, _profile_service_pb2.SimilarProfilesResponse]
     """The profiles whose titles, interests and recent behaviour resemble those of a profile, or of the members of a
     segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
@@ -91,6 +101,16 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     """
     GetProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]  # type: ignore[assignment]
     """One profile with its consents. NOT_FOUND where the tenant has none of this id."""
+    EraseProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.EraseProfileRequest, _profile_service_pb2.EraseProfileResponse]  # type: ignore[assignment]
+    """Removes a person for good: an anonymous stub of the profile stays, and of what was recorded ids, codes, counts and
+    times. Nothing is sent to the person any more, and no source brings the person back. Answered once all is done;
+    where the call is cut off, workers go on. The same request again changes nothing. NOT_FOUND where nothing is stored
+    of such a person.
+    """
+    ReadmitProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.ReadmitProfileRequest, _profile_service_pb2.ReadmitProfileResponse]  # type: ignore[assignment]
+    """Lets an erased person come back, by the person's own will: from then on sources may create a new profile for them,
+    under a new id. The stub stays erased. NOT_FOUND where no such profile was erased.
+    """
     SimilarProfiles: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.SimilarProfilesRequest, _profile_service_pb2.SimilarProfilesResponse]  # type: ignore[assignment]
     """The profiles whose titles, interests and recent behaviour resemble those of a profile, or of the members of a
     segment on the whole, the most similar first. NOT_FOUND where the tenant has no such profile; FAILED_PRECONDITION
@@ -156,6 +176,28 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_profile_service_pb2.GetProfileResponse, _abc.Awaitable[_profile_service_pb2.GetProfileResponse]]:
         """One profile with its consents. NOT_FOUND where the tenant has none of this id."""
+
+    @_abc_1.abstractmethod
+    def EraseProfile(
+        self,
+        request: _profile_service_pb2.EraseProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.EraseProfileResponse, _abc.Awaitable[_profile_service_pb2.EraseProfileResponse]]:
+        """Removes a person for good: an anonymous stub of the profile stays, and of what was recorded ids, codes, counts and
+        times. Nothing is sent to the person any more, and no source brings the person back. Answered once all is done;
+        where the call is cut off, workers go on. The same request again changes nothing. NOT_FOUND where nothing is stored
+        of such a person.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadmitProfile(
+        self,
+        request: _profile_service_pb2.ReadmitProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.ReadmitProfileResponse, _abc.Awaitable[_profile_service_pb2.ReadmitProfileResponse]]:
+        """Lets an erased person come back, by the person's own will: from then on sources may create a new profile for them,
+        under a new id. The stub stays erased. NOT_FOUND where no such profile was erased.
+        """
 
     @_abc_1.abstractmethod
     def SimilarProfiles(

@@ -24,6 +24,9 @@ from server.dispatch.credentials.service import CredentialService, Rotation
 from server.dispatch.credentials.store import CredentialStore
 from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
+from server.sync.rotation import SecretRotation
+from server.sync.secrets import SourceSecrets
+from server.sync.store import SourceStore
 
 app = typer.Typer(help="Accounts at providers: put, list, delete, and encrypt anew.", no_args_is_help=True)
 
@@ -86,7 +89,10 @@ def delete(channel: Annotated[str, _CHANNEL], server: ServerOption = None, token
 
 @app.command()
 def rotate_keys() -> None:
-    """Encrypt the accounts of all tenants under the newest of LEO_CREDENTIAL_KEYS; afterwards the others may go."""
+    """Encrypt all tenants' accounts, and passwords of sources, under the newest of LEO_CREDENTIAL_KEYS.
+
+    Afterwards the other keys may go.
+    """
     if not names_a_database():
         adopt(running_stack().worker_environment())
     rotation = asyncio.run(_rotate(load_settings(Settings)))
@@ -114,7 +120,17 @@ async def _rotate(settings: Settings) -> Rotation:
             accounts=Accounts.of(CHANNEL_TYPES),
             keys=CredentialKeys.of(settings.credential_keys_text),
         )
-        return await service.rotate_keys()
+        rotation = await service.rotate_keys()
+        sources = await SecretRotation(
+            database=database,
+            store=SourceStore(),
+            secrets=SourceSecrets(keys=CredentialKeys.of(settings.credential_keys_text)),
+        ).run()
+        return Rotation(
+            rotation.rotated + sources["rotated"],
+            rotation.current + sources["current"],
+            rotation.unreadable + sources["unreadable"],
+        )
     finally:
         await database.close()
 

@@ -28,7 +28,7 @@ from server.sync.model import (
     after_success,
 )
 from server.sync.reach import NotAllowed, Reach
-from server.sync.secrets import SecretPlace, SourceSecrets
+from server.sync.secrets import SecretPlace, SourceSecrets, place_of
 from server.sync.sources.kinds import KINDS, ConnectionNotValid, Opening
 from server.sync.sources.source import KnownNames, Page, Source, SourceAway, SourceRefused
 from server.sync.store import Claim, SourceStore, Stored
@@ -198,7 +198,7 @@ class SourceRunner:
             settings = kind.read(definition.connection)
             kind.check(settings, self._reach)
             mapping = mapping_of(definition.mapping)
-            password = self._password(claim, kind.leads_to(settings), stored.secret)
+            password = self._password(place_of(claim.tenant_id, definition), stored.secret)
         except (ConnectionNotValid, MappingNotValid, NotAllowed) as error:
             raise SourceRefused(str(error)) from None
         attribute = kind.names_by(settings)
@@ -207,11 +207,11 @@ class SourceRunner:
         marks = {} if known is None else {SYNCED_FROM: claim.source_id}
         return source, _Progress(claim, ProfileMapping(mapping), marks, stored.source.condition.synced_until)
 
-    def _password(self, claim: Claim, leads_to: str | None, secret: str | None) -> str:
+    def _password(self, place: SecretPlace, secret: str | None) -> str:
         if secret is None:
             return ""
         try:
-            return self._secrets.unseal(secret, SecretPlace(claim.tenant_id, claim.source_id, leads_to or ""))
+            return self._secrets.unseal(secret, place)
         except Unreadable as error:
             raise SourceRefused(
                 f"the password can not be read here ({error.reason}): give workers the key that it was encrypted"

@@ -10,6 +10,8 @@ import orjson
 from server.platform.credential_keys import CredentialKeys
 from server.platform.ids import key_id
 from server.platform.sealing import Sealed, Unreadable, seal, unseal
+from server.sync.model import Definition
+from server.sync.sources.kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,16 @@ class SecretPlace:
     def associated_data(self) -> bytes:
         """A hash of all parts; no two places share it."""
         return key_id("data_source_secret", self.tenant_id, self.source_id, self.leads_to).encode()
+
+
+def place_of(tenant_id: UUID, definition: Definition) -> SecretPlace:
+    """Where the password of a source lies.
+
+    Raises:
+        ConnectionNotValid: the connection is no good.
+    """
+    kind = KINDS[definition.type]
+    return SecretPlace(tenant_id, definition.source_id, kind.leads_to(kind.read(definition.connection)) or "")
 
 
 class SourceSecrets:

@@ -13,7 +13,7 @@ from server.paging import Page, PageRequest, open_cursor
 from server.platform.postgres import Connection, Database
 from server.sync.model import DataSource, Definition, with_usual_staleness
 from server.sync.reach import NotAllowed, Reach
-from server.sync.secrets import SecretPlace, SourceSecrets
+from server.sync.secrets import SecretPlace, SourceSecrets, place_of
 from server.sync.sources.kinds import KINDS, ConnectionNotValid
 from server.sync.store import SourceStore, Stored
 from server.validation import Violations
@@ -170,7 +170,7 @@ class DataSourceService:
             outer.text("password", password, maximum=_LONGEST_PASSWORD)
             if leads_to is None and not violations.found:
                 outer.add("password", "is not taken: this kind of source has none")
-            raise_all(violations, outer)
+            _raise_all(violations, outer)
         violations.raise_if_any()
         return leads_to
 
@@ -204,14 +204,12 @@ class DataSourceService:
         """A password is not shown to another machine than it was given for."""
         if known is None or known.secret is None:
             return
-        definition = known.source.definition
-        kind = KINDS[definition.type]
-        if (kind.leads_to(kind.read(definition.connection)) or "") != place.leads_to:
+        if place_of(place.tenant_id, known.source.definition) != place:
             fault = "is required again: the connection leads elsewhere, or is made by another user"
             raise InvalidInput([FieldViolation("password", fault)])
 
 
-def raise_all(*collections: Violations) -> None:
+def _raise_all(*collections: Violations) -> None:
     """Raises:
     InvalidInput: at least one fault was noted in one of them.
     """

@@ -2620,7 +2620,15 @@ BEGIN
     SET metadata = stone
     WHERE o.profile_id = p_profile_id AND o.tenant_id = p_tenant AND o.occurred_at <= until AND o.metadata <> stone;
     GET DIAGNOSTICS redacted = ROW_COUNT;
-    RETURN counts || jsonb_build_object('activation_outcomes', redacted);
+    counts := counts || jsonb_build_object('activation_outcomes', redacted);
+
+    -- Those that were put while the profile became a stub.
+    UPDATE public.alert_rules AS r
+    SET status = 'DISABLED', note = '', runtime = NULL
+    WHERE r.profile_id = p_profile_id AND r.tenant_id = p_tenant
+        AND (r.status <> 'DISABLED' OR r.note <> '' OR r.runtime IS NOT NULL);
+    GET DIAGNOSTICS redacted = ROW_COUNT;
+    RETURN counts || jsonb_build_object('alert_rules', redacted);
 END
 $_$;
 
@@ -8027,7 +8035,7 @@ GRANT UPDATE(status) ON TABLE public.alert_rules TO leo_alert_keeper;
 -- Name: COLUMN alert_rules.note; Type: ACL; Schema: public; Owner: leo_owner
 --
 
-GRANT UPDATE(note) ON TABLE public.alert_rules TO leo_eraser;
+GRANT SELECT(note),UPDATE(note) ON TABLE public.alert_rules TO leo_eraser;
 
 
 --
@@ -8042,7 +8050,7 @@ GRANT UPDATE(last_fired_price_nanos) ON TABLE public.alert_rules TO leo_alert_ke
 --
 
 GRANT UPDATE(runtime) ON TABLE public.alert_rules TO leo_alert_keeper;
-GRANT UPDATE(runtime) ON TABLE public.alert_rules TO leo_eraser;
+GRANT SELECT(runtime),UPDATE(runtime) ON TABLE public.alert_rules TO leo_eraser;
 
 
 --

@@ -34,7 +34,7 @@ GRANT SELECT (occurred_at, attributes, entity_type, entity_id, sentiment_val), U
     entity_type, entity_id, sentiment_val
 ) ON behavioral_events TO leo_eraser;
 GRANT SELECT (occurred_at, metadata) ON activation_outcomes TO leo_eraser;
-GRANT SELECT (status), UPDATE (note, runtime) ON alert_rules TO leo_eraser;
+GRANT SELECT (status, note, runtime), UPDATE (note, runtime) ON alert_rules TO leo_eraser;
 
 -- Whoever writes a fact of a person looks, once it is written, whether the person was erased (redact_erased below). So
 -- only those whose look came before the erasure was committed can leave something behind: they hold their lock on the
@@ -202,7 +202,15 @@ BEGIN
     SET metadata = stone
     WHERE o.profile_id = p_profile_id AND o.tenant_id = p_tenant AND o.occurred_at <= until AND o.metadata <> stone;
     GET DIAGNOSTICS redacted = ROW_COUNT;
-    RETURN counts || jsonb_build_object('activation_outcomes', redacted);
+    counts := counts || jsonb_build_object('activation_outcomes', redacted);
+
+    -- Those that were put while the profile became a stub.
+    UPDATE public.alert_rules AS r
+    SET status = 'DISABLED', note = '', runtime = NULL
+    WHERE r.profile_id = p_profile_id AND r.tenant_id = p_tenant
+        AND (r.status <> 'DISABLED' OR r.note <> '' OR r.runtime IS NOT NULL);
+    GET DIAGNOSTICS redacted = ROW_COUNT;
+    RETURN counts || jsonb_build_object('alert_rules', redacted);
 END
 $$;
 COMMENT ON FUNCTION redact_rows IS
@@ -507,7 +515,7 @@ REVOKE SELECT (occurred_at, attributes, entity_type, entity_id, sentiment_val), 
     entity_type, entity_id, sentiment_val
 ) ON behavioral_events FROM leo_eraser;
 REVOKE SELECT (occurred_at, metadata) ON activation_outcomes FROM leo_eraser;
-REVOKE SELECT (status), UPDATE (note, runtime) ON alert_rules FROM leo_eraser;
+REVOKE SELECT (status, note, runtime), UPDATE (note, runtime) ON alert_rules FROM leo_eraser;
 
 GRANT CREATE ON SCHEMA public TO leo_eraser;
 CREATE FUNCTION erase_profile(p_profile_id text) RETURNS boolean

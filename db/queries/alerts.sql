@@ -16,7 +16,8 @@ ORDER BY rule_id
 FOR UPDATE;
 
 -- name: put_alert_rules
--- Makes rules active; one that was not so gets its next generation, and remembers nothing. $1 tenant, then as columns,
+-- Makes rules active, but for those of people who were erased, which are not answered; one that was not active gets its
+-- next generation, and remembers nothing. $1 tenant, then as columns,
 -- by rule id: $2 rule ids, $3 profiles, $4 symbols, $5 whether own instruments, $6 logic, $7 sources, $8 notes,
 -- $9 whether they re-arm, $10 seconds of their cooldown, $11 when they end.
 INSERT INTO alert_rules AS r (
@@ -30,6 +31,11 @@ FROM unnest(
     $10::bigint[], $11::timestamptz[]
 ) AS given (
     rule_id, profile_id, symbol, own_instrument, condition_logic, source, note, rearm, cooldown_seconds, expires_at
+)
+WHERE NOT EXISTS (
+    SELECT
+    FROM cdp_profiles AS erased
+    WHERE erased.tenant_id = $1 AND erased.profile_id = given.profile_id AND erased.erased_at IS NOT NULL
 )
 ORDER BY rule_id
 ON CONFLICT (tenant_id, rule_id) DO UPDATE

@@ -89,7 +89,8 @@ class AlertService:
                 {rule_id: (rules[place], own) for place, (rule_id, own) in named.items()},
             )
         return [
-            faults.get(place) or (armed[named[place][0]] if place in named else _unknown_symbol(place))
+            faults.get(place)
+            or (_armed(place, named[place][0], armed) if place in named else _unknown_symbol(place))
             for place in range(len(rules))
         ]
 
@@ -206,6 +207,7 @@ class AlertService:
         return {
             rule_id: ArmedRule(rule_id, generations[rule_id], armed=rule_id not in active)
             for rule_id in rules
+            if rule_id in generations
         }
 
     async def _redirection(self, shards: frozenset[int]) -> LeoError:
@@ -228,6 +230,13 @@ def _fault(place: int, rule: AlertRuleInput, now: datetime) -> InvalidInput | No
     violations = Violations(f"rules[{place}]")
     rule.check(violations, now)
     return InvalidInput(violations.found) if violations.found else None
+
+
+def _armed(place: int, rule_id: str, armed: Mapping[str, ArmedRule]) -> PutAnswer:
+    """The rule, unless nothing is kept of its owner."""
+    return armed.get(rule_id) or InvalidInput(
+        [FieldViolation(f"rules[{place}].profile_id", "was erased: nothing of it is kept")]
+    )
 
 
 def _unknown_symbol(place: int) -> InvalidInput:

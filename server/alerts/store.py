@@ -65,7 +65,7 @@ class AlertStore:
         tenant_id: UUID,
         rules: Mapping[str, tuple[AlertRuleInput, bool]],
     ) -> dict[str, int]:
-        """Make rules active; returns their generations.
+        """Make rules active; returns their generations, but for those of people who were erased.
 
         Args:
             rules: by rule id, each with whether it is on the tenant's own instrument.

@@ -27,7 +27,7 @@ from tests.workers.holding_proxy import HoldingProxy
 
 UNSAFE, SAFE = "sms", "push"
 BEGIN = "destination, 'sending', subject, body"
-RESULT = "SELECT record_results("
+RESULT = "SELECT record_and_redact_results("
 
 QUEUED, FIRST = ("queued", 0, None), ("sending", 1, None)
 LOST = ("unknown", 1, "WORKER_LOST")

@@ -32,7 +32,7 @@ class Step:
 
 
 _SENDING: Final = "destination, 'sending', subject, body"
-_RESULT: Final = "SELECT record_results("
+_RESULT: Final = "SELECT record_and_redact_results("
 RANDOM: Final = Step("at any moment")
 STEPS: Final = (
     Step("before sending is recorded", "insert_sending", _SENDING),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from server.mapping.files import mapping_of
+from server.mapping.mapping import ProfileMapping
 from server.sync.sources.arango.http import DocumentReader
 from server.sync.sources.arango.rows import NotARow, change_of, row_of
 from server.sync.sources.arango.settings import ArangoSettings
@@ -16,6 +20,7 @@ from server.sync.sources.source import SourceAway, SourceRefused
 from tests.sync.arango_reading import Clock, Reading, keys_of
 from tests.sync.arango_server import COLLECTION, PASSWORD, ArangoServer, Fault, profile_document
 
+REPOSITORY = Path(__file__).parents[2]
 UNDATED_SECONDS = 3_600
 
 
@@ -370,3 +375,24 @@ def test_settings_that_can_not_be_meant(wrong: dict[str, str], cure: str) -> Non
     assert ArangoSettings.model_validate(good).overlap_seconds == 30
     with pytest.raises(ValidationError, match=cure):
         ArangoSettings.model_validate({**good, **wrong})
+
+
+def test_the_documented_source_is_a_good_one(clock: Clock) -> None:
+    document = (
+        (REPOSITORY / "docs/sync-arangodb.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    )
+    described = tomllib.loads(document)
+    settings = ArangoSettings.model_validate(described["connection"])
+    assert settings.sweep is not None
+    profile = ProfileMapping(mapping_of(described["mapping"])).read(profile_document(7, clock.text()))
+    assert profile.fields == {
+        "profile_id": "cdp-p7",
+        "ext_id": "CRM-7",
+        "primary_email": "customer7@example.com",
+        "mobile_number": "+84910000007",
+        "living_location": "Hà Nội",
+        "job_titles": ["engineer"],
+        "interests": ["funds", "travel"],
+        "source_updated_at": clock.present,
+    }
+    assert profile.attributes["lifetime_value"] == 10.5

@@ -68,7 +68,9 @@ class Following:
         self.worker = worker
         self.directory = directory
         self.told = Told()
-        self.secrets = SourceSecrets(keys=CredentialKeys.parse(CREDENTIAL_KEYS))
+        keys = CredentialKeys.parse(CREDENTIAL_KEYS)
+        self.secrets = SourceSecrets(keys=keys)
+        self.suppression = SuppressionList(keys=keys, store=ErasureStore())
         self.open(*hosts)
 
     def open(self, *hosts: str) -> None:
@@ -79,13 +81,13 @@ class Following:
         )
         self.jobs = self.make_jobs()
 
-    def make_jobs(self, *, lease_seconds: float = 120) -> SyncJobs:
-        """The jobs of one more worker."""
-        lease = timedelta(seconds=lease_seconds)
+    def make_jobs(self) -> SyncJobs:
+        """The jobs of a worker."""
+        lease = timedelta(minutes=2)
         service = ProfileService(
             database=self.worker,
             store=ProfileStore(),
-            suppression=SuppressionList(keys=CredentialKeys.parse(CREDENTIAL_KEYS), store=ErasureStore()),
+            suppression=self.suppression,
             clock=utc_now,
             changes=self.told,
         )

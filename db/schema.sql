@@ -2016,6 +2016,51 @@ COMMENT ON FUNCTION public.prevent_snapshot_removal() IS 'Refuses to remove, cha
 
 
 --
+-- Name: queue_active_profiles(timestamp with time zone, interval); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    queued bigint;
+BEGIN
+    -- Jobs that are left as they are must not be locked: there are many, and workers end them meanwhile.
+    INSERT INTO public.embedding_job AS j (tenant_id, entity_type, entity_id)
+    SELECT p.tenant_id, 'profile', p.profile_id
+    FROM (
+        SELECT DISTINCT e.tenant_id, e.profile_id
+        FROM public.behavioral_events AS e
+        WHERE e.created_at >= p_since AND e.event_type NOT IN ('segment.entered', 'segment.left')
+    ) AS active
+    JOIN public.cdp_profiles AS p
+        ON p.tenant_id = active.tenant_id AND p.profile_id = active.profile_id AND p.erased_at IS NULL
+    LEFT JOIN public.embedding_job AS known
+        ON known.tenant_id = p.tenant_id AND known.entity_type = 'profile' AND known.entity_id = p.profile_id
+    WHERE known.entity_id IS NULL OR known.status = 'completed' AND known.updated_at < now() - p_every
+    ORDER BY p.tenant_id, p.profile_id
+    ON CONFLICT (tenant_id, entity_type, entity_id) DO UPDATE
+    SET status = 'pending', due_at = now(), attempts = 0, lease_owner = NULL, lease_until = NULL, last_error = NULL
+    WHERE j.status = 'completed';
+    GET DIAGNOSTICS queued = ROW_COUNT;
+    RETURN queued;
+END
+$$;
+
+
+ALTER FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION queue_active_profiles(p_since timestamp with time zone, p_every interval); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) IS 'Queues profiles of all tenants with events recorded since then for a new vector, those embedded within an interval aside; answers how many. Moves between segments are no behaviour';
+
+
+--
 -- Name: queue_changed_profiles(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
 --
 
@@ -6149,6 +6194,20 @@ CREATE INDEX behavioral_events_profile ON ONLY public.behavioral_events USING bt
 
 
 --
+-- Name: behavioral_events_recorded; Type: INDEX; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE INDEX behavioral_events_recorded ON ONLY public.behavioral_events USING brin (created_at) WITH (pages_per_range='32', autosummarize='on');
+
+
+--
+-- Name: INDEX behavioral_events_recorded; Type: COMMENT; Schema: public; Owner: leo_partition_maker
+--
+
+COMMENT ON INDEX public.behavioral_events_recorded IS 'What was recorded lately, of whatever time: who is to be embedded again';
+
+
+--
 -- Name: campaign_code; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -7103,6 +7162,20 @@ CREATE POLICY task_claimer_select ON public.agent_task FOR SELECT TO leo_task_cl
 
 
 --
+-- Name: behavioral_events task_claimer_select; Type: POLICY; Schema: public; Owner: leo_partition_maker
+--
+
+CREATE POLICY task_claimer_select ON public.behavioral_events FOR SELECT TO leo_task_claimer USING (true);
+
+
+--
+-- Name: cdp_profiles task_claimer_select; Type: POLICY; Schema: public; Owner: leo_owner
+--
+
+CREATE POLICY task_claimer_select ON public.cdp_profiles FOR SELECT TO leo_task_claimer USING (true);
+
+
+--
 -- Name: agent_task task_claimer_update; Type: POLICY; Schema: public; Owner: leo_owner
 --
 
@@ -7521,6 +7594,14 @@ GRANT ALL ON FUNCTION public.note_rule_runtimes(p_tenant_ids uuid[], p_rule_ids 
 
 REVOKE ALL ON FUNCTION public.observe_data_sources() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.observe_data_sources() TO leo_worker;
+
+
+--
+-- Name: FUNCTION queue_active_profiles(p_since timestamp with time zone, p_every interval); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) TO leo_worker;
 
 
 --
@@ -8074,6 +8155,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.behavioral_events TO leo_proof
 --
 
 GRANT SELECT(tenant_id) ON TABLE public.behavioral_events TO leo_eraser;
+GRANT SELECT(tenant_id) ON TABLE public.behavioral_events TO leo_task_claimer;
 
 
 --
@@ -8081,6 +8163,14 @@ GRANT SELECT(tenant_id) ON TABLE public.behavioral_events TO leo_eraser;
 --
 
 GRANT SELECT(profile_id) ON TABLE public.behavioral_events TO leo_eraser;
+GRANT SELECT(profile_id) ON TABLE public.behavioral_events TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN behavioral_events.event_type; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(event_type) ON TABLE public.behavioral_events TO leo_task_claimer;
 
 
 --
@@ -8119,6 +8209,13 @@ GRANT SELECT(occurred_at) ON TABLE public.behavioral_events TO leo_eraser;
 
 
 --
+-- Name: COLUMN behavioral_events.created_at; Type: ACL; Schema: public; Owner: leo_partition_maker
+--
+
+GRANT SELECT(created_at) ON TABLE public.behavioral_events TO leo_task_claimer;
+
+
+--
 -- Name: TABLE campaign; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -8141,6 +8238,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cdp_profiles TO leo_proof;
 --
 
 GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(tenant_id) ON TABLE public.cdp_profiles TO leo_task_claimer;
 
 
 --
@@ -8148,6 +8246,7 @@ GRANT SELECT(tenant_id),INSERT(tenant_id) ON TABLE public.cdp_profiles TO leo_er
 --
 
 GRANT SELECT(profile_id),INSERT(profile_id) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(profile_id) ON TABLE public.cdp_profiles TO leo_task_claimer;
 
 
 --
@@ -8335,6 +8434,7 @@ GRANT UPDATE(source_updated_at) ON TABLE public.cdp_profiles TO leo_eraser;
 --
 
 GRANT SELECT(erased_at),UPDATE(erased_at) ON TABLE public.cdp_profiles TO leo_eraser;
+GRANT SELECT(erased_at) ON TABLE public.cdp_profiles TO leo_task_claimer;
 
 
 --

@@ -188,6 +188,13 @@ class Settings(BaseSettings):
         5, ge=1, le=100, description="how often a text is tried that the API fails at"
     )
 
+    embeddings_behaviour_seconds: float = Field(
+        3_600.0,
+        ge=0,
+        le=86_400 * 90,
+        description="what a customer does makes the vector anew, but not more often than this; 0 for never",
+    )
+
     event_retention_months: int | None = Field(
         None,
         ge=3,

@@ -5,6 +5,10 @@
 -- Leases pending and due jobs of any tenant. $1 kind, $2 how many, $3 for how long, $4 for whom.
 SELECT tenant_id, entity_id, attempts FROM claim_embedding_jobs($1, $2, $3, $4);
 
+-- name: queue_active_profiles
+-- Queues profiles of all tenants with events that were recorded since $1, those aside that were embedded within $2.
+SELECT queue_active_profiles($1, $2);
+
 -- name: allow_global_news
 -- Lets the open transaction write global news and their jobs.
 SELECT set_config('app.global_news', 'on', TRUE);

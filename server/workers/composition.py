@@ -35,6 +35,7 @@ from server.dispatch.plan_store import PlanStore
 from server.dispatch.receipt_jobs import ReceiptJobs
 from server.dispatch.receipts import ReceiptStore
 from server.embeddings.assembly import embedder_of, embedding_jobs
+from server.embeddings.behaviour import BehaviourQueue
 from server.embeddings.jobs import EmbeddingJobs
 from server.experiments.jobs import ExperimentJobs
 from server.experiments.store import CounterStore
@@ -85,6 +86,7 @@ class Worker:
     receipts: ReceiptJobs
     reports: ReportJobs
     embeddings: EmbeddingJobs
+    behaviour: BehaviourQueue
     erasures: ErasureJobs
     segment_rounds: RoundsOfTenants
     segment_changes: SegmentJobs
@@ -169,6 +171,12 @@ async def running_worker(settings: WorkerSettings, app: Celery) -> AsyncIterator
                 decider=decisions,
                 lease_seconds=settings.lease_seconds,
                 worker=_worker_name(),
+            ),
+            behaviour=BehaviourQueue(
+                database=database,
+                redis=redis,
+                every=timedelta(seconds=settings.embeddings_behaviour_seconds),
+                clock=utc_now,
             ),
             embeddings=embedding_jobs(settings, database=database, embedder=embedder, worker=_worker_name()),
             erasures=_erasure_jobs(settings, database),

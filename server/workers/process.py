@@ -65,6 +65,7 @@ def register_tasks(app: Celery, loop: EventLoopThread, worker: Worker) -> None:
         TaskName.COUNT_DELIVERIES: worker.reports.count,
         TaskName.RECONCILE_COUNTS: worker.reports.reconcile,
         TaskName.EMBED: worker.embeddings.run,
+        TaskName.QUEUE_ACTIVE_PROFILES: worker.behaviour.run,
         TaskName.EVALUATE_SEGMENTS: worker.segment_rounds.run,
         TaskName.DECIDE_SEGMENT_CHANGES: worker.segment_changes.decide_changes,
         TaskName.SYNC_SOURCES: worker.sync.sync_due,

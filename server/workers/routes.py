@@ -34,6 +34,7 @@ class TaskName(StrEnum):
     COUNT_DELIVERIES = "leo.count_deliveries"
     RECONCILE_COUNTS = "leo.reconcile_counts"
     EMBED = "leo.embed"
+    QUEUE_ACTIVE_PROFILES = "leo.queue_active_profiles"
     EVALUATE_SEGMENTS = "leo.evaluate_segments"
     DECIDE_SEGMENT_CHANGES = "leo.decide_segment_changes"
     GO_ON_ERASING = "leo.go_on_erasing"

@@ -17,6 +17,7 @@ _EVERY: Final[dict[TaskName, timedelta]] = {
     TaskName.SWEEP: timedelta(seconds=1),
     # Profiles queue their jobs without a word, and wake-ups for news may be lost.
     TaskName.EMBED: timedelta(seconds=2),
+    TaskName.QUEUE_ACTIVE_PROFILES: timedelta(minutes=1),
     TaskName.APPEND_SNAPSHOTS: timedelta(seconds=10),
     # Which tenants' rounds are due is decided for each: some minutes after the last one, or after a definition.
     TaskName.EVALUATE_SEGMENTS: timedelta(seconds=10),

@@ -38,6 +38,7 @@ _CALLERS = {
     "forget_receipts": {"leo_worker"},
     "ensure_month": {"leo_app", "leo_worker"},
     "detach_month": {"leo_worker"},
+    "queue_active_profiles": {"leo_worker"},
     "drop_detached_month": {"leo_worker"},
     "bump_definitions_version": set[str](),
 }

@@ -57,7 +57,7 @@ async def test_a_month_is_made_once_and_like_its_parent(
         "FOR VALUES FROM ('1997-02-01 00:00:00+00') TO ('1997-03-01 00:00:00+00')",
         1,
         1,
-        2,
+        3,
         False,
     )
 

@@ -30,7 +30,7 @@ GROUPS = {
     "dispatch": ["dispatch", "dispatch_latency_500"],
     "receipts": ["receipts"],
     "profiles": ["profiles"],
-    "rows": ["copy_task_rows", "snapshot_10000", "snapshot_1000000", "delivery_insert"],
+    "rows": ["copy_task_rows", "snapshot_10000", "snapshot_1000000", "delivery_insert", "sync_100"],
     "beside": ["snapshot_beside_decide", "snapshot_first_page", "segments", "segment_estimate"],
 }
 WITH_BASELINE = {
@@ -41,6 +41,7 @@ WITH_BASELINE = {
 WITH_LATENCY = {
     *("decide_unary_c64", "decide_open_500", "delivery_insert", "alerts_1000000_rules", "evaluate_100"),
     *("overload_unary", "receipts", "dispatch_latency_500", "snapshot_beside_decide", "snapshot_first_page"),
+    "sync_100",
 }
 WITHOUT_ROWS = {"echo_c64", "evaluate_100", "alerts_takeover"}
 MAY_SHRINK = {"decide_memory"}
@@ -86,7 +87,7 @@ def test_every_promised_benchmark_exists() -> None:
         "ticks_100000_rules",
         "decide_profiles_10000",
     }
-    others |= {"decide_stream_2_workers", "overload_batch", "receipts_batched", "news_recall"}
+    others |= {"decide_stream_2_workers", "overload_batch", "receipts_batched", "news_recall", "similar_recall"}
     assert others | {"reservation_rewarm_1000000", "decide_profiles_10000000"} <= BENCHMARKS.keys()
     assert BENCHMARKS["decide_profiles_10000000"].asked_for
     assert GROUPS_OF_NAMES["alerts"] == (

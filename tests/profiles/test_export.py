@@ -106,7 +106,10 @@ async def test_the_vector_of_interests_and_what_is_left_of_the_erased_come_out(
     begin, sections, _ = await _whole(exports, filled)
     assert begin.erased_at is None
     assert sections["profile"][0]["interest_embedding"] == [0.5] * 1536
-    assert await app.fetchval("select erase_profile('p1')")
+    while not await app.fetchval(
+        "select complete from erase_profile('p1', 'somebody', 'asked for it', '{}', 100)"
+    ):
+        pass
     begin, sections, _ = await _whole(exports, filled)
     assert begin.erased_at is not None
     assert sections["profile"][0]["primary_email"] is None

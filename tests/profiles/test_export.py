@@ -33,6 +33,7 @@ from tests.fixtures.tenants import Tenant
 from tests.fixtures.tokens import TokenFor
 from tests.profiles.conftest import Profiles
 from tests.schema.rows import enter, fill
+from tests.workers.conftest import until
 
 SECTION_OF: Final = {
     "cdp_profiles": "profile",
@@ -176,14 +177,7 @@ async def test_an_export_is_of_one_moment_and_lets_go_when_nobody_reads_on(
 async def test_memory_does_not_grow_with_what_is_stored(
     exports: ProfileExport, app: asyncpg.Connection, filled: UUID
 ) -> None:
-    await enter(app, filled)
-    await app.execute(
-        "insert into behavioral_events (tenant_id, event_key, profile_id, source_event_id, event_type, occurred_at,"
-        " attributes) select $1, 'many' || n, 'p1', 'many' || n, 'view',"
-        " timestamptz '2025-06-01' + n * interval '1 second',"
-        " jsonb_build_object('page', repeat('x', 1000)) from generate_series(1, 20000) as n",
-        filled,
-    )
+    await _do_much(app, filled)
     tracemalloc.start()
     try:
         async with aclosing(_parts(exports, filled)) as parts:
@@ -193,6 +187,33 @@ async def test_memory_does_not_grow_with_what_is_stored(
         tracemalloc.stop()
     assert size > 20_000_000
     assert peak < size / 8
+
+
+async def test_whoever_hangs_up_makes_room_for_the_next_one(
+    channel: grpc.aio.Channel, token_for: TokenFor, app: asyncpg.Connection, filled: UUID, tenant_a: Tenant
+) -> None:
+    await _do_much(app, filled)
+    stub = Profiles(channel, "").stub
+    call = {"metadata": bearer(token_for(tenant_a, ["profiles.export"]))}
+    request = wire.ExportProfileRequest(profile_id="p1", reason=WHY)
+    under_way = [stub.ExportProfile(request, **call) for _ in range(2)]
+    for stream in under_way:
+        assert (await stream.read()).HasField("begin")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.ExportProfile(request, **call).read()
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for stream in under_way:
+        stream.cancel()
+
+    async def room() -> bool:
+        try:
+            return bool((await stub.ExportProfile(request, **call).read()).HasField("begin"))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+            return False
+
+    await until(room)
 
 
 async def test_the_command_writes_one_document_or_none(
@@ -255,6 +276,18 @@ def test_an_export_that_is_not_whole_is_none() -> None:
     for parts in broken:
         with pytest.raises(ExportIncomplete):
             write_export(parts, io.BytesIO())
+
+
+async def _do_much(app: asyncpg.Connection, tenant_id: UUID) -> None:
+    """Twenty megabytes of events."""
+    await enter(app, tenant_id)
+    await app.execute(
+        "insert into behavioral_events (tenant_id, event_key, profile_id, source_event_id, event_type, occurred_at,"
+        " attributes) select $1, 'many' || n, 'p1', 'many' || n, 'view',"
+        " timestamptz '2025-06-01' + n * interval '1 second',"
+        " jsonb_build_object('page', repeat('x', 1000)) from generate_series(1, 20000) as n",
+        tenant_id,
+    )
 
 
 def _parts(exports: ProfileExport, tenant_id: UUID) -> AsyncIterator[ExportPart]:

@@ -308,15 +308,17 @@ def _select(documents: Iterable[Json], bind: Json) -> list[Json]:
     def time_of(document: Json) -> Any:
         return value_at(document, bind["updated"]) if "updated" in bind else revision_time(document["_rev"])
 
-    def is_wanted(document: Json) -> bool:
-        at, is_later = ordered(time_of(document)), ordered(document["_key"]) > ordered(bind["after"])
-        if "lowest" in bind:
-            return (at < ordered(bind["lowest"]) or at > ordered(bind["until"])) and is_later
-        since = ordered(bind["since"])
-        return since <= at <= ordered(bind["until"]) and (at > since or is_later)
-
     def place(document: Json) -> tuple[Any, ...]:
         return (() if "lowest" in bind else ordered(time_of(document)), ordered(document["_key"]))
+
+    since, until, after = (ordered(bind.get(name)) for name in ("since", "until", "after"))
+    lowest = ordered(bind.get("lowest"))
+
+    def is_wanted(document: Json) -> bool:
+        at = ordered(time_of(document))
+        if "lowest" in bind:
+            return (at < lowest or at > until) and ordered(document["_key"]) > after
+        return since <= at <= until and (at > since or ordered(document["_key"]) > after)
 
     found = sorted(filter(is_wanted, documents), key=place)[: bind["most"]]
     return [

@@ -55,7 +55,7 @@ class ArangoDatabase:
         Raises:
             CursorGone: the rows that are left can not be had any more.
             AnswerTooLarge: the batch is larger than an answer may be.
-            SourceAway: it can not be reached, is busy, or did not answer, asked three times.
+            SourceAway: it can not be reached, is busy, does not answer in time, or breaks off three times.
             SourceRefused: it does not let the query in.
         """
         cursor = await self._opened(query, bind, batch_size)
@@ -129,9 +129,7 @@ class ArangoDatabase:
                 continue
             except ArangoClientError:
                 raise refused(self._settings, "what answers there is no ArangoDB: correct url") from None
-        raise away(
-            self._settings, f"its answer did not come whole within {self._settings.timeout_seconds:g} s"
-        )
+        raise away(self._settings, "the connection broke three times in the middle of an answer")
 
     async def _let_go(self, cursor: Cursor) -> None:
         """Delete a cursor: the server keeps it, with its last batch, in case that is asked for again."""

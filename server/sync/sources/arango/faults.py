@@ -27,7 +27,7 @@ _CURES: Final = {
 }
 _AWAY: Final = {
     32: "the query needs more memory than it may: " + _NO_INDEX,
-    1601: "the cursor is busy: a batch takes longer than timeout_seconds; " + _NO_INDEX,
+    1601: "the cursor is busy with a batch that was asked for before; " + _NO_INDEX,
     _KILLED: "the query was ended, e.g. since it took longer than max_runtime_seconds; " + _NO_INDEX,
 }
 
@@ -66,6 +66,12 @@ def meaning_of(error: ArangoServerError, settings: ArangoSettings) -> SourceAway
     if number is None:
         return refused(settings, f"what answers there ({status}) is no ArangoDB: correct url")
     return refused(settings, f"it refuses the query ({status}{_numbered(number)})")
+
+
+def took_too_long(settings: ArangoSettings) -> str:
+    """That there was no answer, and what may be the cause."""
+    index = _NO_INDEX.format(update_attribute=settings.update_attribute)
+    return f"no answer within {settings.timeout_seconds:g} s; {index}"
 
 
 def away(settings: ArangoSettings, what: str) -> SourceAway:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import orjson
@@ -20,10 +20,11 @@ from arangoasync.request import Request
 from arangoasync.response import Response
 from arangoasync.serialization import JsonDeserializer
 
-from server.sync.sources.arango.faults import AnswerLost, AnswerTooLarge, away, refused
+from server.sync.sources.arango.faults import AnswerLost, AnswerTooLarge, away, refused, took_too_long
 from server.sync.sources.arango.settings import ArangoSettings
 
-_CONNECTIONS = 2
+_CONNECTIONS: Final = 2
+_CONNECT_SECONDS: Final = 10.0
 
 
 class BoundedHttp(HTTPClient):
@@ -37,7 +38,7 @@ class BoundedHttp(HTTPClient):
         return aiohttp.ClientSession(
             base_url=host,
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
+            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds, connect=_CONNECT_SECONDS),
         )
 
     async def close_session(self, session: aiohttp.ClientSession) -> None:
@@ -48,9 +49,9 @@ class BoundedHttp(HTTPClient):
         """Send one request, once.
 
         Raises:
-            SourceAway: there was no connection to send it on.
+            SourceAway: there was no connection to send it on, or the time was over: what was asked is still under way.
             SourceRefused: the server's certificate is not good.
-            AnswerLost: the connection broke, or the time was over.
+            AnswerLost: the connection broke.
             AnswerTooLarge: the answer is larger than it may be.
         """
         try:
@@ -61,8 +62,10 @@ class BoundedHttp(HTTPClient):
             raise away(self._settings, "it can not be reached") from None
         except aiohttp.InvalidURL:
             raise refused(self._settings, "this is no address: correct url") from None
-        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            raise AnswerLost(type(error).__name__) from None
+        except TimeoutError:
+            raise away(self._settings, took_too_long(self._settings)) from None
+        except (aiohttp.ClientError, ConnectionError):
+            raise AnswerLost from None
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Response:
         async with session.request(

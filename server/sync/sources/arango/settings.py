@@ -65,8 +65,8 @@ class ArangoSettings(_Part):
         without: members of a document that are not even fetched.
         undated_seconds: how often documents are read that have no usable time.
         cursor_ttl_seconds: how long the server keeps a cursor that nobody asks.
-        timeout_seconds: longest wait for one answer.
-        max_runtime_seconds: after so long the server ends a query.
+        timeout_seconds: longest wait for one answer; well below the lease of a run.
+        max_runtime_seconds: after so long the server ends a query, also one that nobody waits for any more.
         largest_answer_bytes: of what is larger, fewer documents are fetched at a time.
     """
 
@@ -82,8 +82,8 @@ class ArangoSettings(_Part):
     undated_seconds: int = Field(3_600, ge=1)
     sweep: Sweep | None = None
     cursor_ttl_seconds: int = Field(120, ge=1, le=86_400)
-    timeout_seconds: float = Field(60, ge=0.05, le=3_600)
-    max_runtime_seconds: float = Field(600, ge=1, le=86_400)
+    timeout_seconds: float = Field(30, ge=0.05, le=3_600)
+    max_runtime_seconds: float = Field(120, ge=1, le=86_400)
     largest_answer_bytes: int = Field(32 * 1024 * 1024, ge=1_024, le=1024 * 1024 * 1024)
 
     @property

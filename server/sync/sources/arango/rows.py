@@ -43,7 +43,7 @@ def change_of(row: Row, tombstone: Tombstone | None) -> Change:
     if row.document is None:
         return Change({"_key": row.key}, fault="TOO_LARGE")
     if not isinstance(row.document, dict):
-        return Change({"_key": row.key}, fault="NOT_AN_OBJECT")
+        return Change({"_key": row.key}, fault="NOT_A_DOCUMENT")
     return Change(row.document, deleted=tombstone is not None and _is_dead(row.document, tombstone))
 
 

@@ -102,7 +102,7 @@ BEGIN
     GET DIAGNOSTICS touched = ROW_COUNT;
     counts := counts || jsonb_build_object('alert_rules', touched);
     UPDATE public.embedding_job AS j
-    SET status = 'cancelled', last_error = NULL
+    SET status = 'cancelled', last_error = NULL, input_sha256 = NULL
     WHERE j.tenant_id = p_tenant AND j.entity_type = 'profile' AND j.entity_id = p_profile_id;
     GET DIAGNOSTICS touched = ROW_COUNT;
     counts := counts || jsonb_build_object('embedding_job', touched);
@@ -702,7 +702,7 @@ CREATE FUNCTION public.erase_profile(p_profile_id text, p_asked_by text, p_reaso
 #variable_conflict use_column
 DECLARE
     tenant constant uuid := nullif(current_setting('app.current_tenant_id', true), '')::uuid;
-    audit constant text := public.leo_key_id('erasure', tenant, p_profile_id);
+    audit text;
     erased timestamptz;
     now_counts jsonb;
     ended boolean;
@@ -711,6 +711,10 @@ BEGIN
         RAISE EXCEPTION 'an erasure names who asked, why, and how many rows at a time'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF tenant IS NULL OR p_profile_id IS NULL THEN
+        RETURN;
+    END IF;
+    audit := public.leo_key_id('erasure', tenant, p_profile_id);
     SELECT p.erased_at INTO erased
     FROM public.cdp_profiles AS p
     WHERE p.tenant_id = tenant AND p.profile_id = p_profile_id;
@@ -8820,6 +8824,13 @@ GRANT INSERT(entity_type) ON TABLE public.embedding_job TO leo_task_claimer;
 
 GRANT SELECT(entity_id) ON TABLE public.embedding_job TO leo_eraser;
 GRANT INSERT(entity_id) ON TABLE public.embedding_job TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN embedding_job.input_sha256; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT UPDATE(input_sha256) ON TABLE public.embedding_job TO leo_eraser;
 
 
 --

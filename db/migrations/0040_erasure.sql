@@ -36,6 +36,8 @@ GRANT SELECT (occurred_at, attributes, entity_type, entity_id, sentiment_val), U
 GRANT SELECT (occurred_at, metadata) ON activation_outcomes TO leo_eraser;
 GRANT SELECT (status, note, runtime), UPDATE (note, runtime) ON alert_rules TO leo_eraser;
 
+GRANT UPDATE (input_sha256) ON embedding_job TO leo_eraser;
+
 -- Whoever writes a fact of a person looks, once it is written, whether the person was erased (redact_erased below). So
 -- only those whose look came before the erasure was committed can leave something behind: they hold their lock on the
 -- table by then, and are waited for here. Nobody waits for us meanwhile: nothing is held yet.
@@ -249,7 +251,7 @@ BEGIN
     GET DIAGNOSTICS touched = ROW_COUNT;
     counts := counts || jsonb_build_object('alert_rules', touched);
     UPDATE public.embedding_job AS j
-    SET status = 'cancelled', last_error = NULL
+    SET status = 'cancelled', last_error = NULL, input_sha256 = NULL
     WHERE j.tenant_id = p_tenant AND j.entity_type = 'profile' AND j.entity_id = p_profile_id;
     GET DIAGNOSTICS touched = ROW_COUNT;
     counts := counts || jsonb_build_object('embedding_job', touched);
@@ -279,7 +281,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     tenant constant uuid := nullif(current_setting('app.current_tenant_id', true), '')::uuid;
-    audit constant text := public.leo_key_id('erasure', tenant, p_profile_id);
+    audit text;
     erased timestamptz;
     now_counts jsonb;
     ended boolean;
@@ -288,6 +290,10 @@ BEGIN
         RAISE EXCEPTION 'an erasure names who asked, why, and how many rows at a time'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF tenant IS NULL OR p_profile_id IS NULL THEN
+        RETURN;
+    END IF;
+    audit := public.leo_key_id('erasure', tenant, p_profile_id);
     SELECT p.erased_at INTO erased
     FROM public.cdp_profiles AS p
     WHERE p.tenant_id = tenant AND p.profile_id = p_profile_id;
@@ -515,6 +521,7 @@ REVOKE SELECT (occurred_at, attributes, entity_type, entity_id, sentiment_val), 
     entity_type, entity_id, sentiment_val
 ) ON behavioral_events FROM leo_eraser;
 REVOKE SELECT (occurred_at, metadata) ON activation_outcomes FROM leo_eraser;
+REVOKE UPDATE (input_sha256) ON embedding_job FROM leo_eraser;
 REVOKE SELECT (status, note, runtime), UPDATE (note, runtime) ON alert_rules FROM leo_eraser;
 
 GRANT CREATE ON SCHEMA public TO leo_eraser;

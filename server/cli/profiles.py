@@ -1,4 +1,4 @@
-"""`leo profiles`: everything that is stored about one person, and who resembles whom."""
+"""`leo profiles`: everything that is stored about one person, its removal, and who resembles whom."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from leo_client import ExportIncomplete, ExportSummary, write_export
 from server.cli.calling import ServerOption, TokenOption, calling
 from server.cli.failure import CommandFailed
 
-app = typer.Typer(help="Customers: export, similar.", no_args_is_help=True)
+app = typer.Typer(help="Customers: export, erase, readmit, similar.", no_args_is_help=True)
 
 _ID = typer.Argument(help="Id of the profile.")
 _OUTPUT = typer.Option(help="The file to write; it must not be there yet.", dir_okay=False)
 _REASON = typer.Option(help="Why it is exported; it is recorded, and part of the export.")
+_ERASED = typer.Argument(help="Id of the profile, unless another option names the person.")
+_EXT_ID = typer.Option(help="The person's id in the CRM or ERP.")
+_IDENTITY = typer.Option(help="An identity that one profile has.")
+_WHY = typer.Option("--reason", help="Why, e.g. a ticket's number. It is kept, and must not name the person.")
+_YES = typer.Option("--yes", help="Do not ask.")
+_STUB = typer.Argument(help="Id of the erased profile.")
 _ORIGIN = typer.Argument(help="Id of a profile.")
 _SEGMENT = typer.Option(help="Instead of a profile, a segment: the mean of its members.")
 _MEMBERS = typer.Option("--members", help="Show members of the segment as well.")
@@ -46,6 +52,46 @@ def export(
     finally:
         unfinished.unlink(missing_ok=True)
     _tell(summary, output)
+
+
+@app.command()
+def erase(
+    reason: Annotated[str, _WHY],
+    profile_id: Annotated[str, _ERASED] = "",
+    ext_id: Annotated[str, _EXT_ID] = "",
+    identity: Annotated[str, _IDENTITY] = "",
+    yes: Annotated[bool, _YES] = False,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Remove a person for good: a stub stays, and of what was recorded ids, codes, counts and times."""
+    named = {"profile_id": profile_id, "ext_id": ext_id, "identity": identity}
+    person = {kind: value for kind, value in named.items() if value}
+    if len(person) != 1:
+        raise CommandFailed("name the person once: the id of a profile, --ext-id or --identity")
+    if not yes:
+        (name,) = person.values()
+        typer.confirm(f"Erase {name} for good? It can not be undone.", abort=True, err=True)
+    with calling(server, token) as client:
+        answer = client.profiles.EraseProfile(wire.EraseProfileRequest(reason=reason, **person))
+    rows = ", ".join(f"{count:,} {table}" for table, count in sorted(answer.rows.items()) if count)
+    erased_at = answer.erased_at.ToDatetime()
+    typer.echo(
+        f"{answer.profile_id}: erased at {erased_at:%Y-%m-%d %H:%M:%SZ}; {rows}; task {answer.task_id}"
+    )
+
+
+@app.command()
+def readmit(
+    profile_id: Annotated[str, _STUB],
+    reason: Annotated[str, _WHY],
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Let an erased person come back who wants to, as a new profile; the stub stays erased."""
+    with calling(server, token) as client:
+        client.profiles.ReadmitProfile(wire.ReadmitProfileRequest(profile_id=profile_id, reason=reason))
+    typer.echo(f"{profile_id}: sources may create a new profile for this person.")
 
 
 @app.command()

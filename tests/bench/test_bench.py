@@ -87,7 +87,13 @@ def test_every_promised_benchmark_exists() -> None:
         "ticks_100000_rules",
         "decide_profiles_10000",
     }
-    others |= {"decide_stream_2_workers", "overload_batch", "receipts_batched", "news_recall", "similar_recall"}
+    others |= {
+        "decide_stream_2_workers",
+        "overload_batch",
+        "receipts_batched",
+        "news_recall",
+        "similar_recall",
+    }
     assert others | {"reservation_rewarm_1000000", "decide_profiles_10000000"} <= BENCHMARKS.keys()
     assert BENCHMARKS["decide_profiles_10000000"].asked_for
     assert GROUPS_OF_NAMES["alerts"] == (

@@ -16,22 +16,22 @@ import re
 import time
 from base64 import b64decode
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import orjson
 from aiohttp import web
 
-Json: TypeAlias = dict[str, Any]
+from tests.sync.arango_documents import Collection, Json, profile_document, select
+
 USERNAME: Final = "reader"
 PASSWORD: Final = "correct horse"
 DATABASE: Final = "leo_cdp"
 COLLECTION: Final = "cdp_profile"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _VARIABLE: Final = re.compile(r"(?<![\w@])@(@?\w+)")
 
 
@@ -72,63 +72,6 @@ class Cursor:
     is_busy: bool = False
 
 
-@dataclass(slots=True)
-class Collection:
-    """Documents by key. A document is never changed in place, so that a query can keep what it began with."""
-
-    name: str
-    documents: dict[str, Json] = field(default_factory=dict)
-
-    def put(self, document: Mapping[str, Any], *, at: datetime | None = None) -> Json:
-        """Write a document with a new revision; `at` stands for the server's own time."""
-        key = str(document.get("_key") or next(_KEYS))
-        revision = _new_revision(time.time() if at is None else at.timestamp())
-        stored = {**document, "_key": key, "_id": f"{self.name}/{key}", "_rev": revision}
-        self.documents[key] = stored
-        return stored
-
-    def remove(self, key: str) -> None:
-        """Delete a document without a trace."""
-        self.documents.pop(key, None)
-
-
-_KEYS: Final = count(1_000_000)
-_REVISIONS: Final = count()
-
-
-def _new_revision(seconds: float) -> str:
-    """Milliseconds and a counter, spelled so that their order as text is not that of time."""
-    return f"{next(_REVISIONS):06x}{round(seconds * 1000):012x}"
-
-
-def revision_time(revision: str) -> str:
-    """What DECODE_REV gives as date."""
-    moment = _EPOCH + timedelta(milliseconds=int(revision[-12:], 16))
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def ordered(value: Any) -> tuple[Any, ...]:
-    """A value's place in ArangoDB's order: null, booleans, numbers, texts, lists, objects; texts by a collation."""
-    if value is None:
-        return (0,)
-    if isinstance(value, bool):
-        return (1, value)
-    if isinstance(value, (int, float)):
-        return (2, value)
-    if isinstance(value, str):
-        return (3, value.casefold(), value.swapcase())
-    if isinstance(value, list):
-        return (4, *map(ordered, value))
-    return (5, *(part for name in sorted(value) for part in (ordered(name), ordered(value[name]))))
-
-
-def value_at(document: Any, path: str | list[str]) -> Any:
-    """What `doc.@path` gives."""
-    for part in [path] if isinstance(path, str) else path:
-        document = document.get(part) if isinstance(document, dict) else None
-    return document
-
-
 class ArangoServer:
     """One server.
 
@@ -141,6 +84,7 @@ class ArangoServer:
         cursors: those that are open.
         requests: method, path and body of each request so far.
         forbidden: collections that the user may not read.
+        is_old: that it is of before 3.11, and does not number batches.
     """
 
     def __init__(self, *, password: str = PASSWORD, now: Callable[[], float] = time.monotonic) -> None:
@@ -149,6 +93,7 @@ class ArangoServer:
         self.cursors: dict[str, Cursor] = {}
         self.requests: list[tuple[str, str, Json]] = []
         self.forbidden: set[str] = set()
+        self.is_old = False
         self.url = ""
         self._password = password
         self._now = now
@@ -255,7 +200,7 @@ class ArangoServer:
             return {"result": batches[0], "hasMore": False, "cached": False}
         cursor_id = str(next(self._ids))
         self.cursors[cursor_id] = cursor
-        return _batch_answer(cursor_id, cursor)
+        return self._batch(cursor_id, cursor)
 
     def _read_on(self, cursor_id: str, cursor: Cursor, batch: int | None) -> Json:
         wanted = cursor.batch + 1 if batch is None else batch
@@ -266,7 +211,13 @@ class ArangoServer:
         cursor.expires_at = self._now() + cursor.ttl_seconds
         if wanted == len(cursor.batches) and not cursor.may_retry:
             del self.cursors[cursor_id]
-        return _batch_answer(cursor_id, cursor)
+        return self._batch(cursor_id, cursor)
+
+    def _batch(self, cursor_id: str, cursor: Cursor) -> Json:
+        has_more = cursor.batch < len(cursor.batches)
+        answer = {"id": cursor_id, "hasMore": has_more, "cached": False}
+        following = {"nextBatchId": str(cursor.batch + 1)} if has_more and not self.is_old else {}
+        return {**answer, **following, "result": cursor.batches[cursor.batch - 1]}
 
     def _run(self, database: Mapping[str, Collection], query: str, bind: Json) -> list[Any]:
         declared = set(_VARIABLE.findall(query))
@@ -284,7 +235,7 @@ class ArangoServer:
             return [
                 {"size": len(documents), "missing": [key for key in bind["keys"] if key not in documents]}
             ]
-        return _select(documents.values(), bind)
+        return select(documents.values(), bind)
 
     async def _control(self, request: web.Request) -> web.Response:
         """What a test says to the process: documents to put or remove, faults to come; answers what there is."""
@@ -302,47 +253,6 @@ class ArangoServer:
         return web.json_response({"documents": len(collection.documents), "requests": len(self.requests)})
 
 
-def _select(documents: Iterable[Json], bind: Json) -> list[Json]:
-    """What CHANGED, CHANGED_BY_REVISION and UNDATED give, by which variables are bound."""
-
-    def time_of(document: Json) -> Any:
-        return value_at(document, bind["updated"]) if "updated" in bind else revision_time(document["_rev"])
-
-    def place(document: Json) -> tuple[Any, ...]:
-        return (() if "lowest" in bind else ordered(time_of(document)), ordered(document["_key"]))
-
-    since, until, after = (ordered(bind.get(name)) for name in ("since", "until", "after"))
-    lowest = ordered(bind.get("lowest"))
-
-    def is_wanted(document: Json) -> bool:
-        at = ordered(time_of(document))
-        if "lowest" in bind:
-            return (at < lowest or at > until) and ordered(document["_key"]) > after
-        return since <= at <= until and (at > since or ordered(document["_key"]) > after)
-
-    found = sorted(filter(is_wanted, documents), key=place)[: bind["most"]]
-    return [
-        {
-            "at": None if "lowest" in bind else time_of(document),
-            "key": document["_key"],
-            "doc": _unset(document, bind["without"]) if bind["whole"] else None,
-        }
-        for document in found
-    ]
-
-
-def _unset(document: Json, names: Iterable[str]) -> Json:
-    left_out = set(names)
-    return {name: value for name, value in document.items() if name not in left_out}
-
-
-def _batch_answer(cursor_id: str, cursor: Cursor) -> Json:
-    has_more = cursor.batch < len(cursor.batches)
-    answer = {"id": cursor_id, "hasMore": has_more, "cached": False}
-    following = {"nextBatchId": str(cursor.batch + 1)} if has_more else {}
-    return {**answer, **following, "result": cursor.batches[cursor.batch - 1]}
-
-
 async def _cut(request: web.Request, content: bytes) -> web.StreamResponse:
     """Break the connection: in the middle of an answer, or before it begins."""
     answer = web.StreamResponse(headers={"Content-Length": str(len(content))})
@@ -352,27 +262,6 @@ async def _cut(request: web.Request, content: bytes) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.close()
     return answer
-
-
-def profile_document(number: int, at: str) -> Json:
-    """A customer as LEO CDP writes one."""
-    return {
-        "_key": f"p{number}",
-        "crmRefId": f"CRM-{number}",
-        "firstName": "Lan",
-        "lastName": f"Nguyễn {number}",
-        "primaryEmail": f"customer{number}@example.com",
-        "primaryPhone": f"+8491{number:07d}",
-        "livingLocation": "Hà Nội",
-        "jobTitles": ["engineer"],
-        "personalInterests": ["funds", "travel"],
-        "visitorId": f"v{number}",
-        "password": "d3b0738",
-        "status": 1,
-        "totalCLV": number * 1.5,
-        "createdAt": at,
-        "updatedAt": at,
-    }
 
 
 async def _serve(port: int, password: str, documents: int) -> None:

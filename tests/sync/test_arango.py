@@ -17,8 +17,9 @@ from server.sync.sources.arango.http import DocumentReader
 from server.sync.sources.arango.rows import NotARow, change_of, row_of
 from server.sync.sources.arango.settings import ArangoSettings
 from server.sync.sources.source import SourceAway, SourceRefused
+from tests.sync.arango_documents import profile_document
 from tests.sync.arango_reading import Clock, Reading, keys_of
-from tests.sync.arango_server import COLLECTION, PASSWORD, ArangoServer, Fault, profile_document
+from tests.sync.arango_server import COLLECTION, PASSWORD, ArangoServer, Fault
 
 REPOSITORY = Path(__file__).parents[2]
 UNDATED_SECONDS = 3_600
@@ -293,6 +294,14 @@ async def test_what_is_not_there_is_named(server: ArangoServer, connect: Callabl
         await connect(collection="nobody").run()
     server.databases.clear()
     with pytest.raises(SourceRefused, match="no database 'leo_cdp': correct database"):
+        await connect().run()
+
+
+async def test_a_server_whose_batches_have_no_numbers_is_too_old(
+    server: ArangoServer, connect: Callable[..., Reading]
+) -> None:
+    server.is_old = True
+    with pytest.raises(SourceRefused, match=r"ArangoDB 3\.11 or newer is needed"):
         await connect().run()
 
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.sync.sources.source import Change, SourceAway
+from tests.sync.arango_documents import Collection, Json, revision_time
 from tests.sync.arango_reading import Clock, Reading
-from tests.sync.arango_server import ArangoServer, Collection, Fault, Json, revision_time
+from tests.sync.arango_server import ArangoServer, Fault
 
 OVERLAP_SECONDS = 10
 ROUND_SECONDS = 100

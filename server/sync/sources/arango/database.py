@@ -107,15 +107,10 @@ class ArangoDatabase:
 
     async def _advanced(self, cursor: Cursor) -> None:
         batch = cursor.next_batch_id
-
-        async def fetch() -> None:
-            await cursor.fetch(None if batch is None else str(batch))
-
+        if batch is None:
+            raise refused(self._settings, "it does not number batches: ArangoDB 3.11 or newer is needed")
         try:
-            # Before 3.11 batches have no numbers: asking again would give the one after.
-            await (fetch() if batch is None else self._asked(fetch))
-        except AnswerLost:
-            raise CursorGone from None
+            await self._asked(lambda: cursor.fetch(str(batch)))
         except ArangoServerError as error:
             if is_gone(error):
                 raise CursorGone from None

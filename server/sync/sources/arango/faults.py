@@ -19,8 +19,8 @@ _NO_INDEX: Final = "is there an index on [{update_attribute}, _key]?"
 _CURES: Final = {
     1203: "there is no collection {collection!r} in database {database!r}: correct collection, or create it",
     1228: "there is no database {database!r}: correct database",
-    1501: "it can not read the query: ArangoDB 3.9 or newer is needed",
-    1540: "it does not know a function of the query: ArangoDB 3.9 or newer is needed",
+    1501: "it can not read the query: ArangoDB 3.11 or newer is needed",
+    1540: "it does not know a function of the query: ArangoDB 3.11 or newer is needed",
     1542: "it can not apply the query to {update_attribute!r}: correct update_attribute",
     1553: "it does not take collection or attribute names as they are given: correct {collection!r}",
     1579: "{collection!r} can not be read by a query: name a document collection, not a view",

@@ -295,10 +295,10 @@ COMMENT ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolean)
 
 
 --
--- Name: changed_alert_rules(integer[], pg_snapshot); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
+-- Name: changed_alert_rules(integer[], pg_snapshot, xid8); Type: FUNCTION; Schema: public; Owner: leo_rule_loader
 --
 
-CREATE FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean, details jsonb)
+CREATE FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot, p_own xid8) RETURNS TABLE(tenant_id uuid, rule_id text, symbol text, own_instrument boolean, operator text, direction text, price_nanos bigint, generation bigint, active boolean, details jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -322,17 +322,18 @@ CREATE FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapsh
     FROM public.alert_rules AS r
     WHERE r.changed_xid >= pg_snapshot_xmin(p_since)
         AND NOT pg_visible_in_snapshot(r.changed_xid, p_since)
+        AND r.changed_xid IS DISTINCT FROM p_own
         AND r.shard = ANY (p_shards)
 $$;
 
 
-ALTER FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) OWNER TO leo_rule_loader;
+ALTER FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot, p_own xid8) OWNER TO leo_rule_loader;
 
 --
--- Name: FUNCTION changed_alert_rules(p_shards integer[], p_since pg_snapshot); Type: COMMENT; Schema: public; Owner: leo_rule_loader
+-- Name: FUNCTION changed_alert_rules(p_shards integer[], p_since pg_snapshot, p_own xid8); Type: COMMENT; Schema: public; Owner: leo_rule_loader
 --
 
-COMMENT ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) IS 'The rules of these shards, of every tenant, that were changed by transactions which p_since did not see';
+COMMENT ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot, p_own xid8) IS 'The rules of these shards, of every tenant, that were changed by transactions which p_since did not see, but for the transaction p_own';
 
 
 --
@@ -449,7 +450,7 @@ COMMENT ON FUNCTION public.claim_embedding_jobs(p_entity_type text, p_limit inte
 -- Name: claim_market_shards(integer[], bigint); Type: FUNCTION; Schema: public; Owner: leo_alert_keeper
 --
 
-CREATE FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) RETURNS TABLE(tenant_id uuid, symbol text, price_nanos bigint, observed_at timestamp with time zone, state jsonb, history jsonb)
+CREATE FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) RETURNS TABLE(tenant_id uuid, symbol text, price_nanos bigint, previous_price_nanos bigint, observed_at timestamp with time zone, feed text, sequence bigint, volume_micros bigint, history jsonb)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -463,7 +464,9 @@ CREATE FUNCTION public.claim_market_shards(p_shards integer[], p_epoch bigint) R
         FOR UPDATE
     ) AS held
     WHERE m.symbol = held.symbol AND m.tenant_id IS NOT DISTINCT FROM held.tenant_id
-    RETURNING m.tenant_id, m.symbol, m.price_nanos, m.observed_at, m.state, m.history
+    RETURNING
+        m.tenant_id, m.symbol, m.price_nanos, m.previous_price_nanos, m.observed_at, m.feed, m.sequence,
+        m.volume_micros, m.history
 $$;
 
 
@@ -521,6 +524,95 @@ ALTER FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interva
 --
 
 COMMENT ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) IS 'Leases up to p_limit pending and due tasks of a queue, of any tenant, oldest first. p_since is the caller''s low-water mark: it skips what was due before, and with it the dead entries at the front of the index';
+
+
+--
+-- Name: commit_ticks(uuid, uuid, integer[], pg_snapshot, xid8, text[], bigint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[], bigint[], jsonb[], uuid[], text[], bigint[], bigint[], bigint[], timestamp with time zone[], boolean[], jsonb[], interval, uuid[], text[], bigint[], jsonb[]); Type: FUNCTION; Schema: public; Owner: leo_owner
+--
+
+CREATE FUNCTION public.commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]) RETURNS TABLE(seen text, xid text, tenant_id uuid, rule_id text, generation bigint, profile_id text, task_id text, source_event_id text, fired_at timestamp with time zone, attributes jsonb, silence_id text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    changed boolean;
+    written bigint;
+BEGIN
+    IF p_seen IS NOT NULL THEN
+        SELECT pg_current_snapshot()::text, EXISTS (SELECT FROM public.changed_alert_rules(p_shards, p_seen, p_own))
+        INTO seen, changed;
+        IF changed THEN
+            seen := NULL;
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    END IF;
+    PERFORM set_config('app.current_tenant_id', p_caller::text, true);
+    IF p_tenant_id IS NULL THEN
+        PERFORM set_config('app.global_ticks', 'on', true);
+    END IF;
+    -- An INSERT also where all rows are there: it needs no plan that goes wrong when there are more of them. Rows are
+    -- changed in the order of their symbols, as claim_market_shards does: neither waits for the other in a circle.
+    INSERT INTO public.market_snapshot AS m (
+        tenant_id, symbol, epoch, price_nanos, previous_price_nanos, observed_at, feed, sequence, volume_micros,
+        change_percent, history
+    )
+    SELECT
+        p_tenant_id, given.symbol, given.epoch, given.price_nanos, nullif(given.previous_nanos, 0),
+        timestamptz 'epoch' + given.observed_us * interval '1 microsecond', given.feed, given.sequence,
+        given.volume_micros,
+        round((given.price_nanos - given.day_ago_nanos) * 100.0 / nullif(given.day_ago_nanos, 0), 6),
+        coalesce(given.history, '{}')
+    FROM unnest(
+        p_symbols, p_epochs, p_prices, p_previous, p_observed_us, p_feeds, p_sequences, p_volumes, p_days_ago,
+        p_histories
+    ) AS given (
+        symbol, epoch, price_nanos, previous_nanos, observed_us, feed, sequence, volume_micros, day_ago_nanos, history
+    )
+    ORDER BY given.symbol COLLATE "C"
+    ON CONFLICT ON CONSTRAINT market_snapshot_symbol DO UPDATE
+    SET
+        price_nanos = excluded.price_nanos,
+        previous_price_nanos = excluded.previous_price_nanos,
+        observed_at = excluded.observed_at,
+        feed = excluded.feed,
+        sequence = excluded.sequence,
+        volume_micros = excluded.volume_micros,
+        change_percent = excluded.change_percent,
+        history = CASE WHEN excluded.history = '{}' THEN m.history ELSE excluded.history END,
+        updated_at = now()
+    WHERE m.epoch = excluded.epoch;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written <> cardinality(p_symbols) THEN
+        RAISE EXCEPTION 'another epoch wrote these prices' USING ERRCODE = 'LE008';
+    END IF;
+    xid := pg_current_xact_id()::text;
+    RETURN NEXT;
+    IF p_hit_rules <> '{}' THEN
+        RETURN QUERY
+        SELECT
+            NULL, NULL, f.tenant_id, f.rule_id, f.generation, f.profile_id, f.task_id, f.source_event_id, f.fired_at,
+            f.attributes, f.silence_id
+        FROM public.fire_alert_rules(
+            p_hit_tenants, p_hit_rules, p_hit_generations, p_hit_prices, p_hit_previous, p_hit_times, p_after_restart,
+            p_evidence, p_grace
+        ) AS f;
+    END IF;
+    IF p_watch_rules <> '{}' THEN
+        PERFORM public.note_rule_runtimes(p_watch_tenants, p_watch_rules, p_watch_generations, p_runtimes);
+    END IF;
+END
+$$;
+
+
+ALTER FUNCTION public.commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]) OWNER TO leo_owner;
+
+--
+-- Name: FUNCTION commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]); Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON FUNCTION public.commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]) IS 'Writes what became of ticks: prices, firings, what rules remember. The first row holds the snapshot that was looked at and the transaction; the others the firings that were claimed. Where rules of these shards were changed by others since p_seen, nothing is written and that row is empty; p_seen NULL does not ask. LE008 where another epoch wrote one of the prices';
 
 
 --
@@ -5119,15 +5211,17 @@ CREATE TABLE public.market_snapshot (
     price_nanos bigint NOT NULL,
     price numeric GENERATED ALWAYS AS (((price_nanos)::numeric * 0.000000001)) STORED,
     change_percent numeric,
-    state jsonb DEFAULT '{}'::jsonb NOT NULL,
     epoch bigint DEFAULT 0 NOT NULL,
     observed_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     history jsonb DEFAULT '{}'::jsonb NOT NULL,
+    previous_price_nanos bigint,
+    feed text DEFAULT ''::text NOT NULL,
+    sequence bigint DEFAULT 0 NOT NULL,
+    volume_micros bigint DEFAULT 0 NOT NULL,
     CONSTRAINT market_snapshot_history_check CHECK ((jsonb_typeof(history) = 'object'::text)),
     CONSTRAINT market_snapshot_price_nanos_check CHECK ((price_nanos >= 0)),
-    CONSTRAINT market_snapshot_state_check CHECK ((jsonb_typeof(state) = 'object'::text)),
     CONSTRAINT market_snapshot_symbol_check CHECK ((symbol <> ''::text))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
@@ -5173,13 +5267,6 @@ COMMENT ON COLUMN public.market_snapshot.change_percent IS 'Change over 24 h, pe
 
 
 --
--- Name: COLUMN market_snapshot.state; Type: COMMENT; Schema: public; Owner: leo_owner
---
-
-COMMENT ON COLUMN public.market_snapshot.state IS 'What the alert engine writes at every commit: previous price, place in the feed';
-
-
---
 -- Name: COLUMN market_snapshot.epoch; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
@@ -5198,6 +5285,34 @@ COMMENT ON COLUMN public.market_snapshot.observed_at IS 'Time of the last tick';
 --
 
 COMMENT ON COLUMN public.market_snapshot.history IS 'What it writes where it changed: high and low of the day, those of days before, the last 24 hours, windows';
+
+
+--
+-- Name: COLUMN market_snapshot.previous_price_nanos; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.previous_price_nanos IS 'The price before, in 1e-9 units; NULL where there was none';
+
+
+--
+-- Name: COLUMN market_snapshot.feed; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.feed IS 'The feed that the last tick came from; empty for none';
+
+
+--
+-- Name: COLUMN market_snapshot.sequence; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.sequence IS 'Place of the last tick in its feed; 0 for none';
+
+
+--
+-- Name: COLUMN market_snapshot.volume_micros; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.market_snapshot.volume_micros IS 'Volume of the day so far, in 1e-6 units';
 
 
 --
@@ -6761,7 +6876,7 @@ CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.instruments FOR EACH ROW E
 -- Name: market_snapshot set_updated_at; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
-CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.market_snapshot FOR EACH ROW EXECUTE FUNCTION public.update_timestamp();
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.market_snapshot FOR EACH ROW WHEN ((new.updated_at <> now())) EXECUTE FUNCTION public.update_timestamp();
 
 
 --
@@ -7395,11 +7510,11 @@ GRANT ALL ON FUNCTION public.change_epoch(expected bigint, redis_reserves boolea
 
 
 --
--- Name: FUNCTION changed_alert_rules(p_shards integer[], p_since pg_snapshot); Type: ACL; Schema: public; Owner: leo_rule_loader
+-- Name: FUNCTION changed_alert_rules(p_shards integer[], p_since pg_snapshot, p_own xid8); Type: ACL; Schema: public; Owner: leo_rule_loader
 --
 
-REVOKE ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot) TO leo_app;
+REVOKE ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot, p_own xid8) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.changed_alert_rules(p_shards integer[], p_since pg_snapshot, p_own xid8) TO leo_app;
 
 
 --
@@ -7440,6 +7555,14 @@ GRANT ALL ON FUNCTION public.claim_market_shards(p_shards integer[], p_epoch big
 
 REVOKE ALL ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease interval, p_owner text, p_since timestamp with time zone) TO leo_worker;
+
+
+--
+-- Name: FUNCTION commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]) TO leo_app;
 
 
 --
@@ -8953,13 +9076,6 @@ GRANT SELECT(price_nanos) ON TABLE public.market_snapshot TO leo_alert_keeper;
 
 
 --
--- Name: COLUMN market_snapshot.state; Type: ACL; Schema: public; Owner: leo_owner
---
-
-GRANT SELECT(state) ON TABLE public.market_snapshot TO leo_alert_keeper;
-
-
---
 -- Name: COLUMN market_snapshot.epoch; Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -8978,6 +9094,34 @@ GRANT SELECT(observed_at) ON TABLE public.market_snapshot TO leo_alert_keeper;
 --
 
 GRANT SELECT(history) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.previous_price_nanos; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(previous_price_nanos) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.feed; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(feed) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.sequence; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(sequence) ON TABLE public.market_snapshot TO leo_alert_keeper;
+
+
+--
+-- Name: COLUMN market_snapshot.volume_micros; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT SELECT(volume_micros) ON TABLE public.market_snapshot TO leo_alert_keeper;
 
 
 --

@@ -89,10 +89,6 @@ SELECT
     status, generation, runtime, last_triggered_at, last_fired_price_nanos, created_at
 FROM found;
 
--- name: allow_global_ticks
--- Lets the open transaction write the prices of global instruments. The caller's scope was checked before.
-SELECT set_config('app.global_ticks', 'on', TRUE);
-
 -- name: current_snapshot
 -- Which transactions are over, as text.
 SELECT pg_current_snapshot()::text;
@@ -105,18 +101,19 @@ FROM load_alert_rules($1, $2, $3, $4);
 
 -- name: changed_rules
 -- Rules of these shards that changed since a snapshot, and the snapshot to ask from the next time; one row without a
--- rule where nothing changed. $1 shards, $2 the snapshot.
+-- rule where nothing changed. $1 shards, $2 the snapshot, $3 a transaction of the caller's own, which is left out, or
+-- null.
 SELECT
     now_seen.snapshot::text AS snapshot,
     c.tenant_id, c.rule_id, c.symbol, c.own_instrument, c.operator, c.direction, c.price_nanos, c.generation, c.active,
     c.details
 FROM (SELECT pg_current_snapshot() AS snapshot) AS now_seen
-LEFT JOIN LATERAL changed_alert_rules($1::integer[], $2::text::pg_snapshot) AS c ON TRUE;
+LEFT JOIN LATERAL changed_alert_rules($1::integer[], $2::text::pg_snapshot, $3::text::xid8) AS c ON TRUE;
 
 -- name: changed_instruments
 -- Instruments of these shards, of every tenant, that were changed since then, each with the database's time now; one row
 -- without an instrument where nothing changed. $1 shards, $2 time.
-SELECT asked.at AS asked_at, c.tenant_id, c.symbol, c.active, c.calendar
+SELECT asked.at AS asked_at, c.tenant_id, c.symbol, c.active, c.calendar, c.updated_at
 FROM (SELECT transaction_timestamp() AS at) AS asked
 LEFT JOIN LATERAL changed_instruments($1::integer[], $2) AS c ON TRUE;
 
@@ -126,46 +123,32 @@ SELECT nextval('alert_shard_epoch');
 
 -- name: claim_prices
 -- Takes the prices of these shards over, of every tenant. $1 shards, $2 epoch.
-SELECT tenant_id, symbol, price_nanos, observed_at, state, history
+SELECT
+    tenant_id, symbol, price_nanos, previous_price_nanos, observed_at, feed, sequence, volume_micros, history
 FROM claim_market_shards($1::integer[], $2);
 
--- name: put_prices
--- Writes the last price of each symbol; rows that another epoch wrote are left alone and not counted.
--- $1 tenant or null, $2 epochs, then as columns: $3 symbols, $4 prices, $5 states, $6 times, $7 prices of 24 hours ago
--- or null, $8 histories, null where they are as they were.
-INSERT INTO market_snapshot AS m (
-    tenant_id, symbol, epoch, price_nanos, state, observed_at, change_percent, history
-)
+-- name: commit_ticks
+-- A transaction of its own: writes what became of ticks, unless rules were changed by others. Answers one row with the
+-- snapshot that was looked at and the transaction, both null where rules were changed and nothing was written, then one
+-- for each firing that was claimed. $1 the caller's tenant, $2 the tenant whose instruments these are, or null; $3
+-- shards, $4 the snapshot to look from, or null, $5 the last transaction of this process, or null.
+-- Prices, as columns: $6 symbols, $7 epochs, $8 prices, $9 previous prices,
+-- $10 microseconds since 1970, $11 feeds, $12 sequences, $13 volumes, $14 prices of 24 hours ago (0 for what is not
+-- known), $15 histories, null where they are as they were.
+-- Firings, of every tenant, as columns: $16 tenants, $17 rule ids, $18 generations, $19 prices, $20 previous prices,
+-- $21 times, $22 whether first after a restart, $23 further evidence or null; $24 how long the server has before a
+-- worker takes up the tasks.
+-- Rules that remember something else, as columns: $25 tenants, $26 rule ids, $27 generations, $28 runtimes.
 SELECT
-    $1::uuid, symbol, epoch, price_nanos, state, observed_at,
-    round((price_nanos - day_ago_nanos) * 100.0 / day_ago_nanos, 6), coalesce(history, '{}')
-FROM unnest(
-    $2::bigint[], $3::text[], $4::bigint[], $5::jsonb[], $6::timestamptz[], $7::bigint[], $8::jsonb[]
-) AS given (epoch, symbol, price_nanos, state, observed_at, day_ago_nanos, history)
-ORDER BY symbol
-ON CONFLICT (tenant_id, symbol) DO UPDATE
-SET
-    price_nanos = excluded.price_nanos,
-    state = excluded.state,
-    observed_at = excluded.observed_at,
-    change_percent = excluded.change_percent,
-    history = CASE WHEN excluded.history = '{}' THEN m.history ELSE excluded.history END
-WHERE m.epoch = excluded.epoch
-RETURNING 1;
-
--- name: fire_rules
--- Claims firings, of every tenant, and leaves a task for each. As columns: $1 tenants, $2 rule ids, $3 generations,
--- $4 prices, $5 previous prices, $6 times, $7 whether first after a restart, $8 further evidence or null; $9 how long
--- the server has before a worker takes up the tasks.
-SELECT tenant_id, rule_id, generation, profile_id, task_id, source_event_id, fired_at, attributes, silence_id
-FROM fire_alert_rules(
-    $1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::boolean[], $8::jsonb[], $9
+    seen, xid, tenant_id, rule_id, generation, profile_id, task_id, source_event_id, fired_at, attributes, silence_id
+FROM commit_ticks(
+    $1, $2, $3::integer[], $4::text::pg_snapshot, $5::text::xid8,
+    $6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[],
+    $13::bigint[], $14::bigint[], $15::jsonb[],
+    $16::uuid[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[], $21::timestamptz[], $22::boolean[],
+    $23::jsonb[], $24::interval,
+    $25::uuid[], $26::text[], $27::bigint[], $28::jsonb[]
 );
-
--- name: note_runtimes
--- Writes what rules, of every tenant, remember until the next tick. As columns: $1 tenants, $2 rule ids, $3 generations,
--- $4 runtimes.
-SELECT note_rule_runtimes($1::uuid[], $2::text[], $3::bigint[], $4::jsonb[]);
 
 -- name: expire_rules
 -- Ends active rules, of every tenant, whose time is over. $1 how many at most.

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from server.alerts.model import Book
+from server.alerts.model import Board, Book
 from server.alerts.model.stored import fill
 from server.alerts.rows import InstrumentChange, RuleChange, StoredPrice
 from server.platform.ids import symbol_shard
@@ -42,13 +42,16 @@ class Shard:
 class Holdings:
     """Everything that this process evaluates with. Changed only by who holds `gate`.
 
-    `seen` is the snapshot of PostgreSQL that the rules are up to date with.
+    `seen` is the snapshot of PostgreSQL that the rules are up to date with; what the transaction `own_xid` changed of
+    them is known as well.
     """
 
     def __init__(self) -> None:
         self.gate = asyncio.Lock()
         self.seen = ""
+        self.own_xid: str | None = None
         self._shards: dict[int, Shard] = {}
+        self._boards: dict[UUID | None, Board] = {}
 
     @property
     def owned(self) -> frozenset[int]:
@@ -61,29 +64,30 @@ class Holdings:
             return frozenset()
         return frozenset(_shard_of(symbol) for symbol in symbols) - self._shards.keys()
 
-    def find(self, owner: UUID | None, symbol: str) -> Book | None:
-        """The book of an instrument of an owned shard, where it is known to be one."""
-        book = self._shards[_shard_of(symbol)].books.get((owner, symbol))
-        return book if book is not None and book.known else None
+    def board(self, owner: UUID | None) -> Board:
+        """Where the instruments of a tenant stand that are known to be there; None for the global ones."""
+        board = self._boards.get(owner)
+        if board is None:
+            board = self._boards[owner] = Board()
+        return board
 
     def learn(self, owner: UUID | None, symbol: str, calendar: Calendar) -> None:
         """An instrument of an owned shard exists."""
-        book = self._shards[_shard_of(symbol)].book(owner, symbol)
-        book.known = True
+        shard = self._shards[_shard_of(symbol)]
+        book = shard.book(owner, symbol)
         book.follow(calendar)
+        self.board(owner).seat(book, shard.epoch)
 
     def renew(self, changes: Iterable[InstrumentChange]) -> None:
         """Take over instruments as they are now; those that no tick came for yet are passed over."""
         for change in changes:
-            shard = self._shards.get(_shard_of(change.symbol))
-            book = None if shard is None else shard.books.get((change.owner, change.symbol))
-            if book is not None and book.known:
-                book.known = change.active
-                book.follow(change.calendar)
-
-    def epoch(self, symbol: str) -> int:
-        """What the price of a symbol is written with."""
-        return self._shards[_shard_of(symbol)].epoch
+            shard, board = self._shards.get(_shard_of(change.symbol)), self._boards.get(change.owner)
+            if shard is None or board is None or not board.has(change.symbol):
+                continue
+            book = shard.book(change.owner, change.symbol)
+            book.follow(change.calendar)
+            if not change.active:
+                board.unseat(book)
 
     def apply(self, changes: Iterable[RuleChange]) -> None:
         """Take over rules as they are now; those of other shards are passed over."""
@@ -104,8 +108,10 @@ class Holdings:
 
     def drop(self, shards: Collection[int]) -> None:
         """Own these no longer."""
-        for shard in shards:
-            self._shards.pop(shard, None)
+        for number in shards:
+            shard = self._shards.pop(number, None)
+            for (owner, _), book in () if shard is None else shard.books.items():
+                self.board(owner).unseat(book)
 
 
 def loaded_shard(epoch: int, prices: Iterable[StoredPrice], changes: Sequence[RuleChange]) -> Shard:

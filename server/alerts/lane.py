@@ -1,8 +1,7 @@
 """Where ticks meet rules: while one transaction commits, the next batches gather.
 
-A transaction takes what waits for one tenant's own instruments, or for the global ones. Round trips: BEGIN, changed
-rules, prices, COMMIT; further ones where there are firings, rules that begin to hold or clear, instruments not met
-before, or global ticks.
+A transaction takes what waits for one tenant's own instruments, or for the global ones. It is one statement, and so
+one round trip; two more where rules were changed by others, three where instruments were not met before.
 """
 
 from __future__ import annotations
@@ -15,13 +14,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from server.alerts.holdings import Holdings
-from server.alerts.model import BatchOutcome, Book, Evaluation, Firing, Hit, TickBatch, TickBounds
+from server.alerts.model import BatchOutcome, Evaluation, Firing, Hit, TickBatch, TickBounds
+from server.alerts.rows import Committed, Ticked
 from server.alerts.store import AlertStore
 from server.errors import LeoError, Overloaded, Unavailable
 from server.platform.background import BackgroundTask
 from server.platform.logging import get_logger
-from server.platform.postgres import CommitOutcomeUnknown, Connection, Database
+from server.platform.postgres import CommitOutcomeUnknown, Database
 from server.platform.transactions import database_away
 from server.validation import EARLIEST
 
@@ -31,6 +33,8 @@ GRACE: Final = timedelta(seconds=10)
 _MOST_TICKS: Final = 50_000
 _MOST_WAITING: Final = 1_000
 _RETRY_AFTER_MS: Final = 200
+_UNKNOWN: Final = -1
+_OTHER_EPOCH: Final = "LE008"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Tasks take times up to one day ahead by PostgreSQL's clock, which may be a little behind this one.
 _AHEAD: Final = timedelta(days=1) - timedelta(minutes=1)
@@ -170,79 +174,98 @@ class TickLane:
         return ours
 
     async def _commit(self, jobs: Sequence[_Job]) -> list[tuple[_Job, BatchOutcome]]:
+        """Evaluate with the rules that are known, and commit that, unless others changed rules: then once more."""
         if not jobs:
             return []
-        evaluation = Evaluation(self._bounds())
+        found = await self._find(jobs)
+        evaluated = await self._try(jobs, found, self._holdings.seen)
+        if evaluated is None:
+            await self._catch_up()
+            # What was changed since then was not answered before these ticks came: it counts from the next ones on.
+            evaluated = await self._try(jobs, found, None)
+        assert evaluated is not None
+        self._on_fired([firing for outcome in evaluated for firing in outcome.firings])
+        return list(zip(jobs, evaluated, strict=True))
+
+    async def _find(self, jobs: Sequence[_Job]) -> list[list[int]]:
+        """The places of the symbols of each job, -1 of no instrument; those not met before are looked up."""
+        owner = jobs[0].batch.owner
+        board = self._holdings.board(owner)
+        found = [board.find(job.batch.symbols) for job in jobs]
+        if not any(_UNKNOWN in places for places in found):
+            return found
+        strange = {
+            symbol
+            for job, places in zip(jobs, found, strict=True)
+            for symbol, place in zip(job.batch.symbols, places, strict=True)
+            if place == _UNKNOWN
+        }
+        async with self._database.tenant_transaction(jobs[0].tenant_id, readonly=True) as connection:
+            calendars = await self._store.find_instruments(connection, jobs[0].tenant_id, strange)
+        for (symbol, own), calendar in calendars.items():
+            if own == (owner is not None):
+                self._holdings.learn(owner, symbol, calendar)
+        return [board.find(job.batch.symbols) for job in jobs]
+
+    async def _catch_up(self) -> None:
+        holdings = self._holdings
+        holdings.seen, changes = await self._store.changed_rules(
+            self._database, holdings.owned, holdings.seen, holdings.own_xid
+        )
+        holdings.apply(changes)
+
+    async def _try(
+        self, jobs: Sequence[_Job], found: Sequence[Sequence[int]], seen: str | None
+    ) -> list[BatchOutcome] | None:
+        """Evaluate and commit; None where others changed rules since `seen`: nothing was done."""
+        evaluation = Evaluation(self._holdings.board(jobs[0].batch.owner), self._bounds())
+        committed = None
         try:
-            async with self._database.tenant_transaction(jobs[0].tenant_id) as connection:
-                outcomes = await self._record(connection, jobs, evaluation)
+            evaluated = evaluation.run([job.batch for job in jobs], found)
+            committed = await self._write(
+                jobs, evaluation, [hit for _, hits in evaluated for hit in hits], seen
+            )
         except CommitOutcomeUnknown:
             self._lose()
             raise
-        except BaseException:
-            evaluation.abandon()
-            raise
+        finally:
+            if committed is None:
+                evaluation.abandon()
+        if committed is None:
+            return None
         evaluation.settle()
-        self._on_fired([firing for _, outcome in outcomes for firing in outcome.firings])
-        return outcomes
+        self._holdings.seen, self._holdings.own_xid = committed.seen or self._holdings.seen, committed.own_xid
+        for outcome, hits in evaluated:
+            names = [(hit.key, hit.generation) for hit in hits]
+            outcome.firings = [committed.firings[name] for name in names if name in committed.firings]
+        return [outcome for outcome, _ in evaluated]
 
-    async def _record(
-        self, connection: Connection, jobs: Sequence[_Job], evaluation: Evaluation
-    ) -> list[tuple[_Job, BatchOutcome]]:
-        owner = jobs[0].batch.owner
-        if owner is None:
-            await self._store.allow_global_ticks(connection)
-        self._holdings.seen, changes = await self._store.changed_rules(
-            connection, self._holdings.owned, self._holdings.seen
-        )
-        self._holdings.apply(changes)
-        books = await self._find_books(connection, jobs)
-        evaluated = [
-            (job, *evaluation.run(job.batch, [books[symbol] for symbol in job.batch.symbols])) for job in jobs
-        ]
-        await self._put_prices(connection, owner, evaluation)
-        await self._fire(connection, [(outcome, hits) for _, outcome, hits in evaluated])
-        if remembered := evaluation.remembered():
-            await self._store.note_runtimes(connection, remembered)
-        return [(job, outcome) for job, outcome, _ in evaluated]
-
-    async def _find_books(self, connection: Connection, jobs: Sequence[_Job]) -> dict[str, Book | None]:
-        """The books of all symbols of the jobs, None of no instrument; those not met before are looked up."""
-        owner, holdings = jobs[0].batch.owner, self._holdings
-        symbols = {symbol for job in jobs for symbol in job.batch.symbols}
-        books = {symbol: holdings.find(owner, symbol) for symbol in symbols}
-        strange = [symbol for symbol, book in books.items() if book is None]
-        if strange:
-            found = await self._store.find_instruments(connection, jobs[0].tenant_id, strange)
-            for (symbol, own), calendar in found.items():
-                if own == (owner is not None):
-                    holdings.learn(owner, symbol, calendar)
-                    books[symbol] = holdings.find(owner, symbol)
-        return books
-
-    async def _put_prices(self, connection: Connection, owner: UUID | None, evaluation: Evaluation) -> None:
+    async def _write(
+        self, jobs: Sequence[_Job], evaluation: Evaluation, hits: Sequence[Hit], seen: str | None
+    ) -> Committed | None:
         """Raises:
-        Unavailable: another epoch wrote one of them.
+        Unavailable: another epoch wrote one of the prices.
         """
-        moved = evaluation.moved()
-        if not moved:
-            return
-        epochs = {symbol: self._holdings.epoch(symbol) for symbol in moved}
-        written = await self._store.put_prices(connection, owner, epochs, moved)
-        if written != len(moved):
+        holdings = self._holdings
+        ticked = Ticked(
+            jobs[0].tenant_id,
+            jobs[0].batch.owner,
+            list(holdings.owned),
+            seen,
+            holdings.own_xid,
+            evaluation.moved(),
+            hits,
+            evaluation.remembered(),
+        )
+        try:
+            return await self._store.commit_ticks(self._database, ticked, GRACE)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != _OTHER_EPOCH:
+                raise
             self._lose()
-            raise Unavailable("SHARD_CHANGING_HANDS", "another process took the shard; nothing was done")
-
-    async def _fire(
-        self, connection: Connection, evaluated: Sequence[tuple[BatchOutcome, list[Hit]]]
-    ) -> None:
-        hits = [hit for _, hits in evaluated for hit in hits]
-        if not hits:
-            return
-        claimed = await self._store.fire_rules(connection, hits, GRACE)
-        for outcome, own_hits in evaluated:
-            names = [(hit.key, hit.generation) for hit in own_hits]
-            outcome.firings = [claimed[name] for name in names if name in claimed]
+            raise Unavailable(
+                "SHARD_CHANGING_HANDS", "another process took the shard; nothing was done"
+            ) from error
 
     def _lose(self) -> None:
         """Memory may differ from what is committed: everything is read again before it is used again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +17,7 @@ from server.alerts.model import (
     Firing,
     Hit,
     Logic,
+    Moves,
     Operator,
     Past,
     PriceState,
@@ -33,6 +34,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _OPERATORS: Final = {operator.value: operator for operator in Operator}
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
+
+
+RowKey: TypeAlias = tuple[Any, ...]
+"""All columns of a row, when it was changed among them."""
 
 
 class RuleChange(NamedTuple):
@@ -63,6 +68,42 @@ class StoredPrice:
     symbol: str
     state: PriceState
     past: Past
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What became of ticks, to be committed.
+
+    Args:
+        caller: the tenant whose context it is written in.
+        owner: the tenant whose own instruments these are; None for global ones.
+        shards: rules of these may have changed.
+        seen: the snapshot that the rules are up to date with; None where that was asked already.
+        own_xid: the last transaction of this process, whose changes are known here.
+    """
+
+    caller: UUID
+    owner: UUID | None
+    shards: list[int]
+    seen: str | None
+    own_xid: str | None
+    moves: Moves
+    hits: Sequence[Hit]
+    watches: Sequence[Watch]
+
+
+class Committed(NamedTuple):
+    """What was written of ticks.
+
+    Args:
+        seen: the snapshot that was looked at for changed rules; None where none was.
+        own_xid: the transaction.
+        firings: those that were still to be had, by key and generation.
+    """
+
+    seen: str | None
+    own_xid: str
+    firings: dict[tuple[bytes, int], Firing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +145,6 @@ def moment_of(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def state_document(state: PriceState) -> bytes:
-    """What is written at every commit; prices and times have columns of their own."""
-    document = {
-        "previous_price_nanos": state.previous_price_nanos,
-        "feed": state.feed,
-        "sequence": state.sequence,
-    }
-    if state.volume_micros:
-        document["volume_micros"] = state.volume_micros
-    return orjson.dumps(document)
-
-
 def evidence_of(hit: Hit) -> bytes | None:
     """What the firing's attributes tell beside prices and logic; None for nothing."""
     evidence = {}
@@ -128,14 +157,13 @@ def evidence_of(hit: Hit) -> bytes | None:
 
 def to_price(row: asyncpg.Record) -> StoredPrice:
     """A row of `claim_market_shards`."""
-    document = orjson.loads(row["state"])
     state = PriceState(
         price_nanos=row["price_nanos"],
-        previous_price_nanos=document.get("previous_price_nanos"),
+        previous_price_nanos=row["previous_price_nanos"],
         observed_at_us=(row["observed_at"] - _EPOCH) // _MICROSECOND,
-        feed=document.get("feed", ""),
-        sequence=document.get("sequence", 0),
-        volume_micros=document.get("volume_micros", 0),
+        feed=row["feed"],
+        sequence=row["sequence"],
+        volume_micros=row["volume_micros"],
     )
     past = Past(row["symbol"], orjson.loads(row["history"]))
     return StoredPrice(row["tenant_id"], row["symbol"], state, past)
@@ -212,8 +240,20 @@ def to_terms(row: asyncpg.Record) -> Terms:
     )
 
 
-def to_firing(hit: Hit, row: asyncpg.Record) -> Firing:
-    """A row of `fire_alert_rules`, with the hit that it was claimed for."""
+def to_committed(rows: Sequence[asyncpg.Record], hits: Sequence[Hit]) -> Committed | None:
+    """The rows of `commit_ticks`."""
+    first, *claimed = rows
+    if first["xid"] is None:
+        return None
+    by_name = {(hit.key, hit.generation): hit for hit in hits}
+    named = {
+        (row["tenant_id"].bytes + bytes.fromhex(row["rule_id"]), row["generation"]): row for row in claimed
+    }
+    firings = {name: _firing(by_name[name], row) for name, row in named.items()}
+    return Committed(first["seen"], first["xid"], firings)
+
+
+def _firing(hit: Hit, row: asyncpg.Record) -> Firing:
     return Firing(
         tenant_id=row["tenant_id"],
         rule_id=row["rule_id"],

@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 
 from server.alerts.holdings import SHARDS, Holdings, Shard, loaded_shard
-from server.alerts.rows import RuleChange
+from server.alerts.rows import RowKey, RuleChange
 from server.alerts.store import BEGINNING, AlertStore
 from server.errors import LeoError
 from server.platform.background import BackgroundTask
@@ -57,6 +57,7 @@ class ShardKeeper:
         self._wanted = asyncio.Event()
         self._address = ""
         self._renewed_at = utc_now() - _CLOCKS_DIFFER
+        self._renewed: frozenset[RowKey] = frozenset()
         self._work = BackgroundTask("alerts-shards")
 
     @property
@@ -157,25 +158,27 @@ class ShardKeeper:
 
     async def _refresh(self) -> None:
         """See what changed also where no tick comes: rules, and instruments."""
-        async with self._holdings.gate:
-            owned = self._holdings.owned
-            if not owned:
-                return
-            try:
-                async with self._database.transaction(readonly=True) as connection:
-                    seen, changes = await self._store.changed_rules(connection, owned, self._holdings.seen)
-                    asked_at, renewed = await self._store.changed_instruments(
-                        connection, owned, self._renewed_at
-                    )
-            except LeoError as error:
-                # The next tick, or the next second, sees it: no reason to give the shards up.
-                get_logger().warning("alert_rules_wait", exc_info=error)
-                return
-            self._holdings.apply(changes)
-            self._holdings.renew(renewed)
-            self._holdings.seen = seen
+        holdings = self._holdings
+        owned = holdings.owned
+        if not owned:
+            return
+        try:
+            async with self._database.transaction(readonly=True) as connection:
+                asked_at, renewed = await self._store.changed_instruments(
+                    connection, owned, self._renewed_at, self._renewed
+                )
+            async with holdings.gate:
+                holdings.renew(change for change in renewed.values() if change is not None)
+                holdings.seen, changes = await self._store.changed_rules(
+                    self._database, holdings.owned, holdings.seen, holdings.own_xid
+                )
+                holdings.apply(changes)
+        except LeoError as error:
+            # The next tick, or the next second, sees it: no reason to give the shards up.
+            get_logger().warning("alert_rules_wait", exc_info=error)
+            return
         # Not from the latest change on: what came with it would be read again each second, for ever.
-        self._renewed_at = asked_at - _LONGEST_CHANGE
+        self._renewed_at, self._renewed = asked_at - _LONGEST_CHANGE, frozenset(renewed)
 
     async def _load_rules(self, connection: Connection, shard: int) -> list[RuleChange]:
         changes: list[RuleChange] = []

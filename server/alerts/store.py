@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import orjson
 
-from server.alerts.model import AlertRule, AlertRuleInput, Firing, Hit, Move, Watch
+from server.alerts.model import AlertRule, AlertRuleInput
 from server.alerts.rows import (
+    Committed,
     HeldRule,
     InstrumentChange,
     Member,
     PendingFiring,
+    RowKey,
     RuleChange,
     StoredPrice,
+    Ticked,
     evidence_of,
     moment_of,
-    state_document,
     to_calendar,
     to_changes,
-    to_firing,
+    to_committed,
     to_instrument_change,
     to_price,
     to_rule,
     to_terms,
 )
-from server.platform.postgres import Connection
+from server.platform.postgres import Connection, Database
 from server.platform.queries import Queries
 from server.trading_calendar import Calendar
 
@@ -111,10 +113,6 @@ class AlertStore:
         row = await connection.fetchrow(self._queries["disable_alert_rule"], tenant_id, rule_id)
         return None if row is None else to_rule(row)
 
-    async def allow_global_ticks(self, connection: Connection) -> None:
-        """Let the open transaction write prices of global instruments."""
-        await connection.execute(self._queries["allow_global_ticks"])
-
     async def current_snapshot(self, connection: Connection) -> str:
         """Which transactions are over."""
         return str(await connection.fetchval(self._queries["current_snapshot"]))
@@ -128,10 +126,14 @@ class AlertStore:
         return to_changes(rows), last
 
     async def changed_rules(
-        self, connection: Connection, shards: Collection[int], since: str
+        self, database: Database, shards: Collection[int], since: str, own: str | None
     ) -> tuple[str, list[RuleChange]]:
-        """Rules that changed since a snapshot, and the snapshot to ask from the next time."""
-        rows = await connection.fetch(self._queries["changed_rules"], list(shards), since)
+        """Rules that changed since a snapshot, and the snapshot to ask from the next time.
+
+        Args:
+            own: a transaction of this process, whose changes are left out.
+        """
+        rows = await database.fetch(self._queries["changed_rules"], list(shards), since, own)
         return str(rows[0]["snapshot"]), to_changes(rows)
 
     async def next_epoch(self, connection: Connection) -> int:
@@ -146,41 +148,34 @@ class AlertStore:
         return [to_price(row) for row in rows]
 
     async def changed_instruments(
-        self, connection: Connection, shards: Collection[int], since: datetime
-    ) -> tuple[datetime, list[InstrumentChange]]:
-        """The database's time, and the instruments of these shards that were changed since then."""
-        rows = await connection.fetch(self._queries["changed_instruments"], list(shards), since)
-        return rows[0]["asked_at"], [to_instrument_change(row) for row in rows if row["symbol"] is not None]
-
-    async def put_prices(
-        self, connection: Connection, owner: UUID | None, epochs: Mapping[str, int], moves: Mapping[str, Move]
-    ) -> int:
-        """Write the last prices, and the past where it changed; returns how many were ours to write.
+        self, connection: Connection, shards: Collection[int], since: datetime, known: Collection[RowKey]
+    ) -> tuple[datetime, dict[RowKey, InstrumentChange | None]]:
+        """The database's time, and the instruments of these shards that were changed since then.
 
         Args:
-            epochs: by symbol, the one of its shard.
-            moves: by symbol.
+            known: rows that were answered before: they are named, and not read again.
         """
-        states = [move.state for move in moves.values()]
-        rows = await connection.fetch(
-            self._queries["put_prices"],
-            owner,
-            [epochs[symbol] for symbol in moves],
-            list(moves),
-            [state.price_nanos for state in states],
-            [state_document(state) for state in states],
-            [moment_of(state.observed_at_us) for state in states],
-            [move.price_a_day_ago for move in moves.values()],
-            [None if move.past is None else orjson.dumps(move.past.document()) for move in moves.values()],
-        )
-        return len(rows)
+        rows = await connection.fetch(self._queries["changed_instruments"], list(shards), since)
+        keyed = {tuple(row)[1:]: row for row in rows if row["symbol"] is not None}
+        return rows[0]["asked_at"], {
+            key: None if key in known else to_instrument_change(row) for key, row in keyed.items()
+        }
 
-    async def fire_rules(
-        self, connection: Connection, hits: Sequence[Hit], grace: timedelta
-    ) -> dict[tuple[bytes, int], Firing]:
-        """Claim firings; returns those that were still to be had, by key and generation."""
-        rows = await connection.fetch(
-            self._queries["fire_rules"],
+    async def commit_ticks(self, database: Database, given: Ticked, grace: timedelta) -> Committed | None:
+        """Write what became of ticks, in a transaction of its own; None where others changed rules: nothing is written.
+
+        Raises:
+            asyncpg.PostgresError: LE008 where another epoch wrote one of the prices; nothing is written.
+            CommitOutcomeUnknown: it may have been written.
+        """
+        moves, hits, watches = given.moves, given.hits, given.watches
+        runtimes = [watch.runtime.document() for watch in watches]
+        rows = await database.write(
+            self._queries["commit_ticks"],
+            *(given.caller, given.owner, given.shards, given.seen, given.own_xid),
+            *(moves.symbols, moves.epochs, moves.prices_nanos, moves.previous_nanos),
+            *(moves.moments_us, moves.feeds, moves.sequences, moves.volumes_micros, moves.days_ago_nanos),
+            [None if past is None else orjson.dumps(past.document()) for past in moves.pasts],
             [hit.tenant_id for hit in hits],
             [hit.rule_id for hit in hits],
             [hit.generation for hit in hits],
@@ -190,23 +185,12 @@ class AlertStore:
             [hit.after_restart for hit in hits],
             [evidence_of(hit) for hit in hits],
             grace,
-        )
-        by_name = {(hit.key, hit.generation): hit for hit in hits}
-        claimed = {
-            (row["tenant_id"].bytes + bytes.fromhex(row["rule_id"]), row["generation"]): row for row in rows
-        }
-        return {name: to_firing(by_name[name], row) for name, row in claimed.items()}
-
-    async def note_runtimes(self, connection: Connection, watches: Sequence[Watch]) -> None:
-        """Write what rules remember until the next tick."""
-        runtimes = [watch.runtime.document() for watch in watches]
-        await connection.execute(
-            self._queries["note_runtimes"],
             [watch.rule.tenant_id for watch in watches],
             [watch.rule.rule_id for watch in watches],
             [watch.generation for watch in watches],
             [None if runtime is None else orjson.dumps(runtime) for runtime in runtimes],
         )
+        return to_committed(rows, hits)
 
     async def expire_rules(self, connection: Connection, limit: int) -> int:
         """End active rules, of every tenant, whose time is over; returns how many."""

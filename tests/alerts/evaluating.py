@@ -12,6 +12,7 @@ import orjson
 from server.alerts.model import (
     ActiveHours,
     BatchOutcome,
+    Board,
     Book,
     Direction,
     Evaluation,
@@ -119,6 +120,7 @@ class Served:
 
     Args:
         symbols: the instruments, with their calendars.
+        fewest_columns: from how many ticks on they are compared as columns first.
     """
 
     symbols: Mapping[str, NaiveHours | None]
@@ -126,6 +128,8 @@ class Served:
     prices: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
     books: dict[str, Book] = field(default_factory=dict)
     changed: dict[str, _Row] = field(default_factory=dict)
+    board: Board = field(default_factory=Board)
+    fewest_columns: int = 1
 
     def __post_init__(self) -> None:
         self.restart()
@@ -148,13 +152,14 @@ class Served:
 
     def restart(self) -> None:
         """Another process reads everything."""
-        self.books = {symbol: Book(symbol) for symbol in self.symbols}
+        self.books, self.board = {symbol: Book(symbol) for symbol in self.symbols}, Board()
         fill(self.books, [(row.rule.symbol, row.stored) for row in self.rows.values() if row.active])
         for symbol, (state, history) in self.prices.items():
             past = Past(symbol, orjson.loads(history))
             self.books[symbol].resume(PriceState(*orjson.loads(state)), past)
         for symbol, hours in self.symbols.items():
             self.books[symbol].follow(ALWAYS_OPEN if hours is None else Calendar(_hours(hours)))
+            self.board.seat(self.books[symbol])
         self.changed.clear()
 
     def evaluate(
@@ -164,10 +169,8 @@ class Served:
         for row in self.changed.values():
             row.stored.apply_to(self.books[row.rule.symbol])
         self.changed.clear()
-        evaluation = Evaluation(BOUNDS)
-        results = [
-            evaluation.run(batch, [self.books[symbol] for symbol in batch.symbols]) for batch in batches
-        ]
+        evaluation = Evaluation(self.board, BOUNDS, fewest_columns=self.fewest_columns)
+        results = evaluation.run(batches, [self.board.find(batch.symbols) for batch in batches])
         if fails:
             evaluation.abandon()
             return []
@@ -176,17 +179,21 @@ class Served:
         return results
 
     def _commit(self, hits: Sequence[Hit], evaluation: Evaluation) -> None:
-        for symbol, move in evaluation.moved().items():
+        moves = evaluation.moved()
+        columns = (
+            *(moves.symbols, moves.prices_nanos, moves.previous_nanos, moves.moments_us),
+            *(moves.feeds, moves.sequences, moves.volumes_micros, moves.pasts),
+        )
+        for symbol, price, previous, *state, past in zip(*columns, strict=True):
             old = self.prices.get(symbol, (b"", b"{}"))[1]
-            history = old if move.past is None else orjson.dumps(move.past.document())
-            self.prices[symbol] = orjson.dumps(list(move.state)), history
+            history = old if past is None else orjson.dumps(past.document())
+            self.prices[symbol] = orjson.dumps([price, previous or None, *state]), history
         for hit in hits:
             row = self.rows[hit.rule_id]
             assert row.active
             assert hit.generation == row.generation, "generations are claimed one after the other"
             row.active, row.generation = row.rule.rearms, row.generation + row.rule.rearms
             row.runtime = None
-            self.changed[hit.rule_id] = row
         for watch in evaluation.remembered():
             row = self.rows[watch.rule.rule_id]
             assert (row.active, row.generation) == (True, watch.generation)

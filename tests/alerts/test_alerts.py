@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import asyncpg
 import grpc
 import pytest
@@ -163,9 +165,13 @@ async def test_ticks_of_a_feed_that_come_again_change_nothing(ann: Caller, proof
     assert (await ann.tick(batch)).acknowledged_sequence == 2
     again = await ann.tick(batch)
     assert (again.duplicate_count, again.accepted_count, again.fired_count) == (2, 0, 0)
-    row = await proof.fetchrow("select price_nanos, state, epoch from market_snapshot")
-    assert row["price_nanos"] == 151 * NANOS
-    assert row["epoch"] > 0
+    row = await proof.fetchrow(
+        "select price_nanos, previous_price_nanos, feed, sequence, observed_at, epoch from market_snapshot"
+    )
+    *state, observed_at, epoch = row.values()
+    assert state == [151 * NANOS, 149 * NANOS, "f", 2]
+    assert (observed_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) == START_US
+    assert epoch > 0
 
 
 @pytest.mark.parametrize(

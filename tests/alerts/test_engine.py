@@ -129,8 +129,8 @@ _STEPS = _steps(_PRICES | _HUGE) | _steps(_CALM).map(lambda steps: [Step(_WIDE, 
 class Both:
     """The engine and the naive evaluator, told the same."""
 
-    def __init__(self, rules: Sequence[NaiveRule]) -> None:
-        self.naive, self.served = Naive(CALENDARS), Served(_SERVED)
+    def __init__(self, rules: Sequence[NaiveRule], fewest_columns: int = 1) -> None:
+        self.naive, self.served = Naive(CALENDARS), Served(_SERVED, fewest_columns=fewest_columns)
         self.rules = list(rules)
         self.now, self.sent = _BEGIN, 0
         self.firings: list[NaiveFiring] = []
@@ -196,12 +196,14 @@ class Both:
 
 
 @settings(max_examples=250, deadline=None)
-@given(rules=_rules(), steps=_STEPS)
+@given(rules=_rules(), steps=_STEPS, fewest_columns=st.sampled_from([1, 1, 5, 1_000]))
 def test_every_kind_of_rule_fires_when_a_look_at_all_rules_and_all_ticks_says_so(
-    rules: list[NaiveRule], steps: list[Step]
+    rules: list[NaiveRule], steps: list[Step], fewest_columns: int
 ) -> None:
-    """Several batches in a transaction; rules that come, go and change; restarts; failures; late and repeated ticks."""
-    both = Both(rules)
+    """Several batches in a transaction, as columns or tick by tick; rules that come, go and change; restarts; failures;
+    late and repeated ticks.
+    """
+    both = Both(rules, fewest_columns)
     for step in steps:
         both.take(step)
 

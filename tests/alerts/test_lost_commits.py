@@ -1,8 +1,9 @@
-"""The COMMIT of ticks is lost on the way, or its answer: nothing is missed, nothing fires twice."""
+"""The statement that commits ticks is lost on the way, or its answer: nothing is missed, nothing fires twice."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 
 import asyncpg
 import pytest
@@ -21,18 +22,21 @@ from tests.fixtures.tokens import TokenFor
 from tests.platform.proxy import CuttingProxy
 from tests.workers.conftest import until
 
+# The driver prepares a statement under a name, and from then on binds values to that.
+_PREPARED = re.compile(rb"P.{4}(\w+\x00)[^\x00]*FROM commit_ticks\(", re.DOTALL)
+
 
 class TickLosingProxy(CuttingProxy):
-    """Cuts a connection at the first COMMIT of ticks; all others pass.
+    """Cuts a connection at the first commit of ticks once it is told to (`loses`); everything else passes.
 
     Args:
-        arrives: whether the COMMIT still reaches PostgreSQL, so that only its answer is lost.
+        arrives: whether the commit still reaches PostgreSQL, so that only its answer is lost.
     """
 
     def __init__(self, url: str, *, arrives: bool) -> None:
         super().__init__(url)
         self._arrives = arrives
-        self.lost = False
+        self.loses = self.lost = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, requests = await asyncio.open_connection(self._target.hostname, self._target.port)
@@ -43,10 +47,11 @@ class TickLosingProxy(CuttingProxy):
     async def _carry_requests(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, cut: asyncio.Event
     ) -> None:
-        has_ticks = False
+        statement = None
         while data := await source.read(65536):
-            has_ticks = has_ticks or b"INSERT INTO market_snapshot" in data
-            if has_ticks and b"COMMIT\x00" in data and not self.lost:
+            if prepared := _PREPARED.search(data):
+                statement = prepared[1]
+            elif statement and data.startswith(b"B") and statement in data and self.loses and not self.lost:
                 self.lost = True
                 cut.set()
                 if not self._arrives:
@@ -86,6 +91,8 @@ async def test_a_lost_commit_fires_once_and_forgets_nothing(
                 message_of(NaiveRule("", "AAPL", "crosses up", 150_000_000_000, rearms=True), "ann"),
                 message_of(NaiveRule("", "AAPL", ">", 160_000_000_000, hold=5, rearms=True), "ann"),
             )
+            await caller.tick(ticks(148, start=-1))
+            proxy.loses = True
             batch = ticks(149, 151, 149, 161, feed="f", sequences=[1, 2, 3, 4])
             repeated = await _until_answered(caller, batch)
             assert proxy.lost

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from server.alerts.model.conditions import Wait, price_of_change
-from server.alerts.model.view import FALL, PRICE, RISE, TIME, Gauge, View
+from server.alerts.model.view import FALL, PRICE, RISE, TIME, VOLUME, Gauge, View
 from server.alerts.model.watch import Watch
 
 _Rung: TypeAlias = tuple[int, bytes, Watch]
@@ -70,6 +70,11 @@ class Agenda:
         """The earliest time that a rule waits for; None where none does."""
         times = self._rising.get(TIME)
         return times[0][0] if times else None
+
+    def next_volume(self) -> int | None:
+        """The lowest volume of the day that a rule waits for; None where none does."""
+        volumes = self._rising.get(VOLUME)
+        return volumes[0][0] if volumes else None
 
     def lowest(self, close: int | None) -> Iterator[int]:
         """Prices that the price must not fall below while nothing is to happen.

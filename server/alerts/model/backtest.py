@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
+from server.alerts.model.board import Board
 from server.alerts.model.book import Book
 from server.alerts.model.engine import Evaluation, Hit, TickBounds
 from server.alerts.model.logic import Logic
@@ -83,6 +84,8 @@ class AlertBacktest:
         self._bounds = bounds
         self._seen = 0
         self._book = Book(draft.symbol)
+        self._board = Board()
+        self._board.seat(self._book)
         self._book.follow(calendar)
         self._book.watch(Watch(_watched(draft), generation=1))
 
@@ -90,8 +93,8 @@ class AlertBacktest:
         """Go on with a batch, which has to be a checked one; ticks of other symbols are passed over."""
         report = self.report
         own, kept = self._narrowed(batch)
-        evaluation = Evaluation(self._bounds)
-        outcome, hits = evaluation.run(own, [self._book])
+        evaluation = Evaluation(self._board, self._bounds)
+        ((outcome, hits),) = evaluation.run([own], [self._board.find(own.symbols)])
         evaluation.settle()
         report.accepted_count += outcome.accepted_count
         report.duplicate_count += outcome.duplicate_count

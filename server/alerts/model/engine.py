@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from typing import Final
 from uuid import UUID
 
-from server.alerts.model.book import Book
+import numpy as np
+
+from server.alerts.model.board import Board
+from server.alerts.model.calm import Calm, settle_calm
+from server.alerts.model.columns import tick_columns
+from server.alerts.model.moves import Moves
 from server.alerts.model.ticks import BadTick, BatchOutcome, TickBatch, TickFault
-from server.alerts.model.walk import Fired, Move, Walk
+from server.alerts.model.walk import Fired, Walk
 from server.alerts.model.watch import Watch
 
-_TENANT_BYTES = 16
+FEWEST_COLUMNS: Final = 48
+"""From here on columns are cheaper than walks."""
+
+_TENANT_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +64,101 @@ class Hit:
 
 
 class Evaluation:
-    """Batches that will be committed together: `settle` when they are, else `abandon`.
+    """Batches that will be committed together: `run`, then `settle` when they are, else `abandon`.
 
     Args:
+        board: the instruments.
         bounds: times that ticks may have.
+        fewest_columns: so many ticks, or more, are compared as columns first; fewer are walked at once.
     """
 
-    def __init__(self, bounds: TickBounds) -> None:
+    def __init__(self, board: Board, bounds: TickBounds, *, fewest_columns: int = FEWEST_COLUMNS) -> None:
+        self._board = board
         self._bounds = bounds
+        self._fewest_columns = fewest_columns
         self._walks: dict[int, Walk] = {}
+        self._calm: Calm | None = None
 
-    def run(self, batch: TickBatch, books: Sequence[Book | None]) -> tuple[BatchOutcome, list[Hit]]:
-        """Evaluate a batch after those before it.
+    def run(
+        self, batches: Sequence[TickBatch], found: Sequence[Sequence[int]]
+    ) -> list[tuple[BatchOutcome, list[Hit]]]:
+        """Evaluate batches one after the other; once.
 
         Args:
-            books: for each symbol of the batch; None where no instrument has it.
+            found: for each batch the places of its symbols; -1 where no instrument has one.
 
         Returns:
-            The outcome without its firings, and what fires, in the order of the ticks, then of the keys.
+            For each batch the outcome without its firings, and what fires, in the order of the ticks, then of the keys.
         """
+        rest = self._settle_calm(batches, found)
+        return [
+            self._run(batch, self._walks_at(places, batch, indices), indices)
+            for batch, places, indices in zip(batches, found, rest, strict=True)
+        ]
+
+    def moved(self) -> Moves:
+        """What is to be written of every instrument that ticked."""
+        return Moves.of(self._board, self._calm, [walk for walk in self._walks.values() if walk.ticked])
+
+    def remembered(self) -> list[Watch]:
+        """Rules that remember something else than before, and go on."""
+        return [watch for walk in self._walks.values() if walk.has_looked for watch in walk.changed_watches()]
+
+    def settle(self) -> None:
+        """Everything is committed: the books take it over."""
+        if self._calm is not None:
+            self._calm.settle(self._board.rows)
+        for walk in self._walks.values():
+            if walk.ticked:
+                walk.settle()
+
+    def abandon(self) -> None:
+        """Nothing is committed: the books are as they were before."""
+        for walk in self._walks.values():
+            walk.abandon()
+
+    def _settle_calm(
+        self, batches: Sequence[TickBatch], found: Sequence[Sequence[int]]
+    ) -> list[Sequence[int]]:
+        """Settle the symbols that nothing happens to; the ticks of all others, by batch."""
+        lengths = [len(batch.symbol_indices) for batch in batches]
+        if sum(lengths) < self._fewest_columns:
+            return [range(length) for length in lengths]
+        bounds = self._bounds
+        columns = tick_columns(batches, found, earliest_us=bounds.earliest_us, latest_us=bounds.latest_us)
+        self._calm, rest = settle_calm(self._board.rows, columns)
+        ends = np.cumsum(lengths)
+        parts = np.split(rest, np.searchsorted(rest, ends[:-1]))
+        begins = (ends - lengths).tolist()
+        return [(part - begin).tolist() for part, begin in zip(parts, begins, strict=True)]
+
+    def _walks_at(
+        self, places: Sequence[int], batch: TickBatch, indices: Sequence[int]
+    ) -> dict[int, Walk | None]:
+        """The ways of the symbols that these ticks are of, by their index in the batch."""
+        wanted = {batch.symbol_indices[index] for index in indices}
+        return {number: self._walk(places[number]) if number < len(places) else None for number in wanted}
+
+    def _walk(self, place: int) -> Walk | None:
+        walk = self._walks.get(place)
+        if walk is None and place >= 0:
+            book = self._board.books[place]
+            assert book is not None
+            walk = self._walks[place] = Walk(book)
+        return walk
+
+    def _run(
+        self, batch: TickBatch, walks: dict[int, Walk | None], indices: Sequence[int]
+    ) -> tuple[BatchOutcome, list[Hit]]:
+        """Evaluate these ticks of a batch one after the other; all others are accepted."""
         outcome, hits = BatchOutcome(), []
         earliest, latest = self._bounds.earliest_us, self._bounds.latest_us
-        begun = self._walks.get
-        walks = [begun(id(book)) or (None if book is None else self._walk(book)) for book in books]
-        columns = zip(
-            batch.symbol_indices,
-            batch.price_nanos,
-            batch.observed_at_us,
-            batch.sequences or repeat(0),
-            batch.volume_micros or repeat(0),
-            strict=False,
-        )
-        for index, (place, price, moment, sequence, volume) in enumerate(columns):
-            walk = walks[place] if place < len(walks) else None
+        places, prices, moments = batch.symbol_indices, batch.price_nanos, batch.observed_at_us
+        sequences, volumes = batch.sequences, batch.volume_micros
+        for index in indices:
+            walk, price, moment = walks[places[index]], prices[index], moments[index]
+            sequence = sequences[index] if sequences else 0
+            volume = volumes[index] if volumes else 0
             if sequence and walk is not None and sequence <= walk.sequence and walk.feed == batch.feed:
                 outcome.duplicate_count += 1
                 continue
@@ -99,12 +169,19 @@ class Evaluation:
                 or moment < walk.observed_at_us
                 or volume < 0
             ):
-                outcome.bad_ticks.append(BadTick(index, self._fault(batch, walk, place, price, moment)))
+                outcome.bad_ticks.append(
+                    BadTick(index, self._fault(batch, walk, places[index], price, moment))
+                )
                 continue
             if sequence:
                 walk.feed, walk.sequence = batch.feed, sequence
-            if walk.lowest <= price <= walk.highest and moment < walk.until_us and not volume:
+            if (
+                walk.lowest <= price <= walk.highest
+                and moment < walk.until_us
+                and (not volume or walk.volume + volume < walk.full)
+            ):
                 walk.previous_price, walk.price = walk.price, price
+                walk.volume += volume
             else:
                 previous = walk.price
                 hits += [
@@ -114,29 +191,6 @@ class Evaluation:
             walk.observed_at_us, walk.ticked = moment, True
         outcome.accepted_count = len(batch.symbol_indices) - len(outcome.bad_ticks) - outcome.duplicate_count
         return outcome, hits
-
-    def moved(self) -> dict[str, Move]:
-        """What is to be written of every instrument that ticked, by symbol."""
-        return {walk.book.symbol: walk.move() for walk in self._walks.values() if walk.ticked}
-
-    def remembered(self) -> list[Watch]:
-        """Rules that remember something else than before, and go on."""
-        return [watch for walk in self._walks.values() if walk.has_looked for watch in walk.changed_watches()]
-
-    def settle(self) -> None:
-        """Everything is committed: the books take it over."""
-        for walk in self._walks.values():
-            if walk.ticked:
-                walk.settle()
-
-    def abandon(self) -> None:
-        """Nothing is committed: the books are as they were before."""
-        for walk in self._walks.values():
-            walk.abandon()
-
-    def _walk(self, book: Book) -> Walk:
-        walk = self._walks[id(book)] = Walk(book)
-        return walk
 
     def _fault(self, batch: TickBatch, walk: Walk | None, place: int, price: int, moment: int) -> TickFault:
         if place >= len(batch.symbols):

@@ -42,7 +42,8 @@ class StoredRule(NamedTuple):
 
     def apply_to(self, book: Book) -> None:
         """Make the book hold the rule as it is now, or not."""
-        key, book.band = self.key, None
+        key = self.key
+        book.disturb()
         # Terms may have changed: a plain rule may have become another one, or the other way round.
         book.unwatch(key)
         if self.operator in PLAIN:

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from server.alerts.model.book import Band, Book, PriceState
+from server.alerts.model.book import NO_BAND, Band, Book, PriceState
 from server.alerts.model.ladder import Ladder, Rung
 from server.alerts.model.logic import LARGEST_NUMBER
 from server.alerts.model.past import Past
@@ -14,7 +14,6 @@ from server.alerts.model.runtime import Runtime
 from server.alerts.model.view import View
 from server.alerts.model.watch import Turn, Watch
 
-_NO_BAND: Final = Band(1, 0, 0)
 _NO_STATE: Final = (None, None, 0, "", 0, 0)
 
 
@@ -35,24 +34,11 @@ class Fired(NamedTuple):
     day_volume_micros: int | None = None
 
 
-class Move(NamedTuple):
-    """What is to be written of an instrument that ticked.
-
-    Args:
-        price_a_day_ago: None where it is not known.
-        past: None where it is as it was.
-    """
-
-    state: PriceState
-    price_a_day_ago: int | None
-    past: Past | None
-
-
 class Walk:
     """The way of an instrument through ticks: it ends with `settle` when they are committed, else with `abandon`.
 
-    A price inside the quiet band (`lowest` to `highest`, before `until_us`) fires nothing, wherever in the band the
-    price before it was; most ticks cost one comparison of each.
+    A price inside the quiet band (`lowest` to `highest`, before `until_us`, below `full`) fires nothing, wherever in
+    the band the price before it was; most ticks cost one comparison of each.
     """
 
     __slots__ = (
@@ -65,6 +51,7 @@ class Walk:
         "_resumed",
         "_touched",
         "feed",
+        "full",
         "highest",
         "lowest",
         "observed_at_us",
@@ -86,8 +73,8 @@ class Walk:
         self._past = book.past
         self._resumed = book.resumed
         self.ticked = False
-        self._band = book.band or _NO_BAND
-        self.lowest, self.highest, self.until_us = self._band
+        self._band = book.band
+        self.lowest, self.highest, self.until_us, self.full = self._band
         self.price: int | None
         self.previous_price: int | None
         (
@@ -109,17 +96,24 @@ class Walk:
         """Whether a rule with modifiers was looked at."""
         return self._touched is not None
 
-    def move(self) -> Move:
-        """What is to be written; only after a tick."""
-        past = self._past
-        changed = past is not self._book.past and past.changed
-        return Move(self._state(), past.day_ago, past if changed else None)
-
-    def _state(self) -> PriceState:
+    @property
+    def state(self) -> PriceState:
+        """Where it has come to; only after a tick."""
         assert self.price is not None
         return PriceState(
             self.price, self.previous_price, self.observed_at_us, self.feed, self.sequence, self.volume
         )
+
+    @property
+    def day_ago(self) -> int | None:
+        """The price of 24 hours ago; None where that is not known."""
+        return self._past.day_ago
+
+    @property
+    def changed_past(self) -> Past | None:
+        """The past, where it is another one than before."""
+        past = self._past
+        return past if past is not self._book.past and past.changed else None
 
     def changed_watches(self) -> Iterator[Watch]:
         """Rules that remember something else than before, without those that are over."""
@@ -131,7 +125,7 @@ class Walk:
         """Go to a tick that is not inside the quiet band; returns what fires, by key. O(log n + k)."""
         book, previous, resumed = self._book, self.price, self._resumed
         self._begin(moment_us)
-        self.volume += volume
+        self.volume = min(self.volume + volume, LARGEST_NUMBER)
         rungs = self._passed(price)
         if previous is not None and previous != price:
             rungs += self._crossings(previous, price)
@@ -154,7 +148,8 @@ class Walk:
         if self._crossed:
             for key, (ladder, threshold) in self._crossed.items():
                 ladder.remove(threshold, key)
-        book.state, book.past, book.resumed, book.band = self._state(), self._past, self._resumed, self._band
+        book.past, book.resumed = self._past, self._resumed
+        book.settle(self.state, self._band, self._past.day_ago)
 
     def abandon(self) -> None:
         """The ticks are not committed: every rule remembers what it did before them."""
@@ -242,13 +237,13 @@ class Walk:
 
     def _find_band(self, price: int) -> None:
         self._band = self._next_band(price)
-        self.lowest, self.highest, self.until_us = self._band
+        self.lowest, self.highest, self.until_us, self.full = self._band
 
     def _next_band(self, price: int) -> Band:
         """From the nearest thresholds on both sides; those of crossings bound it before they are reached."""
         book, past = self._book, self._past
         if past.windows or book.windows or past.high is None or past.low is None:
-            return _NO_BAND
+            return NO_BAND
         lowest, highest = past.low, past.high
         if self._above_from < len(book.above):
             highest = min(highest, book.above.thresholds[self._above_from])
@@ -263,12 +258,13 @@ class Walk:
             place = bisect_right(down, price)
             lowest = max(lowest, down[place - 1] if place else 1)
             highest = min(highest, down[place] - 1 if place < len(down) else LARGEST_NUMBER)
-        until_us = past.until()
+        until_us, full = past.until(), LARGEST_NUMBER
         if book.watches:
             lowest = max(lowest, *book.agenda.lowest(past.close), 1)
             highest = min(highest, *book.agenda.highest(past.close), LARGEST_NUMBER)
             until_us = min(until_us, book.agenda.next_time() or until_us)
-        return Band(lowest, highest, until_us)
+            full = min(full, book.agenda.next_volume() or full)
+        return Band(lowest, highest, until_us, full) if lowest <= highest else NO_BAND
 
 
 def _rungs(ladder: Ladder, start: int, stop: int) -> list[Rung]:

@@ -42,11 +42,11 @@ class Fault:
     Args:
         kind: `status` answers with the error; `lost` does what is asked and cuts the answer; `refused` cuts the
             connection before anything is done; `silent` does it, and answers only once the client has left;
-            `expired` lets go of all cursors first; `garbage` answers something that is no JSON.
+            `expired` lets go of all cursors first; `garbage` answers something that is no JSON; `moved` sends elsewhere.
         on: which request: one that opens a cursor, that reads on, or any.
     """
 
-    kind: Literal["status", "lost", "refused", "silent", "expired", "garbage"]
+    kind: Literal["status", "lost", "refused", "silent", "expired", "garbage", "moved"]
     on: Literal["open", "next", "any"] = "any"
     status: int = 503
     number: int = 503
@@ -133,6 +133,8 @@ class ArangoServer:
             self.expire()
         if fault is not None and fault.kind == "refused":
             return await _cut(request, b"")
+        if fault is not None and fault.kind == "moved":
+            return web.Response(status=307, headers={"Location": "http://127.0.0.1:9/"})
         try:
             if fault is not None and fault.kind == "status":
                 raise ArangoError(fault.status, fault.number, "as the test wants")

@@ -258,6 +258,7 @@ async def test_a_cursor_that_is_left_early_is_deleted(
         (Fault("status", status=400, number=1553), SourceRefused, "does not take collection or attribute"),
         (Fault("status", status=400, number=1234), SourceRefused, r"refuses the query \(400, error 1234\)"),
         (Fault("garbage"), SourceRefused, "no ArangoDB: correct url"),
+        (Fault("moved"), SourceRefused, r"what answers there \(307\) is no ArangoDB"),
     ],
 )
 async def test_each_error_has_its_meaning(

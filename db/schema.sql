@@ -1270,6 +1270,41 @@ COMMENT ON FUNCTION public.keep_experiment_comparable() IS 'Refuses changes of w
 
 
 --
+-- Name: keep_vector_signs(); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+--
+
+CREATE FUNCTION public.keep_vector_signs() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.interest_embedding IS NULL THEN
+        UPDATE public.embedding_job
+        SET vector_signs = NULL
+        WHERE tenant_id = NEW.tenant_id AND entity_type = 'profile' AND entity_id = NEW.profile_id;
+    ELSE
+        INSERT INTO public.embedding_job (tenant_id, entity_type, entity_id, status, vector_signs)
+        VALUES (
+            NEW.tenant_id, 'profile', NEW.profile_id, 'completed',
+            binary_quantize(NEW.interest_embedding)::bit(1536)
+        )
+        ON CONFLICT (tenant_id, entity_type, entity_id) DO UPDATE SET vector_signs = EXCLUDED.vector_signs;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+
+ALTER FUNCTION public.keep_vector_signs() OWNER TO leo_task_claimer;
+
+--
+-- Name: FUNCTION keep_vector_signs(); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+--
+
+COMMENT ON FUNCTION public.keep_vector_signs() IS 'Keeps embedding_job.vector_signs what the vector of the profile is';
+
+
+--
 -- Name: leo_append_only(regclass); Type: FUNCTION; Schema: public; Owner: leo_owner
 --
 
@@ -5030,6 +5065,7 @@ CREATE TABLE public.embedding_job (
     last_error text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    vector_signs bit(1536),
     CONSTRAINT embedding_job_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT embedding_job_entity_id_check CHECK ((entity_id <> ''::text)),
     CONSTRAINT embedding_job_entity_type_check CHECK ((entity_type = ANY (ARRAY['profile'::text, 'marketing_event'::text, 'news'::text]))),
@@ -5117,6 +5153,13 @@ COMMENT ON COLUMN public.embedding_job.attempts IS 'Claims so far, less those th
 --
 
 COMMENT ON COLUMN public.embedding_job.last_error IS 'What went wrong last';
+
+
+--
+-- Name: COLUMN embedding_job.vector_signs; Type: COMMENT; Schema: public; Owner: leo_owner
+--
+
+COMMENT ON COLUMN public.embedding_job.vector_signs IS 'Signs of the vector of a profile, by which the nearest are found; NULL: it has none. A trigger of cdp_profiles keeps it';
 
 
 --
@@ -6369,13 +6412,6 @@ CREATE INDEX cdp_profiles_identities ON public.cdp_profiles USING gin (identitie
 
 
 --
--- Name: cdp_profiles_interest; Type: INDEX; Schema: public; Owner: leo_owner
---
-
-CREATE INDEX cdp_profiles_interest ON public.cdp_profiles USING hnsw (((public.binary_quantize(interest_embedding))::bit(1536)) public.bit_hamming_ops);
-
-
---
 -- Name: cdp_profiles_segments; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
@@ -6499,6 +6535,13 @@ CREATE INDEX embedding_job_failed ON public.embedding_job USING btree (entity_id
 --
 
 COMMENT ON INDEX public.embedding_job_failed IS 'Dead jobs: they are few, and people look at them';
+
+
+--
+-- Name: embedding_job_vector_signs; Type: INDEX; Schema: public; Owner: leo_owner
+--
+
+CREATE INDEX embedding_job_vector_signs ON public.embedding_job USING hnsw (vector_signs public.bit_hamming_ops);
 
 
 --
@@ -6751,6 +6794,20 @@ CREATE TRIGGER immutable_columns BEFORE UPDATE OF tenant_id, task_id, agent_name
 --
 
 CREATE TRIGGER immutable_xid BEFORE UPDATE OF recorded_xid ON public.agent_task FOR EACH ROW WHEN ((old.recorded_xid IS DISTINCT FROM new.recorded_xid)) EXECUTE FUNCTION public.refuse_task_rewrite();
+
+
+--
+-- Name: cdp_profiles keep_vector_signs; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER keep_vector_signs AFTER UPDATE OF interest_embedding ON public.cdp_profiles FOR EACH ROW WHEN ((old.interest_embedding IS DISTINCT FROM new.interest_embedding)) EXECUTE FUNCTION public.keep_vector_signs();
+
+
+--
+-- Name: cdp_profiles keep_vector_signs_of_new; Type: TRIGGER; Schema: public; Owner: leo_owner
+--
+
+CREATE TRIGGER keep_vector_signs_of_new AFTER INSERT ON public.cdp_profiles FOR EACH ROW WHEN ((new.interest_embedding IS NOT NULL)) EXECUTE FUNCTION public.keep_vector_signs();
 
 
 --
@@ -7638,6 +7695,13 @@ GRANT ALL ON FUNCTION public.forget_receipts(p_task_ids text[]) TO leo_worker;
 
 REVOKE ALL ON FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_owner text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.gather_digest(p_tenant uuid, p_task_ids text[], p_owner text) TO leo_worker;
+
+
+--
+-- Name: FUNCTION keep_vector_signs(); Type: ACL; Schema: public; Owner: leo_task_claimer
+--
+
+REVOKE ALL ON FUNCTION public.keep_vector_signs() FROM PUBLIC;
 
 
 --
@@ -8961,7 +9025,7 @@ GRANT UPDATE(input_sha256) ON TABLE public.embedding_job TO leo_eraser;
 --
 
 GRANT UPDATE(status) ON TABLE public.embedding_job TO leo_eraser;
-GRANT UPDATE(status) ON TABLE public.embedding_job TO leo_task_claimer;
+GRANT INSERT(status),UPDATE(status) ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --
@@ -8998,6 +9062,13 @@ GRANT UPDATE(attempts) ON TABLE public.embedding_job TO leo_task_claimer;
 
 GRANT UPDATE(last_error) ON TABLE public.embedding_job TO leo_eraser;
 GRANT UPDATE(last_error) ON TABLE public.embedding_job TO leo_task_claimer;
+
+
+--
+-- Name: COLUMN embedding_job.vector_signs; Type: ACL; Schema: public; Owner: leo_owner
+--
+
+GRANT INSERT(vector_signs),UPDATE(vector_signs) ON TABLE public.embedding_job TO leo_task_claimer;
 
 
 --

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,13 +28,15 @@ _EVENTS_A_CALL: Final = 5_000
 _CHANGED_SHARE: Final = 0.05
 _CHANGED_A_CALL: Final = 100
 _FEWEST: Final = 1_000
+_REPORTED_SECONDS: Final = 10.0
 _COUNTS: Final = """
 select (select count(*) from cdp_profiles) as profiles, (select count(*) from behavioral_events) as events
 """
 _BYTES: Final = """
-select pg_total_relation_size('cdp_profiles') + pg_total_relation_size('consent_management') as bytes
+select sum(pg_total_relation_size(name))::bigint as bytes
+from unnest(array['cdp_profiles', 'consent_management', 'embedding_job']::regclass[]) as name
 """
-_VECTOR_INDEX: Final = "select indexdef from pg_indexes where indexname = 'cdp_profiles_interest'"
+_VECTOR_INDEX: Final = "select indexdef from pg_indexes where indexname = 'embedding_job_vector_signs'"
 # A thousand topics; everybody has two of them. Drawing 1,536 numbers for each of a million people would take an hour.
 _TOPICS: Final = """
 create temp table topics as
@@ -48,6 +52,15 @@ from topics as one, topics as other
 where profile_id = any($1::text[])
     and one.number = substr(profile_id, 2)::bigint % 1000
     and other.number = (substr(profile_id, 2)::bigint * 7 + substr(profile_id, 2)::bigint / 1000) % 1000
+"""
+# What the trigger does for each vector, for many at once.
+_SIGN: Final = """
+insert into embedding_job (tenant_id, entity_type, entity_id, status, vector_signs)
+select tenant_id, 'profile', profile_id, 'completed', binary_quantize(interest_embedding)::bit(1536)
+from cdp_profiles
+where profile_id = any($1::text[])
+on conflict (tenant_id, entity_type, entity_id) do update
+set status = excluded.status, vector_signs = excluded.vector_signs
 """
 
 
@@ -65,8 +78,9 @@ class Population:
     async def send(self, method: str, messages: Iterator[Message], streams: int) -> dict[str, float]:
         """Write the messages down, then send them; what the client reports, with CPU seconds of all processes."""
         path = self.directory / "messages"
-        write_messages(path, messages)
+        count = write_messages(path, self._reporting(messages))
         await self.stage.settle()
+        report_progress(f"sending {count:,} messages to {method}")
         before = self.stage.consumption(self.server)
         report = await drive(
             {
@@ -81,6 +95,15 @@ class Population:
         )
         return report | self.stage.consumption(self.server).since(before)
 
+    def _reporting(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """The same messages, while the terminal tells now and then how many were made."""
+        told = time.monotonic()
+        for count, message in enumerate(messages, start=1):
+            yield message
+            if time.monotonic() > told + _REPORTED_SECONDS:
+                told = time.monotonic()
+                report_progress(f"made {count:,} messages")
+
     async def ask(self, query: str) -> asyncpg.Record:
         """One row, as the role of proofs."""
         proof = await asyncpg.connect(self.database.proof_url)
@@ -88,6 +111,11 @@ class Population:
         await proof.close()
         assert row is not None
         return row
+
+
+def report_progress(what: str) -> None:
+    """Tell whoever waits at the terminal how far it is; the last line of the output stays the figures."""
+    print(f"  {what}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +175,20 @@ async def embed_all(population: Population) -> dict[str, float]:
     """Gives everybody an embedding, and the index of them, by SQL; measures only what they take."""
     owner = await asyncpg.connect(population.database.superuser_url)
     definition = await owner.fetchval(_VECTOR_INDEX)
-    await owner.execute("drop index cdp_profiles_interest")
+    await owner.execute("drop index embedding_job_vector_signs")
+    await owner.execute("set session_replication_role = replica; set synchronous_commit = off")
     await owner.execute(_TOPICS)
-    for part in in_parts(0, population.count, 10_000):
-        await owner.execute(_EMBED, [profile_id(number) for number in part])
+    for part in in_parts(0, population.count, 20_000):
+        ids = [profile_id(number) for number in part]
+        await owner.execute(_EMBED, ids)
+        await owner.execute(_SIGN, ids)
+        if part.stop % 200_000 == 0:
+            report_progress(f"{part.stop:,} of {population.count:,} have an embedding")
+    report_progress("making the index of embeddings")
     await owner.execute("set maintenance_work_mem = '2GB'")
     await owner.execute(definition)
     # What autovacuum will have done by the time that anybody changes.
-    await owner.execute("vacuum analyze cdp_profiles")
+    await owner.execute("vacuum analyze cdp_profiles, embedding_job")
     await owner.close()
     await population.stage.settle()
     return {
@@ -206,7 +240,10 @@ async def _rounds(stage: Stage, sizes: Sizes, _count: int) -> list[Pair]:
             with tempfile.TemporaryDirectory(prefix="leo-bench-messages-") as directory:
                 population = Population(stage, server, database, People(_SEED), count, Path(directory))
                 for step in STEPS:
+                    begin = time.monotonic()
+                    report_progress(f"{step.measure.__name__}, of {count:,}")
                     figures |= await step.measure(population)
+                    report_progress(f"{step.measure.__name__} took {time.monotonic() - begin:.0f} s")
     return [(Sample(figures["new_profiles_per_second"], figures), None)]
 
 

@@ -172,12 +172,12 @@ async def test_a_search_among_many_uses_the_index(
     for tenant in (tenant_a, tenant_b):
         await fill(proof, tenant, Corpus(3), 200)
         await proof.execute(
-            "insert into cdp_profiles (tenant_id, profile_id)"
-            " select $1, 'q' || n from generate_series(1, 6000) as n",
+            "insert into cdp_profiles (tenant_id, profile_id, interests)"
+            " select $1, 'q' || n, '[\"gold\"]' from generate_series(1, 6000) as n",
             UUID(int=tenant.int),
         )
     superuser = await asyncpg.connect(database.superuser_url)
-    await superuser.execute("analyze cdp_profiles")
+    await superuser.execute("analyze cdp_profiles, embedding_job")
     await superuser.close()
     await register_codecs(app)
     store = SimilarStore()
@@ -187,4 +187,4 @@ async def test_a_search_among_many_uses_the_index(
         query = "explain " + store._queries["nearest_of_many"]
         arguments = (UUID(int=tenant_a.int), MODEL, hashed("gold"), None, None, 10, 50)
         plan = "\n".join(row[0] for row in await app.fetch(query, *arguments))
-    assert "cdp_profiles_interest" in plan
+    assert "embedding_job_vector_signs" in plan

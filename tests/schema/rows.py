@@ -18,9 +18,10 @@ MONTHS = ("1997-01-01", "2025-06-01")
 _ROWS = """
 insert into data_sources (tenant_id, source_id, source_name, source_type) values ($1, 'crm', 'CRM', 'csv');
 
-insert into cdp_profiles (tenant_id, profile_id, ext_id, identities, primary_email, segments, segment_snapshots)
-values ($1, 'p1', 'x1', '["crm:1"]', 'a@example.com', '["vip"]', '["s1"]'),
-    ($1, 'p2', 'x2', '["crm:2"]', 'b@example.com', '[]', '[]');
+insert into cdp_profiles (
+    tenant_id, profile_id, ext_id, identities, primary_email, segments, segment_snapshots, interest_embedding
+) values ($1, 'p1', 'x1', '["crm:1"]', 'a@example.com', '["vip"]', '["s1"]', null),
+    ($1, 'p2', 'x2', '["crm:2"]', 'b@example.com', '[]', '[]', array_fill(0.5, array[1536])::vector);
 
 insert into consent_management (tenant_id, profile_id, channel, status, legal_basis, source, granted_at)
 values ($1, 'p1', 'email', 'granted', 'consent', 'form', now());

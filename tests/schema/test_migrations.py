@@ -78,13 +78,17 @@ async def test_down_leaves_nothing_and_up_restores_everything(
 
 
 @pytest.mark.parametrize("steps", range(1, len(_MIGRATIONS)))
-async def test_each_step_goes_down_and_up_over_rows(database: DatabaseUrls, steps: int) -> None:
+async def test_each_step_goes_down_and_up_over_rows(
+    database: DatabaseUrls, proof: asyncpg.Connection, steps: int
+) -> None:
     await _fill(database)
     original = await _catalogue(database)
     await _down(database, steps)
     await migrate(database.owner_url, MigrationAction.UP)
     await _fill(database)
     assert await _catalogue(database) == original
+    vectors = await proof.fetchval("select count(interest_embedding) from cdp_profiles")
+    assert await proof.fetchval("select count(vector_signs) from embedding_job") == vectors
 
 
 async def _fill(database: DatabaseUrls) -> None:

@@ -73,9 +73,8 @@ _HOT = {
     "cdp_profiles_segments ": "select * from cdp_profiles where segments @> '[\"segment-7\"]'",
     "cdp_profiles_segments  ": "select * from cdp_profiles where segments ?| array['segment-7', 'segment-8']",
     "cdp_profiles_attributes": 'select * from cdp_profiles where raw_attributes @> \'{"city": "city-7"}\'',
-    "cdp_profiles_interest": "select profile_id from cdp_profiles"
-    " order by binary_quantize(interest_embedding)::bit(1536)"
-    " <~> binary_quantize((array_fill(0.5, array[1536]))::vector)::bit(1536) limit 50",
+    "embedding_job_vector_signs": "select entity_id from embedding_job"
+    " order by vector_signs <~> binary_quantize((array_fill(0.5, array[1536]))::vector)::bit(1536) limit 50",
     "consent_management_pkey": "select * from consent_management where profile_id = any(array['p7', 'p8'])",
     "agent_task_pkey": "select * from agent_task where task_id = any(array['t7', 't8'])",
     "agent_task_profile": "select * from agent_task where profile_id = 'p7' order by created_at desc limit 20",

@@ -845,7 +845,7 @@ BEGIN
     END IF;
     PERFORM public.leo_await_writers(ARRAY[
         'public.agent_task', 'public.delivery_log', 'public.behavioral_events', 'public.activation_outcomes',
-        'public.alert_rules'
+        'public.alert_rules', 'public.segment_snapshot'
     ]::regclass[]);
     PERFORM public.cancel_erased_tasks(tenant, p_profile_id);
     now_counts := public.redact_rows(tenant, p_profile_id, p_rows);

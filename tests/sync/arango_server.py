@@ -42,7 +42,7 @@ class Fault:
     Args:
         kind: `status` answers with the error; `lost` does what is asked and cuts the answer; `refused` cuts the
             connection before anything is done; `silent` does it, and answers only once the client has left;
-            `expired` lets go of all cursors first; `garbage` answers something that is no JSON; `moved` sends elsewhere.
+            `expired` lets go of all cursors first; `garbage` answers no JSON; `moved` sends elsewhere.
         on: which request: one that opens a cursor, that reads on, or any.
     """
 

@@ -51,7 +51,8 @@ def is_gone(error: ArangoServerError) -> bool:
 
 def meaning_of(error: ArangoServerError, settings: ArangoSettings) -> SourceAway | SourceRefused:
     """What an error answer is to the synchronisation."""
-    status, number = error.http_code, error.error_code
+    # The error's own number is the status where ArangoDB gave none.
+    status, number = error.http_code, error.response.error_code
     if status == 401:
         return refused(settings, f"it does not accept {settings.username!r} and the password: correct them")
     if status == 403:

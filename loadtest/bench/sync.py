@@ -59,6 +59,15 @@ select n as id, 'p' || n || '@example.com' as email, '["vip", "newsletter"]'::js
 from generate_series(0, $1::bigint - 1) as n
 """
 _INDEXES: Final = "alter table customers add primary key (id); create index on customers (changed_at, id)"
+# Whoever changes has an embedding, whose index every new version of a row that is not HOT gets an entry in.
+_EMBEDDINGS: Final = """
+update cdp_profiles
+set interest_embedding = (
+    select array_agg(sin(dimension * (1 + substr(profile_id, 2)::bigint)))::vector
+    from generate_series(1, 1536) as dimension
+)
+where profile_id < 'p' || lpad($1::text, 9, '0')
+"""
 _CHANGE: Final = """
 update customers
 set tier = tier + 1,
@@ -138,6 +147,7 @@ async def _following(database: DatabaseUrls, customers: int) -> AsyncIterator[_F
     table = await asyncpg.connect(database.superuser_url)
     await table.execute(_TABLE.replace("$1::bigint", str(customers)))
     await table.execute(_INDEXES)
+    await table.execute(_EMBEDDINGS, str(customers))
     worker = await Database.connect(
         database.worker_url, minimum_connections=1, maximum_connections=4, application_name="leo-bench-sync"
     )

@@ -38,15 +38,16 @@ async def test_files_are_read_once_and_again_when_they_changed(
         '{"id": 700, "email": "c700@example.com"}\nthis is no JSON\n{"id": 701, "email": "none"}\n'
     )
     duckdb.execute(
-        "copy (select 800 as id, 'c800@example.com' as email, timestamptz '2026-05-01' as changed_at, 1.5 as score)"
+        "copy (select 800 + n as id, timestamptz '2026-05-01' as changed_at, 1.5 as score,"
+        " case when n = 1 then ('1' || repeat('0', 30))::decimal(38, 0) end as total from range(2) as each (n))"
         f" to '{directory / 'c.parquet'}'"
     )
     await following.put(tenant_a, FILE, {"path": "*", "deleted_column": "gone"})
 
     condition = (await following.run(tenant_a)).condition
 
-    assert (condition.health, condition.total.read) == (Health.HEALTHY, 605)
-    assert condition.last_run.reasons == {"NOT_A_DOCUMENT": 1, "REFUSED:primary_email": 1}
+    assert (condition.health, condition.total.read) == (Health.HEALTHY, 606)
+    assert condition.last_run.reasons == {"NOT_A_DOCUMENT": 1, "REFUSED:primary_email": 1, "REFUSED": 1}
     profiles = await profiles_of(proof, tenant_a)
     assert set(profiles) == {f"crm-{number}" for number in (*range(1, 602), 700, 800)}
     assert profiles["crm-800"]["raw_attributes"] == {"score": 1.5}
@@ -68,10 +69,10 @@ async def test_files_are_read_once_and_again_when_they_changed(
     assert str(directory) not in str(broken.last_error)
 
 
-@pytest.mark.parametrize("path", ["../*.csv", "/etc/*.csv", "**/*.csv", "a/../../*.csv", "x\0.csv"])
-async def test_a_path_that_leads_out_is_refused(following: Following, tenant_a: Tenant, path: str) -> None:
-    with pytest.raises(InvalidInput, match="connection"):
-        await following.put(tenant_a, FILE, {"path": path})
+async def test_a_path_that_leads_out_is_refused(following: Following, tenant_a: Tenant) -> None:
+    for path in ("../*.csv", "/etc/*.csv", "**/*.csv", "a/../../*.csv", "x\0.csv"):
+        with pytest.raises(InvalidInput, match="connection"):
+            await following.put(tenant_a, FILE, {"path": path})
 
 
 async def test_a_link_that_leads_out_is_not_followed(

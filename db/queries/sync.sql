@@ -37,15 +37,15 @@ order by source_id
 limit $3
 
 -- name: insert_source
--- A new source, due at once where it has a frequency ($7); none where there is one already.
+-- A new source, due at once where it has a frequency ($7); none where there is one already, or the tenant has $11.
 insert into data_sources (
     tenant_id, source_id, source_name, source_type, connection, mapping, sync_frequency_seconds, stale_after_seconds,
     status, secret, due_at
 )
-values (
+select
     $1, $2, $3, $4, $5, $6, $7, $8, case when $9 then 'paused' else 'active' end, $10,
     case when $7::bigint is not null then statement_timestamp() end
-)
+where (select count(*) from data_sources where tenant_id = $1) < $11
 on conflict (tenant_id, source_id) do nothing
 returning source_id
 

@@ -15,7 +15,7 @@ from server.sync.model import DataSource, Definition, with_usual_staleness
 from server.sync.reach import NotAllowed, Reach
 from server.sync.secrets import SecretPlace, SourceSecrets, place_of
 from server.sync.sources.kinds import KINDS, ConnectionNotValid
-from server.sync.store import SourceStore, Stored
+from server.sync.store import MOST_SOURCES, SourceStore, Stored
 from server.validation import Violations
 
 _LONGEST_PASSWORD = 1_000
@@ -61,7 +61,8 @@ class DataSourceService:
 
         Raises:
             InvalidInput: with the path of every fault.
-            PreconditionFailed: there is a password, and this server has no key to encrypt it with.
+            PreconditionFailed: there is a password, and this server has no key to encrypt it with; or the tenant has
+                as many sources as it may.
         """
         leads_to = self._checked(given, password)
         definition = with_usual_staleness(given)
@@ -146,7 +147,8 @@ class DataSourceService:
         self, connection: Connection, tenant_id: UUID, definition: Definition, secret: str | None
     ) -> None:
         if not await self._store.insert(connection, tenant_id, definition, secret):
-            raise PreconditionFailed("RULE_VIOLATED", "another call puts this source at the same moment")
+            why = f"the tenant has {MOST_SOURCES} sources, or another call puts this one at the same moment"
+            raise PreconditionFailed("RULE_VIOLATED", why)
 
     async def _observe(self, connection: Connection, tenant_id: UUID, source_id: str) -> Observation:
         stored = await self._store.get(connection, tenant_id, source_id)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +17,9 @@ from server.platform.postgres import Connection
 from server.platform.queries import Queries
 from server.sync.documents import SYNCED_FROM
 from server.sync.model import Condition, Counts, DataSource, Definition, Health, Outcome, SourceType
+
+MOST_SOURCES: Final = 100
+"""Of one tenant."""
 
 
 class Claim(NamedTuple):
@@ -91,8 +94,8 @@ class SourceStore:
     async def insert(
         self, connection: Connection, tenant_id: UUID, definition: Definition, secret: str | None
     ) -> bool:
-        """Whether it is new."""
-        values = _values(definition, secret)
+        """Whether it was stored: it is new, and the tenant has not as many as it may."""
+        values = (*_values(definition, secret), MOST_SOURCES)
         return await connection.fetchval(self._queries["insert_source"], tenant_id, *values) is not None
 
     async def update(

@@ -212,7 +212,8 @@ async def _running_sync(settings: WorkerSettings, database: Database) -> AsyncIt
         database=database,
         store=SourceStore(),
         runner=runner,
-        most_at_once=settings.sync_sources,
+        # Most threads stay with deliveries, however many sources are due.
+        most_at_once=min(settings.sync_sources, max(settings.worker_threads // 4, 1)),
         lease=lease,
         worker=_worker_name(),
     )

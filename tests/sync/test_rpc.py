@@ -91,6 +91,14 @@ async def test_a_source_is_described_changed_paused_and_removed_by_its_tenant_al
         with pytest.raises(LeoApiError) as caught:
             await call
         assert caught.value.code is grpc.StatusCode.NOT_FOUND
+    await proof.execute(
+        "insert into data_sources (tenant_id, source_id, source_name, source_type)"
+        " select $1, 's' || n, 'S', 'file' from generate_series(1, 99) as n",
+        tenant_a,
+    )
+    with pytest.raises(LeoApiError) as caught:
+        await ours.catalog.PutDataSource(put(source_id="one-too-many"))
+    assert caught.value.reason == "RULE_VIOLATED"
     delete = wire.DeleteDataSourceRequest(source_id="crm")
     assert not (await theirs.catalog.DeleteDataSource(delete)).deleted
     assert (await ours.catalog.DeleteDataSource(delete)).deleted

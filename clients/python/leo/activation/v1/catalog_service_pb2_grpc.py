@@ -297,7 +297,7 @@ class CatalogServiceServicer:
         """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
         or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
         Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
-        password, and this server has no key to encrypt it with.
+        password, and this server has no key to encrypt it with; RULE_VIOLATED when the tenant has 100 sources.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -92,7 +92,7 @@ class CatalogServiceStub:
     """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
     or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
     Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
-    password, and this server has no key to encrypt it with.
+    password, and this server has no key to encrypt it with; RULE_VIOLATED when the tenant has 100 sources.
     """
     GetDataSource: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetDataSourceRequest, _catalog_service_pb2.GetDataSourceResponse]
     """One source and how it fares, by its id."""
@@ -169,7 +169,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
     or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
     Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
-    password, and this server has no key to encrypt it with.
+    password, and this server has no key to encrypt it with; RULE_VIOLATED when the tenant has 100 sources.
     """
     GetDataSource: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetDataSourceRequest, _catalog_service_pb2.GetDataSourceResponse]  # type: ignore[assignment]
     """One source and how it fares, by its id."""
@@ -351,7 +351,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Describes a source of customers' data, by `source_id`; workers follow it from then on. A changed type, connection
         or mapping begins from the first document again, which changes nothing in profiles that are as they should be.
         Where the connection leads elsewhere, the password has to be given again. CREDENTIAL_KEY_MISSING when there is a
-        password, and this server has no key to encrypt it with.
+        password, and this server has no key to encrypt it with; RULE_VIOLATED when the tenant has 100 sources.
         """
 
     @_abc_1.abstractmethod

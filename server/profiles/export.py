@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +70,7 @@ class ProfileExport:
 
     async def export_profile(
         self, tenant_id: UUID, profile_id: str, *, reason: str, requested_by: str
-    ) -> AsyncIterator[ExportPart]:
+    ) -> AsyncGenerator[ExportPart, None]:
         """Parts of an export, all of one moment; memory does not grow with their number.
 
         PostgreSQL: 10 round trips for the record, 3 and one for every hundred rows for the rest. Who reads nothing

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tracemalloc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
@@ -290,7 +290,7 @@ async def _do_much(app: asyncpg.Connection, tenant_id: UUID) -> None:
     )
 
 
-def _parts(exports: ProfileExport, tenant_id: UUID) -> AsyncIterator[ExportPart]:
+def _parts(exports: ProfileExport, tenant_id: UUID) -> AsyncGenerator[ExportPart, None]:
     return exports.export_profile(tenant_id, "p1", reason=WHY, requested_by="somebody")
 
 

@@ -243,5 +243,9 @@ async def test_an_erased_owner_leaves_ids_and_times(
         await app.execute("select set_config('app.current_tenant_id', $1, true)", str(tenant_a))
         await erase(app, "ann")
     (firing,) = await firings(ann)
-    assert (firing.firing.rule_id, firing.firing.symbol, firing.attributes) == (rule_id, "", b"")
+    assert (firing.firing.rule_id, firing.firing.symbol, firing.attributes) == (
+        rule_id,
+        "",
+        b'{"erased": true}',
+    )
     assert firing.status == wire.ALERT_FIRING_STATUS_CANCELLED

@@ -204,8 +204,10 @@ async def test_an_erased_profile_is_not_silenced_any_more(
         await erase(app, "ann")
     assert await silences(ann) == [kept.silence_id]
     assert len(await silences(ann, include_ended=True)) == 1 + len(about)
-    said = await proof.fetch("select reasoning_summary from agent_task where profile_id = 'ann'")
-    assert {row["reasoning_summary"] for row in said} == {""}
+    said = await proof.fetch(
+        "select reasoning_summary from agent_task where profile_id = 'ann' and agent_name <> 'eraser'"
+    )
+    assert {row["reasoning_summary"] for row in said} == {"(erased)"}
 
 
 async def _work(database: DatabaseUrls, redis_url: str) -> None:

@@ -60,7 +60,11 @@ def test_urgent_channels_have_a_queue_of_their_own() -> None:
 
 def test_the_schedule_drops_what_waited_too_long() -> None:
     for name, entry in entries().items():
-        elsewhere = {TaskName.RENEW_TOKENS: CeleryQueue.SYNC, TaskName.EMBED: CeleryQueue.AI}
+        elsewhere = {
+            TaskName.RENEW_TOKENS: CeleryQueue.SYNC,
+            TaskName.SYNC_SOURCES: CeleryQueue.SYNC,
+            TaskName.EMBED: CeleryQueue.AI,
+        }
         assert entry["options"]["queue"] == elsewhere.get(TaskName(name), CeleryQueue.MAINTENANCE)
         assert entry["options"]["expires"] >= entry["schedule"].total_seconds()
 

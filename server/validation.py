@@ -21,10 +21,11 @@ _DEEPEST_DOCUMENT: Final = 32
 _LARGEST_NUMBER: Final = 1e100
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:-]+")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
-# What a NUL and a number beyond `_LARGEST_NUMBER` look like in JSON, and some harmless things beside.
-_SUSPECT: Final = re.compile(rb"\\u0000|\d[eE]|\d{90}")
+# What a NUL and a number beyond `_LARGEST_NUMBER` look like in JSON, and some harmless things beside. One pattern for
+# all takes four times as long.
 _ESCAPED_NUL: Final = rb"\u0000"
-_HARMLESS: Final = frozenset({str, int, bool, type(None)})
+_LIKE_LARGE_NUMBERS: Final = (re.compile(rb"[0-9][eE]"), re.compile(rb"[0-9]{90}"))
+_FLAT: Final = frozenset({str, int, bool, type(None), float})
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -188,10 +189,17 @@ def _document_fault(data: bytes, maximum: int) -> str | None:
 
 def _is_plain(data: bytes, document: dict[str, Any]) -> bool:
     """Whether the document can surely be stored, told without walking through it: the usual cases."""
-    nested = data.count(b"{") + data.count(b"[") > 1
-    if not nested and _HARMLESS.issuperset(map(type, document.values())):
-        return _ESCAPED_NUL not in data
-    return data.count(b"{") + data.count(b"[") <= _DEEPEST_DOCUMENT and not _SUSPECT.search(data)
+    if _ESCAPED_NUL in data:
+        return False
+    values = document.values()
+    kinds = set(map(type, values))
+    if kinds <= _FLAT:
+        return float not in kinds or all(
+            abs(each) < _LARGEST_NUMBER for each in values if type(each) is float
+        )
+    if data.count(b"{") + data.count(b"[") > _DEEPEST_DOCUMENT:
+        return False
+    return not any(pattern.search(data) for pattern in _LIKE_LARGE_NUMBERS)
 
 
 def _unstorable(value: object, depth: int) -> str | None:

@@ -18,10 +18,11 @@ _NANOS = 1_000_000_000
 
 def to_datetime(message: Timestamp) -> datetime:
     """The instant in microseconds; what no datetime can hold becomes one that every range check refuses."""
-    if not 0 <= message.nanos < _NANOS:
+    nanos = message.nanos
+    if not 0 <= nanos < _NANOS:
         return _OUT_OF_RANGE
     try:
-        return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+        return _EPOCH + timedelta(0, message.seconds, nanos // 1000)
     except OverflowError:
         return _OUT_OF_RANGE
 

@@ -9,14 +9,13 @@ from itertools import chain
 from typing import Any, Final
 
 from server.errors import FieldViolation
-from server.profiles.columns import LISTS, paths_of
+from server.profiles.columns import LISTS
 from server.profiles.contact_points import (
     is_time_zone,
     looks_personal,
     normal_email,
     normal_number,
 )
-from server.profiles.merge import FieldPatch
 from server.profiles.model import CheckedPatch, Consent, ProfilePatch
 from server.validation import Violations, normal_language, plain_document
 
@@ -60,12 +59,15 @@ class PatchCheck:
         consents = self._consents(patch, violations)
         if violations.found:
             return violations.found
-        fields = FieldPatch(
-            paths_of(document),
+        return CheckedPatch(
+            place,
+            patch.profile_id,
+            document,
             None if patch.source_updated_at is None else microseconds(patch.source_updated_at),
             patch.replace_raw_attributes and "raw_attributes" in document,
+            consents,
+            patch.presence,
         )
-        return CheckedPatch(place, patch.profile_id, fields, consents, patch.presence)
 
     def _check_names(self, patch: ProfilePatch, violations: Violations) -> None:
         """Which profile is meant: by its id, or by what else names it."""
@@ -184,7 +186,11 @@ def _add_numbers(patch: ProfilePatch, violations: Violations, document: dict[str
 
 
 def _add_lists(patch: ProfilePatch, violations: Violations, document: dict[str, Any]) -> None:
-    lists = {field: list(texts) for field in LISTS if (texts := getattr(patch, field)) is not None}
+    lists: dict[str, list[str]] = {}
+    for field in LISTS:
+        texts = getattr(patch, field)
+        if texts is not None:
+            lists[field] = texts if type(texts) is list else list(texts)
     document.update(lists)
     if not _are_sound(list(lists.values())):
         for field, texts in lists.items():
@@ -204,14 +210,13 @@ def _check_list(
 def _are_sound(lists: Sequence[Sequence[str]]) -> bool:
     """Whether there is nothing to complain of, without collecting what: the usual case, for a third of the time."""
     texts = list(chain.from_iterable(lists))
-    lengths = list(map(len, texts))
-    return not lengths or (
-        max(map(len, lists)) <= _LONGEST_LIST
-        and min(lengths) > 0
-        and max(lengths) <= _LONGEST_ID
+    return not texts or (
+        len(texts) <= _LONGEST_LIST
+        and all(texts)
+        and max(map(len, texts)) <= _LONGEST_ID
         and not any(map(str.isspace, texts))
         and "\0" not in "".join(texts)
-        and sum(map(len, map(set, lists))) == len(texts)
+        and (len(set(texts)) == len(texts) or sum(map(len, map(set, lists))) == len(texts))
     )
 
 

@@ -13,7 +13,7 @@ SCALARS: Final = (
 )
 LISTS: Final = ("identities", "job_titles", "interests", "data_labels", "segments")
 PORTFOLIO: Final = "portfolio_snapshot"
-_KEYED: Final = (ATTRIBUTES, ADDRESSES)
+KEYED: Final = (ATTRIBUTES, ADDRESSES)
 
 
 def paths_of(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def columns_of(state: ProfileState, names: Iterable[str]) -> dict[str, Any]:
     """These columns of a state as JSON values; `position` stands for both of its columns."""
     columns: dict[str, Any] = {}
     for name in names:
-        if name in _KEYED:
+        if name in KEYED:
             columns[name] = keyed(state, name)
         elif name == POSITION:
             columns["latitude"], columns["longitude"] = state.values.get(POSITION, (None, None))

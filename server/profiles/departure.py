@@ -22,16 +22,17 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def departed_at(patch: CheckedPatch, now: datetime) -> datetime:
     """When the source deleted it: its own time, or the present where it tells none."""
-    at = patch.fields.at
+    at = patch.at
     return now if at is None else _EPOCH + timedelta(microseconds=at)
 
 
 def with_mark(patch: CheckedPatch, state: ProfileState, now: datetime) -> FieldPatch:
     """What the patch says of fields, and of the mark, where that has to change."""
+    fields = patch.fields
     if patch.presence is None:
-        return patch.fields
+        return fields
     is_marked = _MARK in state.values
     if patch.presence.gone == is_marked:
-        return patch.fields
+        return fields
     mark = departed_at(patch, now).isoformat() if patch.presence.gone else ABSENT
-    return patch.fields._replace(values={**patch.fields.values, _MARK: mark})
+    return fields._replace(values={**fields.values, _MARK: mark})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from leo.activation.v1 import profile_service_pb2 as wire
 
 from server.errors import FieldViolation
-from server.profiles.columns import LISTS
 from server.profiles.erasure import Person
 from server.profiles.erasure_store import Erased
 from server.profiles.events import IncomingEvent
@@ -33,8 +32,30 @@ _STATUS_NAMES: Final = {number: name for name, number in _STATUSES.items()}
 
 def to_patch(message: wire.ProfilePatch) -> ProfilePatch:
     """The patch; its checks look at all that a message can hold."""
+    has = message.HasField
     return ProfilePatch(
-        **{field.name: _PATCH_VALUES[field.name](value) for field, value in message.ListFields()}
+        profile_id=message.profile_id,
+        ext_id=message.ext_id if has("ext_id") else None,
+        identities=list(message.identities.values) if has("identities") else None,
+        primary_email=message.primary_email if has("primary_email") else None,
+        mobile_number=message.mobile_number if has("mobile_number") else None,
+        living_location=message.living_location if has("living_location") else None,
+        latitude=message.latitude if has("latitude") else None,
+        longitude=message.longitude if has("longitude") else None,
+        job_titles=list(message.job_titles.values) if has("job_titles") else None,
+        interests=list(message.interests.values) if has("interests") else None,
+        data_labels=list(message.data_labels.values) if has("data_labels") else None,
+        segments=list(message.segments.values) if has("segments") else None,
+        portfolio_snapshot=message.portfolio_snapshot if has("portfolio_snapshot") else None,
+        portfolio_risk_score=message.portfolio_risk_score if has("portfolio_risk_score") else None,
+        raw_attributes=message.raw_attributes if has("raw_attributes") else None,
+        replace_raw_attributes=message.replace_raw_attributes,
+        channel_addresses=_to_addresses(message),
+        language=message.language if has("language") else None,
+        time_zone=message.time_zone if has("time_zone") else None,
+        source_updated_at=to_datetime(message.source_updated_at) if has("source_updated_at") else None,
+        clear_fields=message.clear_fields,
+        consents=[to_consent(consent) for consent in message.consents],
     )
 
 
@@ -175,18 +196,9 @@ def from_export(part: ExportPart) -> wire.ExportProfileResponse:
     return wire.ExportProfileResponse(end=wire.ExportEnd(sections=sections, sha256=part.sha256))
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-# How the value of each field of a patch is taken, those that are present.
-_PATCH_VALUES: Final[dict[str, Callable[[Any], Any]]] = {
-    **{field.name: _as_it_is for field in wire.ProfilePatch.DESCRIPTOR.fields},
-    **{name: lambda texts: texts.values for name in LISTS},
-    "channel_addresses": lambda entries: {channel: entry.addresses for channel, entry in entries.items()},
-    "source_updated_at": to_datetime,
-    "consents": lambda consents: [to_consent(consent) for consent in consents],
-}
+def _to_addresses(message: wire.ProfilePatch) -> dict[str, Sequence[str]] | None:
+    entries = message.channel_addresses
+    return {channel: entry.addresses for channel, entry in entries.items()} if entries else None
 
 
 def to_person(message: wire.EraseProfileRequest) -> Person:

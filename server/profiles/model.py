@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from server.errors import FieldViolation
+from server.profiles.columns import paths_of
 from server.profiles.merge import FieldPatch, ProfileState
 
 Violations = tuple[FieldViolation, ...]
@@ -91,16 +92,25 @@ class CheckedPatch(NamedTuple):
     Args:
         place: index in the request.
         profile_id: empty where `ext_id` and `identities` have to name the profile.
-        fields: what it says of the profile's fields.
+        columns: what it says of the profile, as JSON values by column; what is empty there is to be emptied.
+        at: microseconds since 1970 at which the source knew this; None where it told no time.
+        replaces_attributes: whether keys of raw_attributes that are not named are removed.
         consents: with their own time each; their profile_id may be empty.
         presence: as in the patch.
     """
 
     place: int
     profile_id: str
-    fields: FieldPatch
+    columns: Mapping[str, Any]
+    at: int | None = None
+    replaces_attributes: bool = False
     consents: Sequence[Consent] = ()
     presence: Presence | None = None
+
+    @property
+    def fields(self) -> FieldPatch:
+        """The same by the paths of fields, as it is merged; made anew each time, which a new profile can do without."""
+        return FieldPatch(paths_of(self.columns), self.at, self.replaces_attributes)
 
     @property
     def is_gone(self) -> bool:
@@ -110,14 +120,14 @@ class CheckedPatch(NamedTuple):
     @property
     def ext_id(self) -> str | None:
         """The external id that the profile shall have."""
-        value = self.fields.values.get("ext_id")
-        return value if isinstance(value, str) else None
+        value: str | None = self.columns.get("ext_id")
+        return value
 
     @property
     def identities(self) -> Sequence[str]:
         """All ids that the profile shall have."""
-        value = self.fields.values.get("identities")
-        return value if isinstance(value, list) else ()
+        value: Sequence[str] | None = self.columns.get("identities")
+        return value or ()
 
 
 class StoredProfile(NamedTuple):

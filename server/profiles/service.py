@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 from uuid import UUID
@@ -178,7 +178,7 @@ class ProfileService:
             self._changes.offer(
                 tenant_id,
                 sorted({written[patch.place].profile_id for patch in done}),
-                attributes={"source_updated_at", *(name for patch in done for name in _named(patch))},
+                attributes=_named(done),
                 new=any(written[patch.place].outcome is Outcome.CREATED for patch in done),
             )
 
@@ -242,10 +242,15 @@ class ProfileService:
         return results
 
 
-def _named(patch: CheckedPatch) -> set[str]:
-    """What a patch may have changed: columns, and paths inside of them."""
-    marks = () if patch.presence is None else (f"{ATTRIBUTES}.{DELETED_AT_SOURCE}",)
-    return {*patch.fields.values, *marks}
+def _named(patches: Iterable[CheckedPatch]) -> set[str]:
+    """What patches may have changed: columns, and `raw_attributes.<key>` for what is inside that one."""
+    columns, keys = {"source_updated_at"}, set[str]()
+    for patch in patches:
+        columns.update(patch.columns)
+        keys.update(patch.columns.get(ATTRIBUTES, ()))
+        if patch.presence is not None:
+            keys.add(DELETED_AT_SOURCE)
+    return columns | {f"{ATTRIBUTES}.{key}" for key in keys}
 
 
 def _check_batch(field: str, items: Sequence[object], most: int, *, lowest: int = 1) -> None:

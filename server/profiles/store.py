@@ -17,7 +17,7 @@ from server.platform.queries import Queries
 from server.profiles.columns import LISTS, columns_of
 from server.profiles.merge import ProfileState, encode_times
 from server.profiles.model import Consent, Outcome, Profile, StoredProfile
-from server.profiles.rows import EVENTS, PROFILES, EventRow, profile_row, stored_profile
+from server.profiles.rows import EVENTS, PROFILES, EventRow, ProfileRow, stored_profile
 
 _WRITER: Final = BulkWriter()
 
@@ -75,11 +75,8 @@ class ProfileStore:
             holders.setdefault(row["identity"], {})[row["profile_id"]] = row["ext_id"]
         return holders
 
-    async def insert_profiles(
-        self, connection: Connection, tenant_id: UUID, states: Mapping[str, ProfileState]
-    ) -> set[str]:
+    async def insert_profiles(self, connection: Connection, rows: Sequence[ProfileRow]) -> set[str]:
         """Ids of the inserted ones. Round trips: 1 for few, 3 for many."""
-        rows = [profile_row(tenant_id, profile_id, state) for profile_id, state in states.items()]
         return {profile_id for _, profile_id in await _WRITER.write(connection, PROFILES, rows)}
 
     async def update_profiles(

@@ -64,21 +64,28 @@ class SuppressionList:
         """The erased profile of each name that is on the list. Round trips: 1, and 1 more where the tenant has any."""
         if not names or not await self._store.has_erased(connection, tenant_id):
             return {}
-        by_hash = {each: name for name in names for each in self._hashes(tenant_id, name)}
-        found = await self._store.find_suppressed(connection, tenant_id, list(by_hash))
-        return {by_hash[each]: profile_id for each, profile_id in found.items()}
+        return await self._listed(connection, tenant_id, names)
 
     async def places(
         self, connection: Connection, tenant_id: UUID, patches: Sequence[CheckedPatch]
     ) -> frozenset[int]:
         """Places of the patches that hold a name of an erased person. Round trips as `whose`."""
-        of_place = {patch.place: names_of(patch.fields.values) for patch in patches}
-        listed = await self.whose(
+        if not await self._store.has_erased(connection, tenant_id):
+            return frozenset()
+        of_place = {patch.place: names_of(patch.columns) for patch in patches}
+        listed = await self._listed(
             connection, tenant_id, [name for names in of_place.values() for name in names]
         )
         if not listed:
             return frozenset()
         return frozenset(place for place, names in of_place.items() if not listed.keys().isdisjoint(names))
+
+    async def _listed(
+        self, connection: Connection, tenant_id: UUID, names: Sequence[Name]
+    ) -> dict[Name, str]:
+        by_hash = {each: name for name in names for each in self._hashes(tenant_id, name)}
+        found = await self._store.find_suppressed(connection, tenant_id, list(by_hash))
+        return {by_hash[each]: profile_id for each, profile_id in found.items()}
 
     def _hashes(self, tenant_id: UUID, name: Name) -> Iterator[str]:
         return (_hash(key_id, key, tenant_id, name) for key_id, key in self._keys)

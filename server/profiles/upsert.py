@@ -17,6 +17,7 @@ from server.profiles.departure import departed_at, with_mark
 from server.profiles.identification import TAKEN, fault_at, named_profiles, next_id
 from server.profiles.merge import ATTRIBUTES, ProfileState, first_state, merge
 from server.profiles.model import NOT_WRITTEN, CheckedPatch, Consent, Outcome, StoredProfile, WriteResult
+from server.profiles.rows import ProfileRow, first_row, profile_row
 from server.profiles.store import ConsentEnd, ProfileChange, ProfileStore
 from server.profiles.suppression import SuppressionList
 
@@ -152,25 +153,33 @@ class ProfileUpsert:
 
     async def _insert(self, patches: Sequence[CheckedPatch]) -> list[CheckedPatch]:
         """Insert profiles; returns the patches of those that could not be, and leaves them without a result."""
-        new: dict[str, _Target] = {}
+        first: dict[str, CheckedPatch] = {}
+        merged: dict[str, _Target] = {}
         outcomes: dict[int, WriteResult] = {}
         for patch in patches:
             outcome: Outcome | None = Outcome.CREATED
-            if patch.profile_id in new:
-                outcome = self._merge(patch, new[patch.profile_id])
-            else:
-                new[patch.profile_id] = _Target(None, first_state(patch.fields))
+            if first.setdefault(patch.profile_id, patch) is not patch:
+                if patch.profile_id not in merged:
+                    merged[patch.profile_id] = _Target(None, first_state(first[patch.profile_id].fields))
+                outcome = self._merge(patch, merged[patch.profile_id])
             if outcome is not None:
-                outcomes[patch.place] = WriteResult(outcome, profile_id=patch.profile_id)
-        if not new:
+                outcomes[patch.place] = WriteResult(outcome, (), patch.profile_id)
+        if not first:
             return []
-        states = {profile_id: target.state for profile_id, target in new.items()}
-        inserted = await self._store.insert_profiles(self._connection, self._tenant_id, states)
+        inserted = await self._store.insert_profiles(
+            self._connection, [self._row(patch, merged.get(patch.profile_id)) for patch in first.values()]
+        )
         missed = [patch for patch in self._open(patches) if patch.profile_id not in inserted]
         for patch in missed:
             outcomes.pop(patch.place)
         self._results |= outcomes
         return missed
+
+    def _row(self, patch: CheckedPatch, merged: _Target | None) -> ProfileRow:
+        """What a new profile is, whether one patch speaks of it or several."""
+        if merged is None:
+            return first_row(self._tenant_id, patch)
+        return profile_row(self._tenant_id, patch.profile_id, merged.state)
 
     def _refuse_absent(self, missed: Sequence[CheckedPatch], stored: dict[str, StoredProfile]) -> None:
         """Neither inserted nor there: what stood in the way was the external id."""

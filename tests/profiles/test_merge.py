@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from itertools import permutations
 from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.platform.ids import canonical_json
 from server.profiles.merge import (
     ABSENT,
     EMPTY,
@@ -20,7 +23,10 @@ from server.profiles.merge import (
     merge,
     same,
 )
+from server.profiles.model import CheckedPatch
+from server.profiles.rows import PROFILES, first_row, profile_row
 
+_TENANT = UUID(int=7)
 _VALUES = st.sampled_from([ABSENT, "x", "y", 1, 1.0, True, [1], {"a": 1}])
 _KEYS = st.sampled_from(["raw_attributes.a", "raw_attributes.b", "raw_attributes.c"])
 _FIELDS = st.sampled_from(["primary_email", "segments", "position", "channel_addresses.push"])
@@ -67,6 +73,44 @@ def test_a_first_patch_is_as_if_merged_into_nothing(patch: FieldPatch, timed: bo
     given_patch = patch if timed else FieldPatch(patch.values, None, patch.replaces_attributes)
     one, other = first_state(given_patch), merge(EMPTY, given_patch).state
     assert (told(one), encode_times(one), one.newest) == (told(other), encode_times(other), other.newest)
+
+
+_TEXTS = st.sampled_from([[], ["x"], ["y", "x"]])
+_DOCUMENTS = st.dictionaries(st.sampled_from("ab"), st.sampled_from([None, 0, "x", {}]))
+_COLUMNS = st.builds(
+    lambda some, position: some | position,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "ext_id": st.sampled_from([None, "e"]),
+            "portfolio_risk_score": st.sampled_from([None, 0.0, 0.5]),
+            "identities": _TEXTS,
+            "segments": _TEXTS,
+            "portfolio_snapshot": _DOCUMENTS,
+            "raw_attributes": _DOCUMENTS,
+            "channel_addresses": st.dictionaries(st.sampled_from(["push"]), st.sampled_from([None, ["x"]])),
+        },
+    ),
+    st.sampled_from([{}, *({"latitude": each, "longitude": each} for each in (None, 0.0, 1.5))]),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(columns=_COLUMNS, at=st.sampled_from([None, 0, 7]), replaces=st.booleans())
+def test_the_first_row_is_that_of_the_merged_patch(
+    columns: dict[str, Any], at: int | None, replaces: bool
+) -> None:
+    patch = CheckedPatch(0, "p", columns, at, replaces and "raw_attributes" in columns)
+    rows = first_row(_TENANT, patch), profile_row(_TENANT, "p", first_state(patch.fields))
+    quick, merged_row = (_readable(row) for row in rows)
+    assert quick == merged_row
+
+
+def _readable(row: tuple[Any, ...]) -> dict[str, Any]:
+    return {
+        name: canonical_json(orjson.loads(value)) if kind == "jsonb" else value
+        for name, kind, value in zip(PROFILES.columns, PROFILES.types, row, strict=True)
+    }
 
 
 @pytest.mark.parametrize(

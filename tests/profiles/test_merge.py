@@ -76,7 +76,9 @@ def test_a_first_patch_is_as_if_merged_into_nothing(patch: FieldPatch, timed: bo
 
 
 _TEXTS = st.sampled_from([[], ["x"], ["y", "x"]])
-_DOCUMENTS = st.dictionaries(st.sampled_from("ab"), st.sampled_from([None, 0, "x", {}]))
+_DOCUMENTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.sampled_from("ab"), st.sampled_from([None, 0, "x", {}])
+)
 _COLUMNS = st.builds(
     lambda some, position: some | position,
     st.fixed_dictionaries(

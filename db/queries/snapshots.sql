@@ -126,19 +126,21 @@ JOIN cdp_profiles AS p ON p.tenant_id = $1 AND p.profile_id = either.profile_id 
 -- name: freeze_audience
 -- Freezes the members that a query named `members_…` finds, which takes the place of the marked one. They are found
 -- and sorted once, and go from there in blocks; an audience that is frozen already keeps its snapshot, and no member
--- is written again. $1 tenant, $2 segment name, $3 segment version, $4 reason; the parameters of the members follow, by
--- three higher than in their query.
-WITH member AS (
-    SELECT profile_id, leo_audience_block(row_number() OVER (ORDER BY profile_id)) AS block
-    FROM /* members */ (SELECT profile_id FROM cdp_profiles WHERE tenant_id = $1) AS source
-),
-block AS MATERIALIZED (
+-- is written again. While it reads, sorts and writes it gives way to others, at one profile in 256 and after each block.
+-- $1 tenant, $2 segment name, $3 segment version, $4 reason; the parameters of the members follow, by three higher than
+-- in their query.
+WITH block AS MATERIALIZED (
     SELECT
         block,
         array_agg(profile_id ORDER BY profile_id) AS profile_ids,
         leo_audience_digest(string_agg(leo_audience_member(profile_id), '' ORDER BY profile_id)) AS digest
-    FROM member
+    FROM (
+        SELECT profile_id, leo_audience_block(row_number() OVER (ORDER BY profile_id)) AS block
+        FROM /* members */ (SELECT profile_id FROM cdp_profiles WHERE tenant_id = $1) AS source
+        WHERE hashtext(profile_id) & 255 <> 0 OR leo_give_way()
+    ) AS member
     GROUP BY block
+    HAVING leo_give_way()
 ),
 audience AS MATERIALIZED (
     SELECT

@@ -135,12 +135,9 @@ async def _round(
     await stage.settle()
     moves = await proof.fetchval(_MOVES)
     used = cpu_of(stage.postgres_pid)
-    begin, after, changed, told = time.perf_counter(), "", 0, 0
-    while True:
-        judged = await evaluation.evaluate_next(tenant, after=after)
-        if judged is None or judged.last_profile_id is None:
-            break
-        after, changed = judged.last_profile_id, changed + judged.changed
+    begin, changed, told = time.perf_counter(), 0, 0
+    async for judged in evaluation.evaluate_all(tenant):
+        changed += judged.changed
         told += judged.entered + judged.left
     seconds, used = time.perf_counter() - begin, cpu_of(stage.postgres_pid) - used
     if await proof.fetchval(_MOVES) - moves != told:

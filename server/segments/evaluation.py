@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -13,6 +15,7 @@ from server.segments.model import Changed, Judged, Segment, judgement, segments_
 from server.segments.store import Evaluation, SegmentStore
 
 BATCH: Final = 10_000
+_LONGEST_REST_SECONDS: Final = 1.0
 
 
 class SegmentEvaluation:
@@ -32,6 +35,23 @@ class SegmentEvaluation:
         """The segments in force. PostgreSQL: 3 round trips."""
         async with self._database.tenant_transaction(tenant_id, readonly=True) as connection:
             return await self._defined(connection, tenant_id)
+
+    async def evaluate_all(self, tenant_id: UUID, *, after: str = "") -> AsyncIterator[Judged]:
+        """Judge everybody after an id, batch after batch; the last one, without a last profile, says that all are done.
+
+        It ends without that one where another process is at work on this tenant. After each batch it rests for as
+        long as that took, a second at most: so decisions find a processor whenever a round goes on.
+        """
+        while True:
+            begin = time.monotonic()
+            judged = await self.evaluate_next(tenant_id, after=after)
+            if judged is None:
+                return
+            yield judged
+            if judged.last_profile_id is None:
+                return
+            after = judged.last_profile_id
+            await asyncio.sleep(min(time.monotonic() - begin, _LONGEST_REST_SECONDS))
 
     async def evaluate_next(self, tenant_id: UUID, *, after: str, limit: int = BATCH) -> Judged | None:
         """Judge the next profiles after an id in all segments. PostgreSQL: 6 round trips.

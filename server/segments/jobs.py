@@ -86,14 +86,13 @@ class RoundsOfTenants:
         if await self._redis.command("GET", ended) == versions.encode():
             return
         after = (await self._redis.command("GET", at) or b"").decode()
-        while True:
-            judged = await self._evaluation.evaluate_next(tenant_id, after=after)
-            if judged is None:
-                return
-            if judged.last_profile_id is None:
-                break
-            after = judged.last_profile_id
-            await self._redis.command("SET", at, after)
+        last: str | None = after
+        async for judged in self._evaluation.evaluate_all(tenant_id, after=after):
+            last = judged.last_profile_id
+            if last is not None:
+                await self._redis.command("SET", at, last)
+        if last is not None:
+            return
         await self._redis.command("DEL", at)
         # Where nobody is in any segment, nothing changes until there is one.
         lasts = ("EX", int(EVALUATE_EVERY.total_seconds())) if segments else ()

@@ -16,7 +16,7 @@ from loadtest.bench.world import World, fill, tenant_client
 
 _PROFILES = 1_000_000
 _FEWEST = 500
-_CALLS = 50
+_CALLS = 200
 # An estimate may pass its margin once in twenty times, and three times it nearly never.
 _MARGINS = 3
 _CONDITION = b'{"attribute": "profile.purchase_count", "operator": ">=", "value": 7}'

@@ -27,6 +27,7 @@ _ASKED: Final = 25
 _INTERESTS: Final = 6
 # The last one is small enough to be compared with one by one, at the full size.
 _SHARES: Final = {"largest": 0.55, "large": 0.3, "middle": 0.12, "small": 0.025, "tiny": 0.005}
+_INDEX: Final = "embedding_job_vector_signs"
 _EXACT: Final = """
 select profile_id
 from cdp_profiles
@@ -51,8 +52,8 @@ async def rounds(stage: Stage, sizes: Sizes, count: int) -> list[Pair]:
 async def _fill(database: DatabaseUrls, profiles: int) -> None:
     """Profiles with their vectors; the index is built once they are there, which takes a fraction of the time."""
     owner = await asyncpg.connect(database.owner_url)
-    index = await owner.fetchval("select pg_get_indexdef('cdp_profiles_interest'::regclass)")
-    await owner.execute("drop index cdp_profiles_interest")
+    index = await owner.fetchval("select pg_get_indexdef($1::text::regclass)", _INDEX)
+    await owner.execute(f"drop index {_INDEX}")
     proof = await asyncpg.connect(database.proof_url)
     await register_codecs(proof)
     corpus = Corpus(13)

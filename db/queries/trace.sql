@@ -42,6 +42,7 @@ SELECT
     decision.status,
     decision.created_at,
     decision.happened_at,
+    decision.inputs = '{"erased": true}' AS erased,
     event.source_event_id,
     event.event_type,
     event.occurred_at,

@@ -11,7 +11,7 @@ from leo.activation.v1 import error_reason_pb2
 
 from server.decisions.arms.model import ArmView
 from server.decisions.intake import IncomingEvent
-from server.decisions.model import DecisionRecord, Outcome, Reason
+from server.decisions.model import ERASED, DecisionRecord, Outcome, Reason
 from server.errors import InvalidInput, LeoError
 from server.wire import to_datetime, to_timestamp
 
@@ -63,6 +63,7 @@ def _write(message: wire.Decision, record: DecisionRecord, candidates: bool, lik
     message.task_id = record.task_id
     message.source_event_id = record.source_event_id
     message.reason_summary = record.summary
+    message.erased = record.summary == ERASED
 
 
 def _from_error(error: LeoError) -> wire.DecisionError:
@@ -86,6 +87,7 @@ def from_record(record: DecisionRecord, candidates: bool) -> wire.Decision:
         decided_at=to_timestamp(record.decided_at),
         duplicate=record.duplicate,
         arm=_from_arm(record.arm),
+        erased=record.summary == ERASED,
     )
     if candidates:
         message.candidates.extend(

@@ -40,6 +40,7 @@ class Decision:
         status: state of the work that follows from it.
         created_at: when it was recorded, which orders the journey.
         happened_at: time of its event, which orders decisions of one commit.
+        erased: whether the person was erased after it.
     """
 
     task_id: str
@@ -55,6 +56,7 @@ class Decision:
     status: str
     created_at: datetime
     happened_at: datetime
+    erased: bool
 
 
 @dataclass(frozen=True, slots=True)

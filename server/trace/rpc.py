@@ -106,6 +106,7 @@ def _from_decision(decision: Decision) -> wire.JourneyDecision:
         decided_at=to_timestamp(decision.decided_at),
         due_at=to_timestamp(decision.due_at),
         status=decision.status,
+        erased=decision.erased,
     )
 
 

@@ -107,6 +107,7 @@ def _decision(row: asyncpg.Record) -> Decision:
         status=row["status"],
         created_at=row["created_at"],
         happened_at=row["happened_at"],
+        erased=row["erased"],
     )
 
 

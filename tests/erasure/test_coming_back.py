@@ -127,6 +127,7 @@ async def test_nothing_is_decided_sent_or_kept_for_an_erased_person(
     # It is replayed like any other: it used nothing.
     replayed = await shop.client.decisions.Replay(decision.ReplayRequest(task_id=decided.task_id))
     assert replayed.equal
+    assert not decided.erased
     told = await shop.client.decisions.GetDecision(decision.GetDecisionRequest(task_id=decided.task_id))
     assert told.decision.reason == decision.DECISION_REASON_PROFILE_ERASED
     assert (await shop.ingest("view-1", "ann", attributes=orjson.dumps({"to": EMAIL}))).recorded == 0

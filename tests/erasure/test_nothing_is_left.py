@@ -120,6 +120,10 @@ async def _receipts(shop: Shop, fleet: Fleet) -> None:
     async with fleet.database.tenant_transaction(shop.tenant) as connection:
         receipts = [Receipt("cloud", "whatsapp", (message_id,), Status.DELIVERED)]
         await ReceiptStore().record_receipts(connection, shop.tenant, receipts, keep_aside=True)
+        # The vector of the interests, as a worker writes it.
+        await connection.execute(
+            "update cdp_profiles set interest_embedding = array_fill(0.5, array[1536])::vector"
+        )
         # The provider's answer with that id, as the recorder writes it.
         await connection.execute(
             "insert into delivery_log (tenant_id, delivery_key, attempt, task_id, marketing_event_id, profile_id,"
@@ -174,6 +178,11 @@ async def test_it_is_found_nowhere_and_everything_else_is_as_it_was(
     assert orjson.loads(audit["inputs"])["asked_by"]
     assert orjson.loads(audit["result"]) == dict(answer.rows)
     assert answer.rows["agent_task"] >= len(tasks)
+    vectors = await proof.fetch(
+        "select p.profile_id, p.interest_embedding is null and j.vector_signs is null as is_gone from cdp_profiles as p"
+        " join embedding_job as j on j.entity_id = p.profile_id and j.entity_type = 'profile' order by 1"
+    )
+    assert [tuple(row) for row in vectors] == [(STAYS, False), (GONE, True)]
     await _nothing_is_sent(fleet, smtp)
     assert await shop.erase(profile_id=GONE) == answer
     await _readers_say_so(shop, alerts, tasks)
@@ -191,7 +200,7 @@ async def _readers_say_so(shop: Shop, alerts: Caller, tasks: list[str]) -> None:
     client = shop.client
     for task_id in tasks:
         told = (await client.decisions.GetDecision(decision.GetDecisionRequest(task_id=task_id))).decision
-        assert (told.task_id, told.reason_summary) == (task_id, "(erased)")
+        assert (told.task_id, told.reason_summary, told.erased) == (task_id, "(erased)", True)
         with pytest.raises(LeoApiError, match="INPUTS_REDACTED"):
             await client.decisions.Replay(decision.ReplayRequest(task_id=task_id))
     again = await shop.decide(f"order-{GONE}-0", GONE, amount=1, other="body")
@@ -199,7 +208,7 @@ async def _readers_say_so(shop: Shop, alerts: Caller, tasks: list[str]) -> None:
     journey = (await client.trace.GetJourney(trace.GetJourneyRequest(profile_id=GONE))).journey
     assert len(journey.steps) >= len(tasks)
     for step in journey.steps:
-        assert step.decision.summary == "(erased)"
+        assert (step.decision.summary, step.decision.erased) == ("(erased)", True)
         assert {delivery.destination for delivery in step.deliveries} <= {"", "(erased)"}
         for delivery in step.deliveries:
             request = trace.ExplainDeliveryRequest(delivery_key=delivery.delivery_key)

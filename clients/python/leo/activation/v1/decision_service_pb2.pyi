@@ -428,6 +428,7 @@ class Decision(_message.Message):
     DUPLICATE_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Id of the decision: 64 hexadecimal digits, derived from tenant and source_event_id."""
     source_event_id: _builtins.str
@@ -442,6 +443,8 @@ class Decision(_message.Message):
     """The selected marketing event; empty when suppressed."""
     duplicate: _builtins.bool
     """True when this event had been decided before; the answer is the first one."""
+    erased: _builtins.bool
+    """True when the person was erased after this was decided: words and candidates are gone, and it can not be replayed."""
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The channels that the message travels over, in order of preference; empty when suppressed."""
@@ -479,10 +482,11 @@ class Decision(_message.Message):
         duplicate: _builtins.bool = ...,
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
         arm: Global___Arm | None = ...,
+        erased: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "decided_at", b"decided_at", "due_at", b"due_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "candidates", b"candidates", "channels", b"channels", "decided_at", b"decided_at", "due_at", b"due_at", "duplicate", b"duplicate", "marketing_event_id", b"marketing_event_id", "outcome", b"outcome", "reason", b"reason", "reason_summary", b"reason_summary", "source_event_id", b"source_event_id", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "candidates", b"candidates", "channels", b"channels", "decided_at", b"decided_at", "due_at", b"due_at", "duplicate", b"duplicate", "erased", b"erased", "marketing_event_id", b"marketing_event_id", "outcome", b"outcome", "reason", b"reason", "reason_summary", b"reason_summary", "source_event_id", b"source_event_id", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

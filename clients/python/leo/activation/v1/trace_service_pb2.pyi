@@ -293,6 +293,7 @@ class JourneyDecision(_message.Message):
     DECIDED_AT_FIELD_NUMBER: _builtins.int
     DUE_AT_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Id of the decision: 64 hexadecimal digits."""
     parent_task_id: _builtins.str
@@ -311,6 +312,8 @@ class JourneyDecision(_message.Message):
     """Id of the rule bundle (the definitions in force) that it was decided with."""
     status: _builtins.str
     """State of the work that follows from it: "pending", "completed", "failed" or "cancelled"."""
+    erased: _builtins.bool
+    """True when the person was erased after this was decided: words, candidates and facts of the event are gone."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[_decision_service_pb2.Candidate]:
         """Every candidate with its reason."""
@@ -338,10 +341,11 @@ class JourneyDecision(_message.Message):
         decided_at: _timestamp_pb2.Timestamp | None = ...,
         due_at: _timestamp_pb2.Timestamp | None = ...,
         status: _builtins.str = ...,
+        erased: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "due_at", b"due_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_name", b"agent_name", "candidates", b"candidates", "decided_at", b"decided_at", "due_at", b"due_at", "outcome", b"outcome", "parent_task_id", b"parent_task_id", "reason", b"reason", "reason_code", b"reason_code", "rule_bundle_id", b"rule_bundle_id", "status", b"status", "summary", b"summary", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_name", b"agent_name", "candidates", b"candidates", "decided_at", b"decided_at", "due_at", b"due_at", "erased", b"erased", "outcome", b"outcome", "parent_task_id", b"parent_task_id", "reason", b"reason", "reason_code", b"reason_code", "rule_bundle_id", b"rule_bundle_id", "status", b"status", "summary", b"summary", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 from uuid import UUID
 
+import aiohttp
 import asyncpg
+import orjson
 
 from loadtest.bench.benchmark import Benchmark, Pair, Sample, Sizes
 from loadtest.bench.client import percentile
 from loadtest.bench.driving import NotReconciled
 from loadtest.bench.processes import cpu_of
-from loadtest.bench.stage import Stage
+from loadtest.bench.stage import Stage, environment
 from loadtest.bench.world import World, fill, tenant_id
 from server.embedded.database_setup import DatabaseUrls
+from server.embedded.state import checkout_directory
 from server.platform.clock import utc_now
 from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
@@ -42,6 +48,7 @@ _CUSTOMERS: Final = 10_000
 _CHANGED: Final = 100
 _RUNS: Final = 40
 _SOURCE: Final = "bench"
+_PASSWORD: Final = "bench"
 _KEYS: Final = CredentialKeys.parse("bench:" + "k" * 43)
 _MAPPING: Final[dict[str, Any]] = {
     "fields": {
@@ -77,6 +84,10 @@ where id >= $1 and id < $1 + $2
 """
 
 
+CustomersOf: TypeAlias = Callable[[DatabaseUrls, int], "AbstractAsyncContextManager[_Customers]"]
+"""Makes so many customers for as long as a block runs."""
+
+
 class _Untold:
     """Nobody is told which profiles changed: segments are measured elsewhere."""
 
@@ -86,13 +97,59 @@ class _Untold:
         """Forget it."""
 
 
+class _Customers(Protocol):
+    """Customers of somebody else, who change."""
+
+    definition: Definition
+    password: str
+    host: str
+
+    async def change(self, first: int, run: int) -> None:
+        """Change the next ones from this one on, later than any run before did."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of PostgreSQL: in the same cluster, and connected to like one elsewhere."""
+
+    definition: Definition
+    password: str
+    host: str
+    connection: asyncpg.Connection
+
+    async def change(self, first: int, run: int) -> None:
+        """In one transaction."""
+        await self.connection.execute(_CHANGE, first, _CHANGED, run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    """A collection of the pretended ArangoDB, a process of its own."""
+
+    definition: Definition
+    password: str
+    host: str
+    session: aiohttp.ClientSession
+
+    async def change(self, first: int, run: int) -> None:
+        """In one request."""
+        at = utc_now() - timedelta(hours=20) + timedelta(minutes=run)
+        await self.put([_document(first + place, at, run) for place in range(_CHANGED)])
+
+    async def put(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Write documents in place of those with their keys."""
+        async with self.session.post("/_test/put", json=documents) as answer:
+            answer.raise_for_status()
+
+
 @dataclass(frozen=True, slots=True)
 class _Followed:
-    """A table that is followed, and what follows it."""
+    """Customers who are followed, and what follows them."""
 
     tenant_id: UUID
     customers: int
-    table: asyncpg.Connection
+    source: _Customers
     service: DataSourceService
     jobs: SyncJobs
 
@@ -105,13 +162,21 @@ class _Followed:
         return seconds, (await self.service.get(self.tenant_id, _SOURCE)).source
 
 
-async def rounds(stage: Stage, sizes: Sizes, count: int) -> list[Pair]:
+def following(customers_of: CustomersOf) -> Callable[[Stage, Sizes, int], Awaitable[list[Pair]]]:
     """So many rounds of runs on one database; each run finds other customers changed."""
-    async with stage.database() as database:
-        await fill(database, World(1, max(_FEWEST, int(_PROFILES * sizes.share))), definitions=False)
-        async with _following(database, max(_FEWEST, int(_CUSTOMERS * sizes.share))) as followed:
-            await followed.take_in()
-            return [(await _round(stage, followed, number), None) for number in range(count)]
+
+    async def rounds(stage: Stage, sizes: Sizes, count: int) -> list[Pair]:
+        customers = max(_FEWEST, int(_CUSTOMERS * sizes.share))
+        async with stage.database() as database:
+            await fill(database, World(1, max(_FEWEST, int(_PROFILES * sizes.share))), definitions=False)
+            async with (
+                customers_of(database, customers) as source,
+                _followed(database, customers, source) as followed,
+            ):
+                await followed.take_in()
+                return [(await _round(stage, followed, number), None) for number in range(count)]
+
+    return rounds
 
 
 async def _round(stage: Stage, followed: _Followed, number: int) -> Sample:
@@ -121,7 +186,7 @@ async def _round(stage: Stage, followed: _Followed, number: int) -> Sample:
     cpu, postgres = time.process_time(), cpu_of(stage.postgres_pid)
     for run in range(number * _RUNS, (number + 1) * _RUNS):
         first = run * _CHANGED % followed.customers
-        await followed.table.execute(_CHANGE, first, _CHANGED, run)
+        await followed.source.change(first, run)
         taken, source = await followed.take_in()
         counts = source.condition.last_run
         if counts.written != _CHANGED or counts.rejected:
@@ -141,33 +206,78 @@ async def _round(stage: Stage, followed: _Followed, number: int) -> Sample:
 
 
 @asynccontextmanager
-async def _following(database: DatabaseUrls, customers: int) -> AsyncIterator[_Followed]:
-    """The table stands in the same PostgreSQL, and is connected to like one elsewhere."""
+async def _table(database: DatabaseUrls, customers: int) -> AsyncIterator[_Customers]:
     at = urlsplit(database.superuser_url)
-    table = await asyncpg.connect(database.superuser_url)
-    await table.execute(_TABLE.replace("$1::bigint", str(customers)))
-    await table.execute(_INDEXES)
-    await table.execute(_EMBEDDINGS, str(customers))
-    worker = await Database.connect(
-        database.worker_url, minimum_connections=1, maximum_connections=4, application_name="leo-bench-sync"
-    )
-    app = await Database.connect(
-        database.app_url, minimum_connections=1, maximum_connections=2, application_name="leo-bench-sync"
-    )
-    reach = Reach(hosts=[f"{at.hostname}:{at.port}"], directory=None)
-    secrets = SourceSecrets(keys=_KEYS)
+    connection = await asyncpg.connect(database.superuser_url)
+    await connection.execute(_TABLE.replace("$1::bigint", str(customers)))
+    await connection.execute(_INDEXES)
+    definition = Definition(_SOURCE, "Bench", SourceType.POSTGRESQL, _connection(at), _MAPPING, 3_600, None)
+    try:
+        yield _Table(definition, unquote(at.password or ""), f"{at.hostname}:{at.port}", connection)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _collection(_database: DatabaseUrls, customers: int) -> AsyncIterator[_Customers]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.sync.arango_server", "--password", _PASSWORD,
+        cwd=checkout_directory(), env=environment(), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        told = orjson.loads(await process.stdout.readline())
+        connection = {
+            **told,
+            "collection": "cdp_profile",
+            "update_attribute": "changed_at",
+        }
+        definition = Definition(_SOURCE, "Bench", SourceType.ARANGODB, connection, _MAPPING, 3_600, None)
+        async with aiohttp.ClientSession(told["url"]) as session:
+            source = _Collection(definition, _PASSWORD, urlsplit(told["url"]).netloc, session)
+            long_ago = utc_now() - timedelta(days=1)
+            for first in range(0, customers, _CHANGED):
+                await source.put([_document(first + place, long_ago, 0) for place in range(_CHANGED)])
+            yield source
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _document(number: int, at: datetime, run: int) -> dict[str, Any]:
+    """What the table says of a customer as well."""
+    name = f"q{run}-{number}" if run and number % 2 == 0 else f"p{number}"
+    return {
+        "_key": str(number),
+        "id": number,
+        "email": f"{name}@example.com",
+        "labels": ["vip", "newsletter"],
+        "newsletter": "yes",
+        "tier": number % 3 + run,
+        "city": "Hue",
+        "changed_at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+
+
+@asynccontextmanager
+async def _followed(database: DatabaseUrls, customers: int, source: _Customers) -> AsyncIterator[_Followed]:
+    superuser = await asyncpg.connect(database.superuser_url)
+    await superuser.execute(_EMBEDDINGS, str(customers))
+    tenant = await tenant_id(superuser)
+    await superuser.close()
+    connect = partial(Database.connect, minimum_connections=1, application_name="leo-bench-sync")
+    worker = await connect(database.worker_url, maximum_connections=4)
+    app = await connect(database.app_url, maximum_connections=2)
+    reach, secrets = Reach(hosts=[source.host], directory=None), SourceSecrets(keys=_KEYS)
     service = DataSourceService(
         database=app, store=SourceStore(), secrets=secrets, reach=reach, clock=utc_now
     )
-    tenant = await tenant_id(table)
-    definition = Definition(_SOURCE, "Bench", SourceType.POSTGRESQL, _connection(at), _MAPPING, 3_600, None)
-    await service.put(tenant, definition, unquote(at.password or ""))
+    await service.put(tenant, source.definition, source.password)
     try:
-        yield _Followed(tenant, customers, table, service, _jobs(worker, secrets, reach))
+        yield _Followed(tenant, customers, source, service, _jobs(worker, secrets, reach))
     finally:
         for pool in (worker, app):
             await pool.close()
-        await table.close()
 
 
 def _connection(at: SplitResult) -> dict[str, Any]:
@@ -207,4 +317,7 @@ def _jobs(worker: Database, secrets: SourceSecrets, reach: Reach) -> SyncJobs:
     )
 
 
-BENCHMARKS = (Benchmark("sync_100", "ms", rounds),)
+BENCHMARKS = (
+    Benchmark("sync_100", "ms", following(_table)),
+    Benchmark("sync_100_arangodb", "ms", following(_collection)),
+)

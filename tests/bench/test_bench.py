@@ -30,7 +30,14 @@ GROUPS = {
     "dispatch": ["dispatch", "dispatch_latency_500"],
     "receipts": ["receipts"],
     "profiles": ["profiles"],
-    "rows": ["copy_task_rows", "snapshot_10000", "snapshot_1000000", "delivery_insert", "sync_100"],
+    "rows": [
+        "copy_task_rows",
+        "snapshot_10000",
+        "snapshot_1000000",
+        "delivery_insert",
+        "sync_100",
+        "sync_100_arangodb",
+    ],
     "beside": ["snapshot_beside_decide", "snapshot_first_page", "segments", "segment_estimate"],
 }
 WITH_BASELINE = {
@@ -42,6 +49,7 @@ WITH_LATENCY = {
     *("decide_unary_c64", "decide_open_500", "delivery_insert", "alerts_1000000_rules", "evaluate_100"),
     *("overload_unary", "receipts", "dispatch_latency_500", "snapshot_beside_decide", "snapshot_first_page"),
     "sync_100",
+    "sync_100_arangodb",
 }
 WITHOUT_ROWS = {"echo_c64", "evaluate_100", "alerts_takeover"}
 MAY_SHRINK = {"decide_memory"}

@@ -235,9 +235,12 @@ async def _collection(_database: DatabaseUrls, customers: int) -> AsyncIterator[
         definition = Definition(_SOURCE, "Bench", SourceType.ARANGODB, connection, _MAPPING, 3_600, None)
         async with aiohttp.ClientSession(told["url"]) as session:
             source = _Collection(definition, _PASSWORD, urlsplit(told["url"]).netloc, session)
-            long_ago = utc_now() - timedelta(days=1)
+            begin = utc_now() - timedelta(days=1)
             for first in range(0, customers, _CHANGED):
-                await source.put([_document(first + place, long_ago, 0) for place in range(_CHANGED)])
+                numbers = range(first, first + _CHANGED)
+                await source.put(
+                    [_document(number, begin + timedelta(seconds=number), 0) for number in numbers]
+                )
             yield source
     finally:
         process.terminate()

@@ -6842,7 +6842,7 @@ CREATE TRIGGER immutable_xid BEFORE UPDATE OF recorded_xid ON public.agent_task 
 -- Name: cdp_profiles keep_vector_signs; Type: TRIGGER; Schema: public; Owner: leo_owner
 --
 
-CREATE TRIGGER keep_vector_signs AFTER UPDATE OF interest_embedding ON public.cdp_profiles FOR EACH ROW WHEN ((old.interest_embedding IS DISTINCT FROM new.interest_embedding)) EXECUTE FUNCTION public.keep_vector_signs();
+CREATE TRIGGER keep_vector_signs AFTER UPDATE OF interest_embedding ON public.cdp_profiles FOR EACH ROW WHEN ((((old.interest_embedding OPERATOR(public.=) new.interest_embedding) IS NOT TRUE) AND ((old.interest_embedding IS NOT NULL) OR (new.interest_embedding IS NOT NULL)))) EXECUTE FUNCTION public.keep_vector_signs();
 
 
 --

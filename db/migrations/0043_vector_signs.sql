@@ -39,8 +39,12 @@ COMMENT ON FUNCTION keep_vector_signs IS 'Keeps embedding_job.vector_signs what 
 REVOKE ALL ON FUNCTION keep_vector_signs FROM PUBLIC;
 CREATE TRIGGER keep_vector_signs_of_new AFTER INSERT ON cdp_profiles
     FOR EACH ROW WHEN (NEW.interest_embedding IS NOT NULL) EXECUTE FUNCTION keep_vector_signs();
+-- IS DISTINCT FROM can not name the schema of its operator, and a restored dump would not find the one of vectors.
 CREATE TRIGGER keep_vector_signs AFTER UPDATE OF interest_embedding ON cdp_profiles
-    FOR EACH ROW WHEN (OLD.interest_embedding IS DISTINCT FROM NEW.interest_embedding)
+    FOR EACH ROW WHEN (
+        (OLD.interest_embedding OPERATOR(public.=) NEW.interest_embedding) IS NOT TRUE
+        AND (OLD.interest_embedding IS NOT NULL OR NEW.interest_embedding IS NOT NULL)
+    )
     EXECUTE FUNCTION keep_vector_signs();
 ALTER FUNCTION keep_vector_signs OWNER TO leo_task_claimer;
 REVOKE CREATE ON SCHEMA public FROM leo_task_claimer;

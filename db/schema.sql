@@ -6464,7 +6464,7 @@ CREATE INDEX cdp_profiles_segments ON public.cdp_profiles USING gin (segments);
 -- Name: cdp_profiles_suppression; Type: INDEX; Schema: public; Owner: leo_owner
 --
 
-CREATE INDEX cdp_profiles_suppression ON public.cdp_profiles USING gin (suppression) WHERE (erased_at IS NOT NULL);
+CREATE INDEX cdp_profiles_suppression ON public.cdp_profiles USING gin (suppression) WITH (fastupdate=off) WHERE (erased_at IS NOT NULL);
 
 
 --

@@ -8,7 +8,8 @@ ALTER TABLE cdp_profiles ADD COLUMN suppression text[];
 COMMENT ON COLUMN cdp_profiles.suppression IS
     'Keyed hashes of the names of an erased person, by which nobody brings the person back; NULL: of nobody';
 CREATE INDEX cdp_profiles_erased ON cdp_profiles (tenant_id, profile_id) WHERE erased_at IS NOT NULL;
-CREATE INDEX cdp_profiles_suppression ON cdp_profiles USING gin (suppression) WHERE erased_at IS NOT NULL;
+CREATE INDEX cdp_profiles_suppression ON cdp_profiles USING gin (suppression) WITH (fastupdate = off)
+    WHERE erased_at IS NOT NULL;
 
 GRANT CREATE ON SCHEMA public TO leo_eraser;
 GRANT SELECT (

@@ -1281,11 +1281,11 @@ BEGIN
     IF NEW.interest_embedding IS NULL THEN
         UPDATE public.embedding_job
         SET vector_signs = NULL
-        WHERE tenant_id = NEW.tenant_id AND entity_type = 'profile' AND entity_id = NEW.profile_id;
+        WHERE tenant_id = NEW.tenant_id AND entity_type = 'profile_vector' AND entity_id = NEW.profile_id;
     ELSE
         INSERT INTO public.embedding_job (tenant_id, entity_type, entity_id, status, vector_signs)
         VALUES (
-            NEW.tenant_id, 'profile', NEW.profile_id, 'completed',
+            NEW.tenant_id, 'profile_vector', NEW.profile_id, 'completed',
             binary_quantize(NEW.interest_embedding)::bit(1536)
         )
         ON CONFLICT (tenant_id, entity_type, entity_id) DO UPDATE SET vector_signs = EXCLUDED.vector_signs;
@@ -5110,7 +5110,7 @@ CREATE TABLE public.embedding_job (
     vector_signs bit(1536),
     CONSTRAINT embedding_job_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT embedding_job_entity_id_check CHECK ((entity_id <> ''::text)),
-    CONSTRAINT embedding_job_entity_type_check CHECK ((entity_type = ANY (ARRAY['profile'::text, 'marketing_event'::text, 'news'::text]))),
+    CONSTRAINT embedding_job_entity_type_check CHECK ((entity_type = ANY (ARRAY['profile'::text, 'marketing_event'::text, 'news'::text, 'profile_vector'::text]))),
     CONSTRAINT embedding_job_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02', autovacuum_analyze_scale_factor='0.02');
@@ -5131,7 +5131,7 @@ COMMENT ON TABLE public.embedding_job IS 'Queue of texts to embed: one job for e
 -- Name: COLUMN embedding_job.entity_type; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.embedding_job.entity_type IS 'profile, marketing_event or news';
+COMMENT ON COLUMN public.embedding_job.entity_type IS 'profile, marketing_event or news; profile_vector is no job, but holds what a search finds the vector of a profile by';
 
 
 --
@@ -5201,7 +5201,7 @@ COMMENT ON COLUMN public.embedding_job.last_error IS 'What went wrong last';
 -- Name: COLUMN embedding_job.vector_signs; Type: COMMENT; Schema: public; Owner: leo_owner
 --
 
-COMMENT ON COLUMN public.embedding_job.vector_signs IS 'Signs of the vector of a profile, by which the nearest are found; NULL: it has none. A trigger of cdp_profiles keeps it';
+COMMENT ON COLUMN public.embedding_job.vector_signs IS 'Signs of the vector of a profile (profile_vector); NULL: it has none. A trigger of cdp_profiles keeps them';
 
 
 --

@@ -100,7 +100,7 @@ WHERE (j.tenant_id = $1 OR $1::uuid IS NULL AND j.tenant_id IS NULL)
 -- How many jobs of a tenant ($1) there are, by kind, status and model; of one model ($2) unless it is empty.
 SELECT entity_type, status, model, count(*) AS jobs, min(due_at) AS oldest_due_at
 FROM embedding_job
-WHERE tenant_id = $1 AND ($2 = '' OR model = $2)
+WHERE tenant_id = $1 AND entity_type <> 'profile_vector' AND ($2 = '' OR model = $2)
 GROUP BY entity_type, status, model
 ORDER BY entity_type, status, model;
 

@@ -100,7 +100,7 @@ where profile_id = $2 and tenant_id = $1
 order by occurred_at, outcome_id
 
 -- name: export_embedding_jobs
--- How the vector of a profile ($2) of a tenant ($1) was made; its signs say nothing that the vector does not.
+-- How the vector of a profile ($2) of a tenant ($1) was made; its signs, elsewhere, say nothing that it does not.
 select (to_jsonb(stored) - 'tenant_id' - 'vector_signs')::text as document
 from embedding_job as stored
 where tenant_id = $1 and entity_type = 'profile' and entity_id = $2

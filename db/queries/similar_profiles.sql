@@ -58,14 +58,14 @@ ORDER BY interest_embedding <=> $3::vector, profile_id
 LIMIT $6;
 
 -- name: nearest_of_many
--- The same by the index: the $7 nearest by the signs of their vectors, which stand with the jobs that made them, and of
--- those the nearest. It is not exact.
+-- The same by the index: the $7 nearest by the signs of their vectors, which stand among the jobs that made those, and of
+-- them the nearest. It is not exact.
 WITH compared AS MATERIALIZED (
     SELECT p.profile_id, p.interest_embedding
     FROM embedding_job AS j
     JOIN cdp_profiles AS p ON p.tenant_id = j.tenant_id AND p.profile_id = j.entity_id
     WHERE j.tenant_id = $1
-        AND j.entity_type = 'profile'
+        AND j.entity_type = 'profile_vector'
         AND p.tenant_id = $1
         AND p.interest_embedding_model = $2
         AND p.erased_at IS NULL

@@ -56,11 +56,9 @@ where profile_id = any($1::text[])
 # What the trigger does for each vector, for many at once.
 _SIGN: Final = """
 insert into embedding_job (tenant_id, entity_type, entity_id, status, vector_signs)
-select tenant_id, 'profile', profile_id, 'completed', binary_quantize(interest_embedding)::bit(1536)
+select tenant_id, 'profile_vector', profile_id, 'completed', binary_quantize(interest_embedding)::bit(1536)
 from cdp_profiles
 where profile_id = any($1::text[])
-on conflict (tenant_id, entity_type, entity_id) do update
-set status = excluded.status, vector_signs = excluded.vector_signs
 """
 
 

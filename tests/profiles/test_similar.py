@@ -34,6 +34,16 @@ limit $3
 """
 
 
+_SIGNS = """
+select p.profile_id, vector_signs::text as signs,
+    vector_signs is not distinct from binary_quantize(interest_embedding)::bit(1536) as kept
+from cdp_profiles as p
+left join embedding_job as j
+    on j.tenant_id = p.tenant_id and entity_type = 'profile_vector' and entity_id = profile_id
+order by profile_id
+"""
+
+
 @pytest.fixture
 async def opened(database: DatabaseUrls) -> AsyncIterator[Database]:
     opened = await Database.connect(
@@ -188,3 +198,31 @@ async def test_a_search_among_many_uses_the_index(
         arguments = (UUID(int=tenant_a.int), MODEL, hashed("gold"), None, None, 10, 50)
         plan = "\n".join(row[0] for row in await app.fetch(query, *arguments))
     assert "embedding_job_vector_signs" in plan
+
+
+async def test_what_a_search_finds_a_vector_by_is_kept_as_the_vector(
+    app: asyncpg.Connection, proof: asyncpg.Connection, tenant_a: Tenant
+) -> None:
+    """By whoever writes it, and in no row that waits for a worker."""
+    await fill(proof, tenant_a, Corpus(5), 4)
+    await proof.execute("update cdp_profiles set interests = '[\"gold\"]' where profile_id = 'p3'")
+    async with app.transaction():
+        await app.execute("select set_config('app.current_tenant_id', $1, true)", str(tenant_a))
+        await app.execute("update cdp_profiles set interest_embedding = null where profile_id = 'p0'")
+        await app.execute(
+            "update cdp_profiles"
+            " set interest_embedding = interest_embedding * array_fill(-1, array[1536])::vector"
+            " where profile_id = 'p1'"
+        )
+        await app.execute(
+            "insert into cdp_profiles (tenant_id, profile_id) values ($1, 'q')", UUID(int=tenant_a.int)
+        )
+    rows = await proof.fetch(_SIGNS)
+    assert [(row["profile_id"], row["kept"], row["signs"] is None) for row in rows] == [
+        ("p0", True, True),
+        ("p1", True, False),
+        ("p2", True, False),
+        ("p3", True, False),
+        ("q", True, True),
+    ]
+    assert await proof.fetchval("select count(*) from embedding_job where status = 'pending'") == 1

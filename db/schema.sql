@@ -1606,7 +1606,7 @@ BEGIN
         SELECT FROM pg_stat_activity
         WHERE
             pid <> pg_backend_pid()
-            AND (state = 'active' OR state_change > clock_timestamp() - interval '0.1 s')
+            AND (state = 'active' OR state_change > clock_timestamp() - interval '20 ms')
     ) THEN
         PERFORM pg_sleep_for(least(worked, interval '10 ms'));
     END IF;

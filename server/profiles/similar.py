@@ -28,9 +28,9 @@ class SimilarLimits:
         members: of a segment whose vectors make its mean.
     """
 
-    exact: int = 2_000
+    exact: int = 5_000
     profiles: int = 20_000
-    candidates: int = 400
+    candidates: int = 1_000
     per_result: int = 4
     visits: int = 100_000
     members: int = 5_000

@@ -75,14 +75,15 @@ class ProfileUpsert:
             asyncpg.UniqueViolationError: another writer took an external id meanwhile; repeat the batch.
             NamesMoved: the same for names by which a profile was found.
         """
-        kept_out = await self._suppression.places(self._connection, self._tenant_id, patches)
         named = await named_profiles(self._store, self._connection, self._tenant_id, patches)
-        for place, fault in named.refused.items():
-            self._results[place] = _kept_out(place) if place in kept_out else _refused(fault)
         good = self._without_repeats(named.patches) if each_once else named.patches
         good = await self._without_taken_ext_ids(good)
         found_by_other_names = {patch.place for patch in patches if not patch.profile_id}
         stored = await self._lock(good)
+        # Once they are locked: whoever was erased while this waited is on the list by now.
+        kept_out = await self._suppression.places(self._connection, self._tenant_id, patches)
+        for place, fault in named.refused.items():
+            self._results[place] = _kept_out(place) if place in kept_out else _refused(fault)
         good = await self._without_erased(good, stored, kept_out, found_by_other_names)
         _require_names(stored, (patch for patch in good if patch.place in found_by_other_names))
         absent = [patch for patch in good if patch.profile_id not in stored]

@@ -327,9 +327,11 @@ BEGIN
                 jsonb_build_object('asked_by', p_asked_by), now_counts, 'pending', 'erasures',
                 now() + interval '1 minute', now()
             );
-            RETURN QUERY SELECT audit, now(), false, now_counts;
-            RETURN;
         END IF;
+        -- Whoever was first has begun; what this call took of the tasks it gives back before it waits for writers, who
+        -- may be waiting for it.
+        RETURN QUERY SELECT audit, coalesce(erased, now()), false, coalesce(now_counts, '{}');
+        RETURN;
     END IF;
     PERFORM public.leo_await_writers(ARRAY[
         'public.agent_task', 'public.delivery_log', 'public.behavioral_events', 'public.activation_outcomes',

@@ -9,16 +9,17 @@ from contextlib import asynccontextmanager
 import asyncpg
 import orjson
 import pytest
+from leo.activation.v1 import profile_service_pb2 as profile
 
 from server.decisions.assembly import running_decisions
 from server.decisions.model import Reason
 from server.embedded.database_setup import DatabaseUrls
 from server.platform.clock import utc_now
-from server.platform.credential_keys import NO_KEYS
+from server.platform.credential_keys import NO_KEYS, CredentialKeys
 from server.platform.months import EventMonths
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
-from server.profiles.erasure import ProfileErasure
+from server.profiles.erasure import Person, ProfileErasure
 from server.profiles.erasure_jobs import ErasureJobs
 from server.profiles.erasure_store import ErasureStore
 from server.profiles.events import IncomingEvent
@@ -31,10 +32,14 @@ from tests.dispatch.conftest import Fleet, email_channel
 from tests.dispatch.scripted_smtp import ScriptedSmtp
 from tests.erasure.conftest import NOON, Everything, Shop
 from tests.erasure.holding_proxy import HoldingProxy
+from tests.fixtures.server import CREDENTIAL_KEYS
 from tests.profiles.conftest import NobodyListens
 from tests.workers.conftest import until
 
 EMAIL = "racing.unique@leo-erase.example"
+_BLOCKED = (
+    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+)
 
 
 @asynccontextmanager
@@ -122,6 +127,62 @@ async def test_an_erasure_waits_for_events_that_are_being_written(
         0,
         ["events[0].profile_id"],
     )
+
+
+@pytest.mark.parametrize("patch", [{"ext_id": "crm-1"}, {"identities": profile.TextList(values=["web:1"])}])
+async def test_a_patch_that_waits_for_the_erasure_brings_nobody_back(
+    shop: Shop, database: DatabaseUrls, everything: Everything, patch: dict[str, str | profile.TextList]
+) -> None:
+    names = {"ext_id": "crm-1", "identities": profile.TextList(values=["web:1"])}
+    await shop.put("ann", primary_email=EMAIL, **names)
+    async with held_pool(database.app_url, hold_at=b"COMMIT\0") as (pool, proxy):
+        store = ErasureStore()
+        suppression = SuppressionList(keys=CredentialKeys.parse(CREDENTIAL_KEYS), store=store)
+        erasure = ProfileErasure(database=pool, store=store, profiles=ProfileStore(), suppression=suppression)
+        proxy.armed = True
+        erasing = asyncio.create_task(
+            erasure.erase_profile(shop.tenant, Person("ext_id", "crm-1"), asked_by="test", reason="ticket 7")
+        )
+        await asyncio.wait_for(proxy.held.wait(), 30)
+        putting = asyncio.create_task(shop.put("", language="vi", **patch))
+
+        async def it_waits() -> bool:
+            return bool(await everything.proof.fetchval(_BLOCKED))
+
+        await until(it_waits)
+        proxy.released.set()
+        assert await putting == profile.PROFILE_WRITE_OUTCOME_SUPPRESSED
+        await erasing
+    assert await everything.places([EMAIL, "crm-1", "web:1"]) == []
+    assert await everything.proof.fetchval("select count(*) from cdp_profiles") == 1
+
+
+async def test_erasures_of_somebody_without_a_profile_do_not_wait_for_each_other(
+    shop: Shop, database: DatabaseUrls, everything: Everything, app: asyncpg.Connection
+) -> None:
+    await shop.ingest("e1", "ghost", entity_id=EMAIL)
+    erase = "select complete from erase_profile('ghost', 'somebody', 'ticket', '{}', 100)"
+    context = "select set_config('app.current_tenant_id', $1, true)"
+
+    async def erased() -> bool:
+        other = await asyncpg.connect(database.app_url)
+        async with other.transaction():
+            await other.execute(context, str(shop.tenant))
+            complete: bool = await other.fetchval(erase)
+        await other.close()
+        return complete
+
+    async def both_wait() -> bool:
+        return bool(await everything.proof.fetchval(_BLOCKED) == 2)
+
+    async with app.transaction():
+        await app.execute(context, str(shop.tenant))
+        await app.execute(erase)
+        others = [asyncio.create_task(erased()) for _ in range(2)]
+        await until(both_wait)
+    assert await asyncio.wait_for(asyncio.gather(*others), 30) == [False, False]
+    await shop.erase(profile_id="ghost")
+    assert await everything.places([EMAIL]) == []
 
 
 async def test_what_a_provider_has_at_that_moment_is_told_without_the_person(

@@ -148,11 +148,12 @@ where tenant_id = $1 and source_id = $2 and lease_owner = $3
 update data_sources set secret = $3 where tenant_id = $1 and source_id = $2
 
 -- name: known_ext_ids
--- External ids of a tenant ($1) after one ($2), at most $4, of profiles that hold some attributes ($3) and that their
--- source has not deleted.
+-- External ids of a tenant ($1) after one ($2), at most $4, that begin with a text ($5), of profiles that hold some
+-- attributes ($3) and that their source has not deleted.
 select ext_id as name
 from cdp_profiles
-where tenant_id = $1 and ext_id > $2 and raw_attributes @> $3 and not raw_attributes ? 'deleted_at_source'
+where tenant_id = $1 and ext_id > $2 and starts_with(ext_id, $5)
+      and raw_attributes @> $3 and not raw_attributes ? 'deleted_at_source'
 order by ext_id
 limit $4
 
@@ -160,6 +161,7 @@ limit $4
 -- The same for their own ids.
 select profile_id as name
 from cdp_profiles
-where tenant_id = $1 and profile_id > $2 and raw_attributes @> $3 and not raw_attributes ? 'deleted_at_source'
+where tenant_id = $1 and profile_id > $2 and starts_with(profile_id, $5)
+      and raw_attributes @> $3 and not raw_attributes ? 'deleted_at_source'
 order by profile_id
 limit $4

@@ -36,15 +36,15 @@ class ProfileNames:
     async def __call__(self, after: str, limit: int) -> Sequence[str]:
         """As `KnownNames`. PostgreSQL: 3 round trips."""
         async with self._database.tenant_transaction(self._tenant_id, readonly=True) as connection:
-            names = await self._store.known_names(
+            return await self._store.known_names(
                 connection,
                 self._tenant_id,
                 self._column,
                 source_id=self._source_id,
-                after=self._prefix + after,
+                prefix=self._prefix,
+                after=after,
                 limit=limit,
             )
-        return [name.removeprefix(self._prefix) for name in names]
 
 
 def _named_by(mapping: MappingSpec, attribute: str) -> tuple[NameColumn, str]:

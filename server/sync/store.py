@@ -188,13 +188,16 @@ class SourceStore:
         column: NameColumn,
         *,
         source_id: str,
+        prefix: str,
         after: str,
         limit: int,
     ) -> Sequence[str]:
-        """Names after one, of profiles that a source brought and has not deleted."""
+        """Names after one, without the prefix that they all have, of profiles that a source brought and has not
+        deleted."""
         marks = orjson.dumps({SYNCED_FROM: source_id}).decode()
         query = self._queries[f"known_{column.value}s"]
-        return [row["name"] for row in await connection.fetch(query, tenant_id, after, marks, limit)]
+        rows = await connection.fetch(query, tenant_id, prefix + after, marks, limit, prefix)
+        return [row["name"].removeprefix(prefix) for row in rows]
 
     async def leave_run(self, connection: Connection, claim: Claim) -> None:
         """Give the lease back in the middle of a run."""

@@ -11,11 +11,14 @@ import asyncpg
 import pytest
 
 from server.errors import InvalidInput
+from server.mapping.files import mapping_of
 from server.platform.clock import utc_now
 from server.profiles.erasure import Person, ProfileErasure
 from server.profiles.erasure_store import ErasureStore
 from server.profiles.store import ProfileStore
+from server.sync.known import ProfileNames
 from server.sync.model import Health, SourceType
+from server.sync.store import SourceStore
 from tests.fixtures.tenants import Tenant
 from tests.sync.arango_documents import Collection
 from tests.sync.arango_server import COLLECTION, DATABASE, PASSWORD, USERNAME, ArangoServer
@@ -145,6 +148,23 @@ async def test_who_was_erased_is_not_brought_back(
     assert (condition.last_run.suppressed, condition.last_run.rejected) == (1, 0)
     assert condition.last_run.written == 1
     assert "cdp-7" not in await profiles_of(proof, tenant_a)
+
+
+async def test_a_sweep_looks_for_names_of_its_own_kind_alone(
+    followed: Following, proof: asyncpg.Connection, tenant_a: Tenant
+) -> None:
+    """Somebody else gave one of its customers another name, which would hold the sweep up at its place."""
+    await followed.run(tenant_a)
+    await proof.execute("update cdp_profiles set ext_id = 'web-1' where ext_id = 'cdp-998'")
+    names = ProfileNames(
+        database=followed.worker,
+        store=SourceStore(),
+        tenant_id=UUID(int=tenant_a.int),
+        source_id="crm",
+        mapping=mapping_of(MAPPING),
+        attribute="_key",
+    )
+    assert await names("997", 10) == ["999"]
 
 
 async def test_a_sweep_needs_a_name_by_which_to_find_who_vanished(

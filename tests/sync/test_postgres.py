@@ -84,6 +84,18 @@ async def test_what_changed_is_taken_in_and_nothing_else_is_written(
     assert 0 <= lag < 600
 
 
+async def test_names_that_look_like_marks_of_a_query_are_names(
+    following: Following, crm: Crm, proof: asyncpg.Connection, tenant_a: Tenant
+) -> None:
+    await crm.add(2)
+    await crm.execute('create view crm."a :key" as select *, id as ":updated" from crm."Customers"')
+    await crm.execute('grant select on crm."a :key" to public')
+    odd = {**crm.described, "table": "a :key", "key_column": ":updated"}
+    await following.put(tenant_a, POSTGRESQL, odd, password=crm.password)
+    assert (await following.run(tenant_a)).condition.last_error is None
+    assert set(await profiles_of(proof, tenant_a)) == {"crm-1", "crm-2"}
+
+
 async def test_a_row_that_is_committed_late_is_not_lost(
     followed: Following, crm: Crm, database: Any, proof: asyncpg.Connection, tenant_a: Tenant
 ) -> None:

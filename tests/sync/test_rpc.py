@@ -120,6 +120,10 @@ FAULTY: list[tuple[wire.PutDataSourceRequest, list[str]]] = [
         ["data_source.mapping.rest", "data_source.mapping.fields"],
     ),
     (put(type=wire.DATA_SOURCE_TYPE_FILE, connection={}), ["data_source.connection"]),
+    (
+        put(type=wire.DATA_SOURCE_TYPE_ARANGODB, connection={"url": "http://crm.example.com:99999"}),
+        ["data_source.connection.url"],
+    ),
     (put(type=0), ["data_source.type"]),
     (
         put(sync_frequency_seconds=0, source_id="a b"),

@@ -22,6 +22,7 @@ from server.sync.sources.source import Change, Page, SourceAway, SourceRefused, 
 _TIMES: Final = frozenset({"timestamp with time zone", "timestamp without time zone"})
 _CONNECT_SECONDS: Final = 10.0
 _PLAIN_TYPE: Final = re.compile(r'[a-zA-Z0-9_ ,().\[\]"]{1,100}')
+_MARK: Final = re.compile(":(?:relation|updated_type|updated|key_type|key|not_ahead)")
 
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00]+$")]
 
@@ -188,8 +189,8 @@ class PostgresSource:
             ":key": _quoted(self._settings.key_column),
             ":not_ahead": "<= now() + interval '5 minutes'" if columns.is_time else "IS NOT NULL",
         }
-        for mark, text in replaced.items():
-            query = query.replace(mark, text)
+        # In one pass: a name that looks like a mark stays a name.
+        query = _MARK.sub(lambda mark: replaced[mark[0]], query)
         given = [each for each in (position.updated, position.key) if each is not None]
         return await connection.fetch(query, page_size, *given)
 

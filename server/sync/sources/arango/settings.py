@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -13,13 +13,20 @@ REVISION: Final = "_rev"
 
 def _plain_address(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_good_port(parts):
         raise ValueError('must be an address such as "https://arangodb.example.com:8529"')
     if "@" in parts.netloc:
         raise ValueError("must not hold a password: give username, and the password as the secret")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("must end with the port: ArangoDB is not found below a path")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 Address: TypeAlias = Annotated[str, AfterValidator(_plain_address)]

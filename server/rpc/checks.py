@@ -80,7 +80,10 @@ def _field_check(field: FieldDescriptor, *, text: bool) -> MessageCheck | None:
     test = _test_of(field, text=text)
     if test is None:
         return None
-    return _repeated_check(field.name, test) if field.is_repeated else _value_check(field.name, test)
+    if not field.is_repeated:
+        return _value_check(field.name, test)
+    check = _repeated_check(field.name, test)
+    return _texts_check(field.name, check) if test is _test_text else check
 
 
 def _has_checks(descriptor: Descriptor, *, text: bool) -> bool:
@@ -128,6 +131,15 @@ def _repeated_check(name: str, test: _ValueTest) -> MessageCheck:
         return [FieldViolation(f"{name}[{position}]", text) for position, text in described if text]
 
     return check
+
+
+def _texts_check(name: str, check: MessageCheck) -> MessageCheck:
+    """Many short texts are looked at as one; only where that has a fault, or is long, each of them is."""
+
+    def check_all(message: Any) -> Violations:
+        return check(message) if _test_text("".join(getattr(message, name))) else _NONE
+
+    return check_all
 
 
 def _child_check(field: FieldDescriptor, *, text: bool) -> MessageCheck:

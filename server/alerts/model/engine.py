@@ -92,7 +92,7 @@ class Evaluation:
         """
         rest = self._settle_calm(batches, found)
         return [
-            self._run(batch, self._walks_at(places, batch, indices), indices)
+            self._run(batch, places, indices)
             for batch, places, indices in zip(batches, found, rest, strict=True)
         ]
 
@@ -132,13 +132,6 @@ class Evaluation:
         begins = (ends - lengths).tolist()
         return [(part - begin).tolist() for part, begin in zip(parts, begins, strict=True)]
 
-    def _walks_at(
-        self, places: Sequence[int], batch: TickBatch, indices: Sequence[int]
-    ) -> dict[int, Walk | None]:
-        """The ways of the symbols that these ticks are of, by their index in the batch."""
-        wanted = {batch.symbol_indices[index] for index in indices}
-        return {number: self._walk(places[number]) if number < len(places) else None for number in wanted}
-
     def _walk(self, place: int) -> Walk | None:
         walk = self._walks.get(place)
         if walk is None and place >= 0:
@@ -148,15 +141,16 @@ class Evaluation:
         return walk
 
     def _run(
-        self, batch: TickBatch, walks: dict[int, Walk | None], indices: Sequence[int]
+        self, batch: TickBatch, places: Sequence[int], indices: Sequence[int]
     ) -> tuple[BatchOutcome, list[Hit]]:
         """Evaluate these ticks of a batch one after the other; all others are accepted."""
         outcome, hits = BatchOutcome(), []
         earliest, latest = self._bounds.earliest_us, self._bounds.latest_us
-        places, prices, moments = batch.symbol_indices, batch.price_nanos, batch.observed_at_us
+        numbers, prices, moments = batch.symbol_indices, batch.price_nanos, batch.observed_at_us
         sequences, volumes = batch.sequences, batch.volume_micros
         for index in indices:
-            walk, price, moment = walks[places[index]], prices[index], moments[index]
+            number, price, moment = numbers[index], prices[index], moments[index]
+            walk = self._walk(places[number]) if number < len(places) else None
             sequence = sequences[index] if sequences else 0
             volume = volumes[index] if volumes else 0
             if sequence and walk is not None and sequence <= walk.sequence and walk.feed == batch.feed:
@@ -169,9 +163,7 @@ class Evaluation:
                 or moment < walk.observed_at_us
                 or volume < 0
             ):
-                outcome.bad_ticks.append(
-                    BadTick(index, self._fault(batch, walk, places[index], price, moment))
-                )
+                outcome.bad_ticks.append(BadTick(index, self._fault(batch, walk, number, price, moment)))
                 continue
             if sequence:
                 walk.feed, walk.sequence = batch.feed, sequence

@@ -214,10 +214,7 @@ class Walk:
         start, stop = self._above_from, self._below_to
         self._above_from = bisect_left(above.thresholds, price, start)
         self._below_to = bisect_right(below.thresholds, price, 0, stop)
-        return [
-            *_rungs(above, start, self._above_from),
-            *_rungs(below, self._below_to, stop),
-        ]
+        return _rungs(above, start, self._above_from) + _rungs(below, self._below_to, stop)
 
     def _crossings(self, previous: int, price: int) -> list[Rung]:
         if price > previous:
@@ -268,6 +265,8 @@ class Walk:
 
 
 def _rungs(ladder: Ladder, start: int, stop: int) -> list[Rung]:
+    if start == stop:
+        return []
     return list(
         zip(
             ladder.thresholds[start:stop],

@@ -533,6 +533,7 @@ COMMENT ON FUNCTION public.claim_tasks(p_queue text, p_limit integer, p_lease in
 CREATE FUNCTION public.commit_ticks(p_caller uuid, p_tenant_id uuid, p_shards integer[], p_seen pg_snapshot, p_own xid8, p_symbols text[], p_epochs bigint[], p_prices bigint[], p_previous bigint[], p_observed_us bigint[], p_feeds text[], p_sequences bigint[], p_volumes bigint[], p_days_ago bigint[], p_histories jsonb[], p_hit_tenants uuid[], p_hit_rules text[], p_hit_generations bigint[], p_hit_prices bigint[], p_hit_previous bigint[], p_hit_times timestamp with time zone[], p_after_restart boolean[], p_evidence jsonb[], p_grace interval, p_watch_tenants uuid[], p_watch_rules text[], p_watch_generations bigint[], p_runtimes jsonb[]) RETURNS TABLE(seen text, xid text, tenant_id uuid, rule_id text, generation bigint, profile_id text, task_id text, source_event_id text, fired_at timestamp with time zone, attributes jsonb, silence_id text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 #variable_conflict use_column
 DECLARE

@@ -117,6 +117,8 @@ CREATE FUNCTION commit_ticks(
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- Arrays of any length make the same plan, and making it would be a fifth of a call with one tick.
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -1,4 +1,4 @@
-"""Ticks that are compared as columns become the same as ticks that are walked one by one, the bad ones among them too."""
+"""Ticks that are compared as columns come to the same as ticks that are walked one by one, bad ones among them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,43 @@ from tests.alerts.naive import MICRO, NaiveRule
 _SYMBOLS = ["A", "B", "NONE"]
 _BEGIN = 1_772_800_000 * MICRO
 _RULES = [
-    NaiveRule("", "A", ">", 108),
-    NaiveRule("", "A", "crosses down", 95, rearms=True),
-    NaiveRule("", "B", "crosses up", 104),
+    NaiveRule("", "A", ">", 101),
+    NaiveRule("", "A", "crosses down", 99, rearms=True),
+    NaiveRule("", "B", "crosses up", 102),
     NaiveRule("", "B", "volume", volume=7, rearms=True),
     NaiveRule("", "B", "new up", days=1, rearms=True),
 ]
 _CALM = st.integers(98, 102)
-_PRICES = _CALM | st.sampled_from([94, 105, 109, 0, -1, 2**63 - 1])
-_MOMENTS = st.sampled_from([0, 0, 1, 1, 1, 5 * MICRO, -1, 86_400 * MICRO, BOUNDS.latest_us, -_BEGIN - 1])
-_VOLUMES = st.sampled_from([0, 0, 0, 1, 3, -1, 2**62, 2**63 - 1])
-_TICKS = st.lists(st.tuples(st.integers(0, 3), _PRICES, _MOMENTS, _VOLUMES, st.integers(1, 3)), max_size=12)
-_BATCHES = st.tuples(_TICKS, st.sampled_from(["", "f", "f", "f", "g"]), st.booleans(), st.integers(-6, 0))
-_STEPS = st.lists(st.tuples(st.lists(_BATCHES, min_size=1, max_size=4), st.booleans()), max_size=8)
+_SHARES = st.integers(0, 1)
+# Symbol, price, microseconds after the last tick, volume, steps of the sequence.
+_QUIET = st.tuples(_SHARES, _CALM, st.sampled_from([0, 1]), st.sampled_from([0, 0, 1]), st.just(1))
+_ODD = st.one_of(
+    st.tuples(
+        _SHARES,
+        st.sampled_from([96, 97, 103, 104, 109, 0, -1, 2**63 - 1]),
+        st.just(1),
+        st.just(0),
+        st.just(1),
+    ),
+    st.tuples(_SHARES, _CALM, st.just(1), st.sampled_from([3, 6, -1, 2**62, 2**63 - 1]), st.just(1)),
+    st.tuples(st.integers(2, 3), _CALM, st.just(1), st.just(0), st.just(1)),
+    st.tuples(
+        *(_SHARES, _CALM),
+        st.sampled_from([-1, 900 * MICRO, 86_400 * MICRO, BOUNDS.latest_us, -_BEGIN - 1]),
+        *(st.just(0), st.just(1)),
+    ),
+)
+_TICKS = st.builds(
+    lambda quiet, odd, place: [*quiet[:place], *odd, *quiet[place:]],
+    st.lists(_QUIET, max_size=6),
+    st.just([]) | st.lists(_ODD, max_size=1),
+    st.integers(0, 6),
+)
+_FEEDS = st.sampled_from(["f", "f", "f", "f", "g", ""])
+_BATCHES = st.tuples(_TICKS, _FEEDS, st.booleans(), st.sampled_from([0, 0, 0, 0, -1, -3]))
+_STEPS = st.lists(st.tuples(st.lists(_BATCHES, min_size=1, max_size=3), st.booleans()), max_size=8)
+# The range of the first day, within which nothing new is high or low.
+_FIRST = [(symbol, price, 0, 0, 1) for symbol in (0, 1) for price in (97, 103)]
 
 
 class _Feed:
@@ -65,8 +89,8 @@ def test_columns_and_walks_come_to_the_same(steps: list[tuple[list[Any], bool]])
     for number, rule in enumerate(_RULES):
         for served in (columns, walks):
             served.put(replace(rule, name=f"{number:064x}"))
-    feed = _Feed()
-    for batches, fails in steps:
+    feed, begin = _Feed(), ([(_FIRST, "f", False, 0)], False)
+    for batches, fails in [begin, *steps]:
         made = [feed.batch(*batch) for batch in batches]
         if fails:
             columns.evaluate(made, fails=True)

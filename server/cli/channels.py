@@ -75,7 +75,7 @@ def list_credentials(server: ServerOption = None, token: TokenOption = None) -> 
     table = Table(*columns, box=None, pad_edge=False)
     for each in answer.credentials:
         table.add_row(*_row(each))
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False, emoji=False).print(table)
 
 
 @app.command()

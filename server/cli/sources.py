@@ -75,7 +75,8 @@ def list_(
             else:
                 table.add_row(*_row(source))
     if not as_json:
-        Console(soft_wrap=True).print(table)
+        # A cure names columns in brackets, which are no markup.
+        Console(soft_wrap=True, markup=False, emoji=False).print(table)
 
 
 @app.command()

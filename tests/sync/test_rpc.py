@@ -145,7 +145,7 @@ async def test_each_fault_is_told_with_its_path(client_for: ClientFor, tenant_a:
 
 
 async def test_leo_sources_as_a_user_types_it(
-    running_server: str, token_for: TokenFor, tenant_a: Tenant, tmp_path: Path
+    running_server: str, token_for: TokenFor, tenant_a: Tenant, proof: asyncpg.Connection, tmp_path: Path
 ) -> None:
     file = tmp_path / "crm.toml"
     connection = "\n".join(f'{name} = "{value}"' for name, value in CONNECTION.items())
@@ -161,7 +161,8 @@ async def test_leo_sources_as_a_user_types_it(
 
     async def run(*arguments: str) -> str:
         nonlocal shown
-        result = await asyncio.to_thread(CliRunner().invoke, sources.app, [*arguments, *called])
+        wide = CliRunner(env={"COLUMNS": "400"})
+        result = await asyncio.to_thread(wide.invoke, sources.app, [*arguments, *called])
         shown += result.output + str(result.exception)
         return result.output if result.exception is None else str(result.exception)
 
@@ -172,7 +173,10 @@ async def test_leo_sources_as_a_user_types_it(
     assert "crm: paused" in await run("pause", "crm")
     assert "crm: unknown" in await run("resume", "crm")
     await run("pause", "crm")
-    assert "paused" in await run("list")
+    await proof.execute("update data_sources set last_error = 'is there an index on [changed_at, id]?'")
+    listed = await run("list")
+    assert "paused" in listed
+    assert "an index on [changed_at, id]?" in listed
     assert json.loads(await run("show", "crm"))["state"]["has_password"] is True
     file.write_text(file.read_text().replace("source_name", "name"))
     assert "name: no such entry" in await run("put", str(file))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from server.errors import FieldViolation, InvalidInput, NotFound
+from server.errors import FieldViolation, InvalidInput, NotFound, Unavailable
 from server.platform.postgres import Connection, Database
 from server.profiles.erasure_store import Erased, ErasureStore
 from server.profiles.store import ProfileStore
@@ -58,6 +58,7 @@ class ProfileErasure:
             InvalidInput: nobody or more than one is named, or the reason names the person.
             NotFound: nothing is stored of such a person.
             PreconditionFailed: there is no key to hash names with.
+            Unavailable: the name is being moved to another profile.
         """
         _check(person, reason)
         async with self._database.tenant_transaction(tenant_id) as connection:
@@ -101,6 +102,7 @@ class ProfileErasure:
         if stored is not None and stored.erased:
             return profile_id
         names = [] if stored is None else names_of(stored.state.values)
+        _require_name(person, names)
         _refuse_names_in(reason, names)
         erased = await self._store.erase_profile(
             connection,
@@ -150,6 +152,17 @@ def _check(person: Person, reason: str) -> None:
         violations.text(person.kind, person.value, maximum=_LONGEST_NAME)
     violations.text("reason", reason, maximum=_LONGEST_REASON)
     violations.raise_if_any()
+
+
+def _require_name(person: Person, names: list[Name]) -> None:
+    """Before it was locked, the profile that was found may have lost the name to somebody else.
+
+    Raises:
+        Unavailable: it did; the next call finds whose it is.
+    """
+    kind = {"ext_id": "ext_id", "identity": "identities"}.get(person.kind)
+    if kind is not None and Name(kind, person.value) not in names:
+        raise Unavailable("DATABASE_BUSY", "another call moves this name; nobody was erased")
 
 
 def _refuse_names_in(reason: str, names: list[Name]) -> None:

@@ -14,6 +14,7 @@ from leo.activation.v1 import profile_service_pb2 as profile
 from server.decisions.assembly import running_decisions
 from server.decisions.model import Reason
 from server.embedded.database_setup import DatabaseUrls
+from server.errors import Unavailable
 from server.platform.clock import utc_now
 from server.platform.credential_keys import NO_KEYS, CredentialKeys
 from server.platform.months import EventMonths
@@ -21,7 +22,7 @@ from server.platform.postgres import Database
 from server.platform.redis import RedisPool
 from server.profiles.erasure import Person, ProfileErasure
 from server.profiles.erasure_jobs import ErasureJobs
-from server.profiles.erasure_store import ErasureStore
+from server.profiles.erasure_store import Erased, ErasureStore
 from server.profiles.events import IncomingEvent
 from server.profiles.ingestion import EventIngestion
 from server.profiles.store import ProfileStore
@@ -55,6 +56,15 @@ async def held_pool(url: str, *, hold_at: bytes) -> AsyncIterator[tuple[Database
         proxy.released.set()
         await pool.close()
         await proxy.stop()
+
+
+async def erase_crm_1(shop: Shop, pool: Database) -> Erased:
+    """Whoever has this external id, by a process of its own kind."""
+    store = ErasureStore()
+    suppression = SuppressionList(keys=CredentialKeys.parse(CREDENTIAL_KEYS), store=store)
+    erasure = ProfileErasure(database=pool, store=store, profiles=ProfileStore(), suppression=suppression)
+    person = Person("ext_id", "crm-1")
+    return await erasure.erase_profile(shop.tenant, person, asked_by="test", reason="ticket 7")
 
 
 @pytest.mark.parametrize("is_sent", [True, False])
@@ -155,6 +165,21 @@ async def test_a_patch_that_waits_for_the_erasure_brings_nobody_back(
         await erasing
     assert await everything.places([EMAIL, "crm-1", "web:1"]) == []
     assert await everything.proof.fetchval("select count(*) from cdp_profiles") == 1
+
+
+async def test_a_name_that_is_moved_meanwhile_ends_nobody(
+    shop: Shop, database: DatabaseUrls, everything: Everything
+) -> None:
+    await shop.put("ann", ext_id="crm-1", primary_email=EMAIL)
+    async with held_pool(database.app_url, hold_at=b"for no key update") as (pool, proxy):
+        proxy.armed = True
+        erasing = asyncio.create_task(erase_crm_1(shop, pool))
+        await asyncio.wait_for(proxy.held.wait(), 30)
+        await everything.proof.execute("update cdp_profiles set ext_id = 'crm-2'")
+        proxy.released.set()
+        with pytest.raises(Unavailable):
+            await erasing
+    assert await everything.proof.fetchval("select count(*) from cdp_profiles where erased_at is null") == 1
 
 
 async def test_erasures_of_somebody_without_a_profile_do_not_wait_for_each_other(

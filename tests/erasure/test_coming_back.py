@@ -76,6 +76,17 @@ async def test_whatever_names_the_person_is_suppressed_by_index_and_the_others_g
     assert await everything.places(["+84905551111"]) == ["cdp_profiles.mobile_number"]
 
 
+@pytest.mark.parametrize("person", [{"ext_id": "crm-1"}, {"identity": "app:1"}])
+async def test_any_name_of_the_person_will_do_also_once_it_is_a_hash(
+    shop: Shop, everything: Everything, person: dict[str, str]
+) -> None:
+    await shop.put("ann", ext_id="crm-1", identities=profile.TextList(values=["web:1", "app:1"]))
+    first = await shop.erase(**person)
+    assert first.profile_id == "ann"
+    assert await shop.erase(**person) == first
+    assert await everything.places(["crm-1", "web:1", "app:1"]) == []
+
+
 async def test_another_tenant_may_know_the_same_person(
     shop: Shop, client_for: ClientFor, tenant_b: Tenant
 ) -> None:

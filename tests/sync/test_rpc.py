@@ -121,6 +121,10 @@ FAULTY: list[tuple[wire.PutDataSourceRequest, list[str]]] = [
     ),
     (put(type=wire.DATA_SOURCE_TYPE_FILE, connection={}), ["data_source.connection"]),
     (
+        put(type=wire.DATA_SOURCE_TYPE_FILE, connection={"path": "a.csv", "delimiter": "\n"}),
+        ["data_source.connection.delimiter"],
+    ),
+    (
         put(type=wire.DATA_SOURCE_TYPE_ARANGODB, connection={"url": "http://crm.example.com:99999"}),
         ["data_source.connection.url"],
     ),

@@ -36,7 +36,7 @@ class FileSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(min_length=1, max_length=500)
-    delimiter: str = Field(",", min_length=1, max_length=1)
+    delimiter: str = Field(",", pattern=r'^[^"\r\n\x00]$')
     deleted_column: str | None = Field(None, min_length=1)
 
 

@@ -1594,6 +1594,7 @@ COMMENT ON FUNCTION public.leo_freeze_members(p_tenant_id uuid, p_snapshot_id te
 
 CREATE FUNCTION public.leo_give_way() RETURNS boolean
     LANGUAGE plpgsql COST 1
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     rested timestamptz := coalesce(
@@ -2192,10 +2193,10 @@ COMMENT ON FUNCTION public.prevent_snapshot_removal() IS 'Refuses to remove, cha
 
 
 --
--- Name: queue_active_profiles(timestamp with time zone, interval); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
+-- Name: queue_active_profiles(timestamp with time zone, timestamp with time zone, interval); Type: FUNCTION; Schema: public; Owner: leo_task_claimer
 --
 
-CREATE FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) RETURNS bigint
+CREATE FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_until timestamp with time zone, p_every interval) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_custom_plan'
@@ -2210,7 +2211,9 @@ BEGIN
     FROM (
         SELECT DISTINCT e.tenant_id, e.profile_id
         FROM public.behavioral_events AS e
-        WHERE e.created_at >= p_since AND e.event_type NOT IN ('segment.entered', 'segment.left')
+        WHERE
+            e.created_at >= p_since AND e.created_at < p_until
+            AND e.event_type NOT IN ('segment.entered', 'segment.left')
     ) AS active
     JOIN public.cdp_profiles AS p
         ON p.tenant_id = active.tenant_id AND p.profile_id = active.profile_id AND p.erased_at IS NULL
@@ -2227,13 +2230,13 @@ END
 $$;
 
 
-ALTER FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) OWNER TO leo_task_claimer;
+ALTER FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_until timestamp with time zone, p_every interval) OWNER TO leo_task_claimer;
 
 --
--- Name: FUNCTION queue_active_profiles(p_since timestamp with time zone, p_every interval); Type: COMMENT; Schema: public; Owner: leo_task_claimer
+-- Name: FUNCTION queue_active_profiles(p_since timestamp with time zone, p_until timestamp with time zone, p_every interval); Type: COMMENT; Schema: public; Owner: leo_task_claimer
 --
 
-COMMENT ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) IS 'Queues profiles of all tenants with events recorded since then for a new vector, those embedded within an interval aside; answers how many. Moves between segments are no behaviour';
+COMMENT ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_until timestamp with time zone, p_every interval) IS 'Queues profiles of all tenants with events recorded from one moment until before another for a new vector, those embedded within an interval aside; answers how many. Moves between segments are no behaviour';
 
 
 --
@@ -7766,6 +7769,14 @@ GRANT ALL ON FUNCTION public.leo_await_writers(p_tables regclass[]) TO leo_erase
 
 
 --
+-- Name: FUNCTION leo_give_way(); Type: ACL; Schema: public; Owner: leo_owner
+--
+
+REVOKE ALL ON FUNCTION public.leo_give_way() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.leo_give_way() TO leo_app;
+
+
+--
 -- Name: FUNCTION leo_isolate(target regclass); Type: ACL; Schema: public; Owner: leo_owner
 --
 
@@ -7833,11 +7844,11 @@ GRANT ALL ON FUNCTION public.observe_data_sources() TO leo_worker;
 
 
 --
--- Name: FUNCTION queue_active_profiles(p_since timestamp with time zone, p_every interval); Type: ACL; Schema: public; Owner: leo_task_claimer
+-- Name: FUNCTION queue_active_profiles(p_since timestamp with time zone, p_until timestamp with time zone, p_every interval); Type: ACL; Schema: public; Owner: leo_task_claimer
 --
 
-REVOKE ALL ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_every interval) TO leo_worker;
+REVOKE ALL ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_until timestamp with time zone, p_every interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.queue_active_profiles(p_since timestamp with time zone, p_until timestamp with time zone, p_every interval) TO leo_worker;
 
 
 --

@@ -8,6 +8,7 @@ SET LOCAL lock_timeout = '5s';
 -- work has a statement in nearly all of them, one that only looks after itself in one of twenty.
 CREATE FUNCTION leo_give_way() RETURNS boolean
 LANGUAGE plpgsql COST 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     rested timestamptz := coalesce(
@@ -33,6 +34,8 @@ END
 $$;
 COMMENT ON FUNCTION leo_give_way IS
     'Called often by long statements: while other sessions of this role are at work, rests as long as it worked, 10 ms at most; not after the transaction''s first minute. Always true';
+REVOKE ALL ON FUNCTION leo_give_way FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION leo_give_way TO leo_app;
 
 CREATE OR REPLACE FUNCTION leo_freeze_members(p_tenant_id uuid, p_snapshot_id text, p_profile_ids text[]) RETURNS bigint
 LANGUAGE plpgsql

@@ -10,7 +10,8 @@ COMMENT ON INDEX behavioral_events_recorded IS 'What was recorded lately, of wha
 
 GRANT CREATE ON SCHEMA public TO leo_task_claimer;
 
-CREATE FUNCTION queue_active_profiles(p_since timestamptz, p_every interval) RETURNS bigint
+CREATE FUNCTION queue_active_profiles(p_since timestamptz, p_until timestamptz, p_every interval)
+RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
@@ -26,7 +27,9 @@ BEGIN
     FROM (
         SELECT DISTINCT e.tenant_id, e.profile_id
         FROM public.behavioral_events AS e
-        WHERE e.created_at >= p_since AND e.event_type NOT IN ('segment.entered', 'segment.left')
+        WHERE
+            e.created_at >= p_since AND e.created_at < p_until
+            AND e.event_type NOT IN ('segment.entered', 'segment.left')
     ) AS active
     JOIN public.cdp_profiles AS p
         ON p.tenant_id = active.tenant_id AND p.profile_id = active.profile_id AND p.erased_at IS NULL
@@ -42,8 +45,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION queue_active_profiles IS
-    'Queues profiles of all tenants with events recorded since then for a new vector, those embedded within an interval '
-    'aside; answers how many. Moves between segments are no behaviour';
+    'Queues profiles of all tenants with events recorded from one moment until before another for a new vector, '
+    'those embedded within an interval aside; answers how many. Moves between segments are no behaviour';
 REVOKE ALL ON FUNCTION queue_active_profiles FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION queue_active_profiles TO leo_worker;
 ALTER FUNCTION queue_active_profiles OWNER TO leo_task_claimer;

@@ -6,8 +6,9 @@
 SELECT tenant_id, entity_id, attempts FROM claim_embedding_jobs($1, $2, $3, $4);
 
 -- name: queue_active_profiles
--- Queues profiles of all tenants with events that were recorded since $1, those aside that were embedded within $2.
-SELECT queue_active_profiles($1, $2);
+-- Queues profiles of all tenants with events that were recorded from $1 until before $2, those aside that were embedded
+-- within $3.
+SELECT queue_active_profiles($1, $2, $3);
 
 -- name: allow_global_news
 -- Lets the open transaction write global news and their jobs.

@@ -31,3 +31,11 @@ async def test_a_statement_rests_while_another_session_works(
         assert await app.fetchval("select clock_timestamp()") - before >= timedelta(milliseconds=200)
     await work
     await other.close()
+
+
+async def test_nobody_else_may_let_a_statement_rest(app: asyncpg.Connection) -> None:
+    callers = await app.fetchval(
+        "select array(select grantee::regrole::text from aclexplode(proacl) where grantee <> proowner)"
+        " from pg_proc where proname = 'leo_give_way'"
+    )
+    assert callers == ["leo_app"]

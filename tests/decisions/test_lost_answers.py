@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +21,7 @@ from server.platform.redis import RedisPool
 from server.workers.wake_ups import SweepOnly
 from tests.decisions.shop import DAY_SECONDS, NOON, add_campaign, add_marketing_event, add_profile, purchase
 from tests.decisions.waiting import backends_in_lock_wait, locked, waiting_for_locks
+from tests.fixtures.armed_proxy import ArmedProxy
 
 # What only the statement that records sends; its end is the commit. And what ends any other transaction.
 _TO_BE_RECORDED = b'"reasoning_trace"'
@@ -148,8 +148,8 @@ async def test_a_commit_that_never_happened_is_done_again(
     assert await sends(proof) == ["order"]
 
 
-class CuttingProxy:
-    """Stands before PostgreSQL; when armed, the next recording is passed on, and its answer is cut off.
+class CuttingProxy(ArmedProxy):
+    """When armed, the next recording is passed on, and its answer is cut off.
 
     Args:
         cut_at: what tells it.
@@ -157,50 +157,34 @@ class CuttingProxy:
     """
 
     def __init__(self, url: str, *, cut_at: bytes = _TO_BE_RECORDED, stays_away: bool = False) -> None:
-        self._target = urlsplit(url)
-        self._server: asyncio.Server | None = None
+        super().__init__(url)
         self._cut_at = cut_at
         self._stays_away = stays_away
-        self.armed = False
         self.cuts = 0
-
-    async def start(self) -> str:
-        """Listen; the URL to use instead of PostgreSQL's."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        credentials = self._target.netloc.rpartition("@")[0]
-        return urlunsplit(self._target._replace(netloc=f"{credentials}@127.0.0.1:{port}"))
-
-    async def stop(self) -> None:
-        """Listen no more."""
-        assert self._server is not None
-        self._server.close()
 
     async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
         if self.cuts and self._stays_away:
             answers.close()
             return
-        server, requests = await asyncio.open_connection(self._target.hostname, self._target.port)
-        back = asyncio.create_task(self._copy(server, answers))
-        while data := await client.read(65_536):
-            requests.write(data)
-            if self.armed and self._cut_at in data:
-                self.armed = False
-                self.cuts += 1
-                back.cancel()
-                # PostgreSQL answers once it has committed.
-                await asyncio.gather(back, return_exceptions=True)
-                await server.read(65_536)
-                break
-        requests.close()
-        answers.close()
-        await asyncio.gather(back, return_exceptions=True)
+        await super()._serve(client, answers)
 
-    @staticmethod
-    async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            target.write(data)
-        target.close()
+    async def _pass_on(
+        self,
+        data: bytes,
+        requests: asyncio.StreamWriter,
+        server: asyncio.StreamReader,
+        back: asyncio.Task[None],
+    ) -> bool:
+        requests.write(data)
+        if not self.armed or self._cut_at not in data:
+            return True
+        self.armed = False
+        self.cuts += 1
+        back.cancel()
+        # PostgreSQL answers once it has committed.
+        await asyncio.gather(back, return_exceptions=True)
+        await server.read(65_536)
+        return False
 
 
 async def test_a_commit_whose_answer_is_lost_is_found_and_answered(

@@ -36,6 +36,11 @@ where tenant_id = $1 and source_id > $2
 order by source_id
 limit $3
 
+-- name: lock_sources
+-- Lets those who add sources to a tenant ($1) wait for each other until the transaction ends. A statement of its own: the
+-- next one then counts also what the last of them committed.
+select pg_advisory_xact_lock(hashtextextended('data_sources:' || $1::uuid, 0))
+
 -- name: insert_source
 -- A new source, due at once where it has a frequency ($7); none where there is one already, or the tenant has $11.
 insert into data_sources (

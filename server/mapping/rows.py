@@ -38,7 +38,8 @@ class RowFile:
     """A file of profiles; its kind is told by its ending.
 
     Raises:
-        FileNotReadable: there is no such file, its kind is not known, or its reader is not installed.
+        FileNotReadable: there is no such file, its kind is not known, its reader is not installed, or the first
+            line of CSV is not one of names.
     """
 
     def __init__(self, path: Path, *, delimiter: str = ",") -> None:
@@ -103,8 +104,14 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
 
 
 def _csv_columns(path: Path, delimiter: str) -> frozenset[str]:
-    with _lines(path) as lines:
-        return frozenset(next(csv.reader(lines.texts(), delimiter=delimiter), ()))
+    try:
+        with _lines(path) as lines:
+            return frozenset(next(csv.reader(lines.texts(), delimiter=delimiter), ()))
+    except csv.Error as error:
+        raise FileNotReadable(
+            f"{path}: the first line can not be read as names of columns ({error}): give the delimiter of the file, and"
+            " close every quote"
+        ) from error
 
 
 def _is_utf8(value: str | None) -> bool:

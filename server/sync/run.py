@@ -119,7 +119,7 @@ class SourceRunner:
 
         Raises:
             LeaseLost: the source is not this run's any more; what was committed before stays.
-            LeoError: our own database is away; the lease runs out.
+            LeoError: our own database is away, so that not even the end could be noted; the lease runs out.
         """
         async with self._database.tenant_transaction(claim.tenant_id) as connection:
             stored = await self._store.begin_run(connection, claim)
@@ -127,7 +127,7 @@ class SourceRunner:
             raise LeaseLost
         try:
             counts = await self._take_in(claim, stored, stopping)
-        except (LeaseLost, LeoError):
+        except LeaseLost:
             raise
         except Exception as error:
             await self._end(claim, _outcome_of(error, stored.source), end=_end_of(error))
@@ -235,12 +235,22 @@ class SourceRunner:
 
 
 def _outcome_of(error: Exception, source: DataSource) -> Outcome:
-    """How a run ended that failed. A fault of ours is tried again like an outage, and told in our log."""
+    """How a run ended that failed. A fault of ours is tried again like an outage, and told in our log.
+
+    What our own errors say may be made of documents: only their reason is for the tenant.
+    """
     failures = source.condition.failures
     if isinstance(error, SourceRefused):
         return after_refusal(str(error), failures, source.definition.sync_frequency_seconds)
     if isinstance(error, SourceAway):
         return after_absence(str(error), failures)
+    if isinstance(error, LeoError):
+        get_logger().warning("sync_failed", reason=error.reason, exc_info=error)
+        return after_absence(
+            f"LEO's own database is away, too busy, or does not take a page ({error.reason}): it is tried again; where"
+            " that does not help, the log of the worker says where",
+            failures,
+        )
     get_logger().error("sync_failed", exc_info=error)
     return after_absence("the run failed inside LEO; the log of the worker says where", failures)
 

@@ -54,7 +54,7 @@ class DataSourceService:
         self._clock = clock
 
     async def put(self, tenant_id: UUID, given: Definition, password: str | None) -> tuple[Observation, bool]:
-        """Describe a source, anew or otherwise; and whether that changed anything. PostgreSQL: 4 or 5 round trips.
+        """Describe a source, anew or otherwise; and whether that changed anything. PostgreSQL: 4 to 6 round trips.
 
         Args:
             password: None leaves the stored one; an empty one removes it.
@@ -146,6 +146,7 @@ class DataSourceService:
     async def _insert(
         self, connection: Connection, tenant_id: UUID, definition: Definition, secret: str | None
     ) -> None:
+        await self._store.lock_all(connection, tenant_id)
         if not await self._store.insert(connection, tenant_id, definition, secret):
             why = f"the tenant has {MOST_SOURCES} sources, or another call puts this one at the same moment"
             raise PreconditionFailed("RULE_VIOLATED", why)

@@ -91,10 +91,14 @@ class SourceStore:
         rows = await connection.fetch(self._queries["list_sources"], tenant_id, *after, limit)
         return [_source(row) for row in rows]
 
+    async def lock_all(self, connection: Connection, tenant_id: UUID) -> None:
+        """Let those who add sources to the tenant wait for each other until the transaction ends."""
+        await connection.execute(self._queries["lock_sources"], tenant_id)
+
     async def insert(
         self, connection: Connection, tenant_id: UUID, definition: Definition, secret: str | None
     ) -> bool:
-        """Whether it was stored: it is new, and the tenant has not as many as it may."""
+        """Whether it was stored: it is new, and the tenant has not as many as it may. Call `lock_all` before."""
         values = (*_values(definition, secret), MOST_SOURCES)
         return await connection.fetchval(self._queries["insert_source"], tenant_id, *values) is not None
 

@@ -59,6 +59,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_and_two_never_run_one_s
     await until(blocked)
     first.kill()
     state = await proof.fetchrow("select * from data_sources where tenant_id = $1", tenant_a)
+    assert state is not None
     assert (state["read_count"], json.loads(state["sync_cursor"])["key"]) == (1_000, "1000")
     assert len(await profiles_of(proof, tenant_a)) == 1_000
     await transaction.rollback()

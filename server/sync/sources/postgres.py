@@ -17,7 +17,14 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.platform.queries import Queries
-from server.sync.sources.source import Change, Page, SourceAway, SourceRefused, says_deleted
+from server.sync.sources.source import (
+    LONGEST_ANSWER_SECONDS,
+    Change,
+    Page,
+    SourceAway,
+    SourceRefused,
+    says_deleted,
+)
 
 _TIMES: Final = frozenset({"timestamp with time zone", "timestamp without time zone"})
 _CONNECT_SECONDS: Final = 10.0
@@ -51,7 +58,7 @@ class PostgresSettings(BaseModel):
     updated_column: Name
     deleted_column: Name | None = None
     overlap_seconds: int = Field(60, ge=0, le=86_400)
-    timeout_seconds: float = Field(30, ge=0.05, le=600)
+    timeout_seconds: float = Field(30, ge=0.05, le=LONGEST_ANSWER_SECONDS)
     ssl: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
 
     @property

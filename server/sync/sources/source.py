@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+LONGEST_ANSWER_SECONDS: Final = 60.0
+"""That a source may be given for one answer: half of what a lease lasts unless workers are told otherwise. Only a page
+renews the lease, so a source that may be silent for longer could be taken up by two runs in turn, and get nowhere."""
+
 _NEITHER: Final = frozenset({"", "0", "f", "false", "n", "no"})
 
 

@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from server.sync.sources.source import LONGEST_ANSWER_SECONDS
+
 TimeFormat: TypeAlias = Literal["iso", "unix", "unix_ms"]
 REVISION: Final = "_rev"
 
@@ -89,7 +91,7 @@ class ArangoSettings(_Part):
     undated_seconds: int = Field(3_600, ge=1)
     sweep: Sweep | None = None
     cursor_ttl_seconds: int = Field(120, ge=1, le=86_400)
-    timeout_seconds: float = Field(30, ge=0.05, le=3_600)
+    timeout_seconds: float = Field(30, ge=0.05, le=LONGEST_ANSWER_SECONDS)
     max_runtime_seconds: float = Field(120, ge=1, le=86_400)
     largest_answer_bytes: int = Field(32 * 1024 * 1024, ge=1_024, le=1024 * 1024 * 1024)
 

@@ -14,13 +14,11 @@ from server.decisions.service import DecisionService
 from server.dispatch.wake_up import WakeUp
 from server.embeddings.assembly import embedder_of, query_vectors
 from server.embeddings.query_vectors import QueryVectors
-from server.platform.clock import utc_now
 from server.platform.credential_keys import CredentialKeys
 from server.platform.postgres import Database
 from server.platform.redis import RedisPool
-from server.segments.evaluation import SegmentEvaluation
+from server.segments.assembly import running_refreshing
 from server.segments.refreshing import RefreshQueue
-from server.segments.store import SegmentStore
 from server.sync.reach import Reach
 from server.workers.broker import celery_app
 from server.workers.wake_ups import SweepOnly, WakeUps
@@ -65,7 +63,7 @@ async def open_resources(settings: ServerSettings, stack: AsyncExitStack) -> Res
     database, admin_database = await _open_databases(settings, stack)
     wake_up = _open_wake_ups(settings, stack)
     redis = await _open_redis(settings, stack)
-    refreshing = await _start_refreshing(database, stack)
+    refreshing = await stack.enter_async_context(running_refreshing(database))
     decisions = await stack.enter_async_context(
         running_decisions(
             database=database,
@@ -120,14 +118,6 @@ async def _open_redis(settings: ServerSettings, stack: AsyncExitStack) -> RedisP
     redis = await RedisPool.connect(url, client_name="leo-server", required=False)
     stack.push_async_callback(redis.close)
     return redis
-
-
-async def _start_refreshing(database: Database, stack: AsyncExitStack) -> RefreshQueue:
-    evaluation = SegmentEvaluation(database=database, store=SegmentStore(), clock=utc_now)
-    refreshing = RefreshQueue(evaluation=evaluation)
-    await refreshing.start()
-    stack.push_async_callback(refreshing.stop)
-    return refreshing
 
 
 def _open_wake_ups(settings: ServerSettings, stack: AsyncExitStack) -> WakeUp:

@@ -17,9 +17,7 @@ from server.profiles.erasure_store import ErasureStore
 from server.profiles.service import ProfileService
 from server.profiles.store import ProfileStore
 from server.profiles.suppression import SuppressionList
-from server.segments.evaluation import SegmentEvaluation
-from server.segments.refreshing import RefreshQueue
-from server.segments.store import SegmentStore
+from server.segments.assembly import running_refreshing
 from server.sync.jobs import SyncJobs
 from server.sync.reach import Reach
 from server.sync.run import SourceRunner
@@ -32,43 +30,39 @@ from server.workers.profile_intake import ProfileIntake
 @asynccontextmanager
 async def running_sync(settings: WorkerSettings, database: Database) -> AsyncIterator[SyncJobs]:
     """The synchronisation, while the block runs; it tells the segments which profiles it changed."""
-    refreshing = RefreshQueue(
-        evaluation=SegmentEvaluation(database=database, store=SegmentStore(), clock=utc_now)
-    )
-    await refreshing.start()
-    profiles = ProfileService(
-        database=database,
-        store=ProfileStore(),
-        suppression=_suppression(settings),
-        clock=utc_now,
-        changes=refreshing,
-    )
-    lease = timedelta(seconds=settings.lease_seconds)
-    runner = SourceRunner(
-        database=database,
-        store=SourceStore(),
-        secrets=SourceSecrets(keys=CredentialKeys.of(settings.credential_keys_text)),
-        reach=Reach.of(settings.sync_host_patterns, settings.sync_directory),
-        profiles=ProfileIntake(service=profiles),
-        lease=lease,
-        clock=utc_now,
-    )
-    jobs = SyncJobs(
-        database=database,
-        store=SourceStore(),
-        runner=runner,
-        # Most threads stay with deliveries, however many sources are due.
-        most_at_once=min(settings.sync_sources, max(settings.worker_threads // 4, 1)),
-        lease=lease,
-        worker=worker_name(),
-    )
-    looking = BackgroundTask("observe_sources")
-    looking.start(jobs.observe_for_ever())
-    try:
-        yield jobs
-    finally:
-        await looking.stop()
-        await refreshing.stop()
+    async with running_refreshing(database) as refreshing:
+        profiles = ProfileService(
+            database=database,
+            store=ProfileStore(),
+            suppression=_suppression(settings),
+            clock=utc_now,
+            changes=refreshing,
+        )
+        lease = timedelta(seconds=settings.lease_seconds)
+        runner = SourceRunner(
+            database=database,
+            store=SourceStore(),
+            secrets=SourceSecrets(keys=CredentialKeys.of(settings.credential_keys_text)),
+            reach=Reach.of(settings.sync_host_patterns, settings.sync_directory),
+            profiles=ProfileIntake(service=profiles),
+            lease=lease,
+            clock=utc_now,
+        )
+        jobs = SyncJobs(
+            database=database,
+            store=SourceStore(),
+            runner=runner,
+            # Most threads stay with deliveries, however many sources are due.
+            most_at_once=min(settings.sync_sources, max(settings.worker_threads // 4, 1)),
+            lease=lease,
+            worker=worker_name(),
+        )
+        looking = BackgroundTask("observe_sources")
+        looking.start(jobs.observe_for_ever())
+        try:
+            yield jobs
+        finally:
+            await looking.stop()
 
 
 def erasure_jobs(settings: WorkerSettings, database: Database) -> ErasureJobs:
